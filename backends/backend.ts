@@ -1,0 +1,58 @@
+import type { Program } from "../codegen/program.ts";
+import type { Target, TargetName } from "../codegen/target.ts";
+import type { Tensor } from "../ir/core/tensor.ts";
+import type { Capability } from "./capability.ts";
+
+/** Source files of a compiled layer: path below the output folder → text. */
+export type SourceTree = ReadonlyMap<string, string>;
+
+/** How a figure came about. The three never share a column. */
+export type Evidence = "measured" | "emulated" | "modelled";
+
+/** A target: its description, its toolchain, how to load and launch. */
+export interface Backend {
+  readonly name: TargetName;
+  /** Variants that can be compiled, best first. */
+  readonly isas: readonly string[];
+  /** The description of a variant; throws IrError for an unknown name. */
+  target(isa: string): Target;
+  /** The best variant that this machine runs; throws LackError if there is none. */
+  bestIsa(): Promise<string>;
+  /** What this machine can do with the target. */
+  probe(): Promise<Capability>;
+  /** The program as sources that build without this project. Pure. */
+  emit(program: Program, target: Target): SourceTree;
+  /** Builds the sources and loads them. Throws LackError where the machine lacks a tool. */
+  load(program: Program, target: Target): Promise<LoadedLayer>;
+}
+
+/** A layer ready to run on a device. */
+export interface LoadedLayer {
+  readonly evidence: Evidence;
+  /** The device in words: "AMD EPYC, 2 threads, AVX-512 BF16", "SwiftShader (software)". */
+  readonly device: string;
+  /** Gives the weights, by argument name, in the program's dtypes, and runs the preparation. */
+  setWeights(weights: ReadonlyMap<string, Tensor>): Promise<void>;
+  /**
+   * Runs the layer `repeat` times (default 1). Inputs by argument name; symbols such as T in `dims`.
+   * Outputs by buffer name, of the last run. `nanoseconds` has one time per run, without copies in and out.
+   */
+  run(
+    inputs: ReadonlyMap<string, Tensor>,
+    dims: Readonly<Record<string, number>>,
+    options?: { readonly repeat?: number; readonly threads?: number },
+  ): Promise<{ readonly outputs: ReadonlyMap<string, Tensor>; readonly nanoseconds: Float64Array }>;
+  close(): Promise<void>;
+}
+
+/** This machine lacks something that the work needs. The command line exits with status 3. */
+export class LackError extends Error {
+  /** What mends it: a command where there is one. */
+  readonly mend: string;
+
+  constructor(message: string, mend: string) {
+    super(message);
+    this.name = "LackError";
+    this.mend = mend;
+  }
+}

@@ -1,0 +1,39 @@
+import type { Dim } from "../ir/core/dim.ts";
+import type { DType } from "../ir/core/types.ts";
+import type { Kernel } from "./tile/types.ts";
+
+/** One buffer of a program. Kernels name it directly. */
+export interface ProgramBuffer {
+  readonly name: string;
+  readonly dtype: DType;
+  /** Parameters are replaced by their values; only run-time symbols (T) remain. */
+  readonly dims: readonly Dim[];
+  /**
+   * input: given at each run. weight: given at load. prepared: made from weights by `prepare`, once, at load.
+   * output: a result of the layer, or the routing (ids and weights), which every program gives. temporary: workspace.
+   */
+  readonly role: "input" | "weight" | "prepared" | "output" | "temporary";
+}
+
+/** A compiled layer before it becomes text: the kernels in order, the same for every target of its kind. */
+export interface Program {
+  readonly name: string;
+  readonly params: Readonly<Record<string, number>>;
+  /** Run-time symbols, in the order in which they are passed. */
+  readonly symbols: readonly string[];
+  readonly buffers: readonly ProgramBuffer[];
+  /** Run once when weights are loaded. */
+  readonly prepare: readonly Kernel[];
+  /** Run at each call, in order; each kernel ends before the next starts. */
+  readonly kernels: readonly Kernel[];
+  /** Output buffers that hold the routing of each route op. */
+  readonly routings: readonly { readonly ids: string; readonly weights: string }[];
+  /** Names of the layer's results and the output buffers that hold them. */
+  readonly results: readonly { readonly name: string; readonly buffer: string }[];
+  readonly memory: MemoryPlan;
+}
+
+/** Temporaries with disjoint lifetimes share a slot. A slot is as large as its largest buffer. */
+export interface MemoryPlan {
+  readonly slots: readonly { readonly buffers: readonly string[]; readonly bytes: readonly Dim[] }[];
+}

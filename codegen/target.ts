@@ -1,0 +1,59 @@
+import type { DType } from "../ir/core/types.ts";
+
+export const targetNames = ["simd-c", "wgsl", "ascend"] as const;
+export type TargetName = (typeof targetNames)[number];
+
+/** How weights of expert and router products may be stored. */
+export const storages = ["f32", "bf16"] as const;
+export type Storage = (typeof storages)[number];
+
+/** What schedules and the legality pass must know of a target. Data only: backends supply it. */
+export interface Target {
+  readonly name: TargetName;
+  /** Variant: "avx512-bf16", "avx512", "avx2", "scalar"; "wgsl"; "dav-2201". */
+  readonly isa: string;
+  /** Memory spaces for tiles. Capacity in bytes per block, where the target limits it; alignment of a tile's start and rows in bytes. */
+  readonly spaces: Readonly<Record<string, { readonly capacity?: number; readonly alignment: number }>>;
+  /** Elementwise work: the space of its tiles, elements per tile, and columns of one block ("row": the whole row). */
+  readonly vector: { readonly space: string; readonly width: number; readonly blockColumns: number | "row" };
+  /** The space of addressable per-block arrays, such as a row of logits or the counts of experts. */
+  readonly scratch: string;
+  readonly matmul: RegisterMatmul | CubeMatmul;
+  /** Storages that kernels can read. */
+  readonly storages: readonly Storage[];
+  readonly limits: TargetLimits;
+}
+
+/** Products in registers: a tile of rows × columns sums, an epilogue, rows gathered in place. */
+export interface RegisterMatmul {
+  readonly kind: "registers";
+  /** Rows of activations in a register tile, largest first; the last is 1. */
+  readonly rows: readonly number[];
+  /** Output columns of a register tile, over all weights of a fused product. */
+  readonly columns: number;
+  /** Per weight storage: dtype that activations are converted to, and steps of k per instruction. */
+  readonly dot: Readonly<Partial<Record<Storage, { readonly activations: DType; readonly depth: number }>>>;
+  /** Whether weights are packed into panels at load. */
+  readonly packed: boolean;
+  /** Output panels that one block computes. */
+  readonly panelsPerBlock: number;
+}
+
+/** Products on a matrix unit: tiles pass through its memories; results go to global memory, without an epilogue. */
+export interface CubeMatmul {
+  readonly kind: "cube";
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+  /** Per weight storage: dtype that activations are converted to. */
+  readonly dot: Readonly<Partial<Record<Storage, { readonly activations: DType }>>>;
+}
+
+/** Limits that the legality pass checks. Absent means unlimited. */
+export interface TargetLimits {
+  readonly buffersPerKernel?: number;
+  /** Bytes of one buffer. */
+  readonly bufferBytes?: number;
+  /** Blocks per grid. */
+  readonly blocks?: number;
+}

@@ -1,0 +1,110 @@
+import type { Dim } from "../../ir/core/dim.ts";
+import type { ScalarExpr } from "../../ir/core/scalar.ts";
+import type { Span } from "../../ir/core/span.ts";
+import type { DType } from "../../ir/core/types.ts";
+
+/**
+ * Tile IR: one kernel language for all targets. A kernel is a grid of independent blocks over global buffers.
+ * Inside are loops, tiles in named memory spaces, and tile operations. The rules are in spec.ts; the reference
+ * meaning is interpreter.ts; the text form is text.ts.
+ */
+export interface Kernel {
+  readonly name: string;
+  readonly buffers: readonly KernelBuffer[];
+  /** Block coordinates, outermost first. An extent names run-time symbols (T) only. Blocks may run in any order, at once. */
+  readonly grid: readonly { readonly name: string; readonly extent: Dim }[];
+  readonly body: readonly Statement[];
+  /** The layer op this kernel computes, in words for a comment ("expert gate and up, silu(gate) * up"), and its place in the source. */
+  readonly origin: { readonly op: string; readonly summary: string; readonly span: Span };
+}
+
+/** Global memory, row-major. Dimensions may name run-time symbols. */
+export interface KernelBuffer {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly dims: readonly Dim[];
+  readonly access: "read" | "write" | "readwrite";
+}
+
+/**
+ * Local memory of one block. Sizes are known at compile time. The space is one of the target's:
+ * "register" (fully unrolled), "scratch" (addressable), and for Ascend "ub", "l1", "l0a", "l0b", "l0c".
+ * A tile lives to the end of the statement list that allocates it, and starts undefined.
+ */
+export interface Tile {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly space: string;
+}
+
+/**
+ * A rectangular part of a buffer or tile: one index per dimension of the base. `at` drops the dimension; `range` keeps
+ * `extent` elements from `start`; `gather` keeps one element per entry of an i32 tile [extent], which holds the positions.
+ */
+export interface View {
+  readonly base: string;
+  readonly index: readonly ViewIndex[];
+}
+
+export type ViewIndex =
+  | { readonly kind: "at"; readonly at: ScalarExpr }
+  | { readonly kind: "range"; readonly start: ScalarExpr; readonly extent: number }
+  | { readonly kind: "gather"; readonly positions: string; readonly extent: number };
+
+export type Statement =
+  /** Serial loop over from, from + step, … below to. `step` is a positive constant. */
+  | {
+      readonly kind: "for";
+      readonly name: string;
+      readonly from: ScalarExpr;
+      readonly to: ScalarExpr;
+      readonly step: number;
+      readonly body: readonly Statement[];
+    }
+  | {
+      readonly kind: "if";
+      readonly condition: ScalarExpr;
+      readonly then: readonly Statement[];
+      readonly otherwise: readonly Statement[];
+    }
+  /** An immutable scalar, visible to the end of the list. */
+  | { readonly kind: "let"; readonly name: string; readonly value: ScalarExpr }
+  | { readonly kind: "alloc"; readonly tile: Tile }
+  /** Every element of dst becomes the value (no elements are read). */
+  | { readonly kind: "fill"; readonly dst: View; readonly value: ScalarExpr }
+  /** One element. */
+  | { readonly kind: "set"; readonly base: string; readonly index: readonly ScalarExpr[]; readonly value: ScalarExpr }
+  /**
+   * dst = src, converted to dst's dtype (to nearest even). With `valid`, one count per dimension of the view: elements at or
+   * beyond it are not read from global src (dst gets zero), or not written to global dst.
+   */
+  | { readonly kind: "copy"; readonly dst: View; readonly src: View; readonly valid?: readonly ScalarExpr[] }
+  /**
+   * Elementwise over dst's shape. `inputs` bind names in `value` to elements; an input's view has dst's shape, or a suffix
+   * of it, or 1 where dst has more (then it is repeated). Other variables are scalars in scope. Arithmetic is f32 (or i32
+   * for i32 tiles); bf16 inputs widen. With `valid` as for copy, on global memory of any input or dst.
+   */
+  | {
+      readonly kind: "map";
+      readonly dst: View;
+      readonly inputs: readonly { readonly name: string; readonly view: View }[];
+      readonly value: ScalarExpr;
+      readonly valid?: readonly ScalarExpr[];
+    }
+  /**
+   * acc[m, n] += Σ_k a[m, k]·b[n, k], summed in f32; a and b of one dtype, or one of them bf16 and the other f32.
+   * With `init` true, acc counts as zero before. `rows`: only the first so many rows of a and acc take part.
+   */
+  | {
+      readonly kind: "mma";
+      readonly acc: View;
+      readonly a: View;
+      readonly b: View;
+      readonly init?: ScalarExpr;
+      readonly rows?: ScalarExpr;
+    }
+  /** dst[...] = sum or max of src over its last dimension. */
+  | { readonly kind: "reduce"; readonly op: "sum" | "max"; readonly dst: View; readonly src: View }
+  /** The extent(ids) largest of keys [n], descending, lowest index first on ties. keys are destroyed. */
+  | { readonly kind: "top_k"; readonly keys: View; readonly ids: View };

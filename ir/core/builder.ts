@@ -1,0 +1,106 @@
+import { opDefinition } from "../ops/index.ts";
+import { IrError } from "./diagnostic.ts";
+import type { Argument, AttributeMap, Layer, Operation, Region, Value } from "./layer.ts";
+import type { Span } from "./span.ts";
+import type { TensorType } from "./types.ts";
+
+/** Makes one checked operation. `names` are hints for its results. */
+export function makeOperation(
+  op: string,
+  operands: readonly Value[],
+  attributes: AttributeMap,
+  options: { readonly span: Span; readonly names?: readonly string[]; readonly regions?: readonly Region[] },
+): Operation {
+  const regions = options.regions ?? [];
+  const types = opDefinition(op).infer(
+    operands.map((v) => v.type),
+    attributes,
+    regions,
+  );
+  const results = types.map((type, i) => ({ name: options.names?.[i] ?? `${op}_${i}`, type }));
+  return { op, operands, attributes, regions, results, span: options.span };
+}
+
+/** Collects checked operations into a body: a layer's, or a region's. */
+export class Builder {
+  readonly body: Operation[] = [];
+
+  /** Adds an operation and returns its results. */
+  add(
+    op: string,
+    operands: readonly Value[],
+    attributes: AttributeMap,
+    options: { readonly span: Span; readonly names?: readonly string[]; readonly regions?: readonly Region[] },
+  ): readonly Value[] {
+    const operation = makeOperation(op, operands, attributes, options);
+    this.body.push(operation);
+    return operation.results;
+  }
+
+  /** Adds an operation that has exactly one result. */
+  one(
+    op: string,
+    operands: readonly Value[],
+    attributes: AttributeMap,
+    options: { readonly span: Span; readonly name?: string; readonly regions?: readonly Region[] },
+  ): Value {
+    const { name, ...rest } = options;
+    const [value] = this.add(op, operands, attributes, name === undefined ? rest : { ...rest, names: [name] });
+    if (value === undefined) throw new IrError(`${op} has no result`, "Use an op with a result here.");
+    return value;
+  }
+}
+
+export const argument = (
+  name: string,
+  type: TensorType,
+  role: Argument["role"],
+  storage: Argument["storage"] = "auto",
+): Argument => ({ value: { name, type }, role, storage });
+
+/** Checks what no single operation can: each value is defined once, before its use, and names are unique. */
+export function checkLayer(layer: Layer): Layer {
+  const names = new Set<string>();
+  const define = (scope: Set<Value>, value: Value): void => {
+    if (names.has(value.name))
+      throw new IrError(`value ${value.name} is defined twice`, "Give each value its own name.");
+    names.add(value.name);
+    scope.add(value);
+  };
+  const check = (body: readonly Operation[], outer: ReadonlySet<Value>, args: readonly Value[]): Set<Value> => {
+    const scope = new Set(outer);
+    for (const arg of args) define(scope, arg);
+    for (const operation of body) {
+      for (const operand of operation.operands) {
+        if (!scope.has(operand)) {
+          throw new IrError(
+            `${operation.op} uses ${operand.name} before it is defined`,
+            "Define a value before its use.",
+          );
+        }
+      }
+      for (const region of operation.regions) {
+        const inner = check(region.body, scope, region.args);
+        for (const result of region.results) {
+          if (!inner.has(result))
+            throw new IrError(
+              `${operation.op} gives ${result.name}, which is not defined in it`,
+              "Give a value that the body defines.",
+            );
+        }
+      }
+      for (const result of operation.results) define(scope, result);
+    }
+    return scope;
+  };
+  const scope = check(
+    layer.body,
+    new Set(),
+    layer.args.map((a) => a.value),
+  );
+  for (const { name, value } of layer.results) {
+    if (!scope.has(value))
+      throw new IrError(`result ${name} is not defined`, "Return a value that the layer computes.");
+  }
+  return layer;
+}

@@ -1,0 +1,56 @@
+import type { AttributeMap, Region, Value } from "../core/layer.ts";
+import type { Tensor } from "../core/tensor.ts";
+import type { TensorType } from "../core/types.ts";
+
+/** What an op's reference meaning may ask of the interpreter. */
+export interface EvaluationContext {
+  /** Values of the symbols and parameters. */
+  readonly dims: Readonly<Record<string, number>>;
+  /** Runs a region; values from outside it are found in the surrounding layer. */
+  runRegion(region: Region, args: readonly Tensor[]): readonly Tensor[];
+  /**
+   * Where a backend chose experts among keys closer than the rounding bound, the oracle follows that choice: ids [T, K],
+   * or undefined to choose by the exact keys. `report` tells how the choice was made.
+   */
+  routing(result: Value): {
+    readonly choice: Int32Array | undefined;
+    report(outcome: RoutingOutcome): void;
+  };
+}
+
+/** Per route op: tokens whose selection lies within the rounding bound, and tokens whose given choice no rounding explains. */
+export interface RoutingOutcome {
+  readonly ambiguous: readonly number[];
+  readonly wrong: readonly number[];
+}
+
+/** Work of one operation at concrete dimensions. `bytes` counts each operand and result once (a roofline's traffic). */
+export interface Cost {
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/** What one op family means. One file per op in ir/ops. An op without a reference meaning cannot be registered. */
+export interface OpDefinition {
+  readonly name: string;
+  /** One sentence, with shapes. */
+  readonly summary: string;
+  /**
+   * Result types for these operands, attributes and regions. Throws IrError, in the words of an author, where they do not fit.
+   */
+  infer(operands: readonly TensorType[], attributes: AttributeMap, regions: readonly Region[]): readonly TensorType[];
+  /** The reference meaning over reals, with the error bound of an implementation that rounds as the dtypes allow. */
+  evaluate(
+    operands: readonly Tensor[],
+    attributes: AttributeMap,
+    regions: readonly Region[],
+    context: EvaluationContext & { readonly results: readonly Value[] },
+  ): readonly Tensor[];
+  /** Floating-point operations at concrete dimensions; elementwise ops count one per scalar operation. */
+  flops(
+    operands: readonly TensorType[],
+    attributes: AttributeMap,
+    results: readonly TensorType[],
+    dims: Readonly<Record<string, number>>,
+  ): number;
+}
