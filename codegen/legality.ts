@@ -1,0 +1,123 @@
+import { type Diagnostic, DiagnosticError } from "../ir/core/diagnostic.ts";
+import type { Layer } from "../ir/core/layer.ts";
+import type { Span } from "../ir/core/span.ts";
+import { dtypeBytes } from "../ir/core/types.ts";
+import { bufferBytes } from "./memory.ts";
+import type { Program } from "./program.ts";
+import type { Storage, Target } from "./target.ts";
+import type { Kernel, Statement } from "./tile/types.ts";
+
+/** Whether a target can read weights in a storage. Throws DiagnosticError where it cannot. */
+export function checkStorage(layer: Layer, target: Target, storage: Storage): void {
+  if (target.storages.includes(storage)) return;
+  throw new DiagnosticError([
+    {
+      code: "U201",
+      span: layer.span,
+      message: `weights in ${storage} cannot be used on ${target.name} (${target.isa})`,
+      expected: `storage ${target.storages.join(" or ")}`,
+      found: storage,
+      help: `Compile with --storage ${target.storages[0]}, or choose another target.`,
+    },
+  ]);
+}
+
+/**
+ * Whether a target can do what a program needs, answered before anything is emitted: memory of each space, buffers of
+ * each kernel and their sizes, grid sizes. Sizes that depend on run-time symbols are checked when the layer is launched.
+ * Throws DiagnosticError with all that does not fit.
+ */
+export function checkLegality(layer: Layer, program: Program, target: Target): void {
+  const found: Diagnostic[] = [];
+  const where = `${target.name} (${target.isa})`;
+  for (const kernel of [...program.prepare, ...program.kernels]) found.push(...kernelProblems(kernel, target, where));
+  for (const buffer of program.buffers) {
+    const bytes = bufferBytes(buffer).constant;
+    const limit = target.limits.bufferBytes;
+    if (bytes !== undefined && limit !== undefined && bytes > limit) {
+      found.push({
+        code: "U203",
+        span: layer.span,
+        message: `${buffer.name} is too large for one buffer on ${where}`,
+        expected: `at most ${megabytes(limit)}`,
+        found: megabytes(bytes),
+        help: "Choose smaller sizes or fewer experts with --param, or another target.",
+      });
+    }
+  }
+  if (found.length > 0) throw new DiagnosticError(found);
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+function kernelProblems(kernel: Kernel, target: Target, where: string): Diagnostic[] {
+  const found: Diagnostic[] = [];
+  const problem = (code: string, message: string, expected: string, is: string, help: string): void => {
+    const span: Span = kernel.origin.span;
+    found.push({ code, span, message, expected, found: is, help });
+  };
+  for (const [space, bytes] of Object.entries(spaceUse(kernel, target))) {
+    const description = target.spaces[space];
+    if (description === undefined) {
+      problem(
+        "U204",
+        `${kernel.origin.summary} needs the memory space ${space}, which ${where} does not have`,
+        Object.keys(target.spaces).join(", "),
+        space,
+        "Choose another target.",
+      );
+    } else if (description.capacity !== undefined && bytes > description.capacity) {
+      problem(
+        "U204",
+        `${kernel.origin.summary} does not fit into the memory space ${space} of ${where}`,
+        `at most ${description.capacity} bytes per block`,
+        `${bytes} bytes`,
+        "Choose smaller sizes with --param, or another target.",
+      );
+    }
+  }
+  const buffers = target.limits.buffersPerKernel;
+  if (buffers !== undefined && kernel.buffers.length > buffers) {
+    problem(
+      "U205",
+      `${kernel.origin.summary} reads and writes more buffers than ${where} allows in a kernel`,
+      `at most ${buffers}`,
+      `${kernel.buffers.length}`,
+      "Split the expression into smaller steps.",
+    );
+  }
+  const blocks = kernel.grid.reduce((n, g) => n * (g.extent.constant ?? 1), 1);
+  if (target.limits.blocks !== undefined && blocks > target.limits.blocks) {
+    problem(
+      "U206",
+      `${kernel.origin.summary} needs more blocks than ${where} allows`,
+      `at most ${target.limits.blocks}`,
+      `${blocks}`,
+      "Choose smaller sizes with --param.",
+    );
+  }
+  return found;
+}
+
+/** The most bytes that a block's tiles take at once, per memory space. */
+export function spaceUse(kernel: Kernel, target: Target): Record<string, number> {
+  const most: Record<string, number> = {};
+  const visit = (body: readonly Statement[], outer: Readonly<Record<string, number>>): void => {
+    const live: Record<string, number> = { ...outer };
+    for (const statement of body) {
+      if (statement.kind === "alloc") {
+        const { tile } = statement;
+        const bytes = tile.dims.reduce((a, b) => a * b, dtypeBytes[tile.dtype]);
+        const alignment = target.spaces[tile.space]?.alignment ?? 1;
+        live[tile.space] = (live[tile.space] ?? 0) + Math.ceil(bytes / alignment) * alignment;
+        most[tile.space] = Math.max(most[tile.space] ?? 0, live[tile.space] ?? 0);
+      } else if (statement.kind === "for") visit(statement.body, live);
+      else if (statement.kind === "if") {
+        visit(statement.then, live);
+        visit(statement.otherwise, live);
+      }
+    }
+  };
+  visit(kernel.body, {});
+  return most;
+}

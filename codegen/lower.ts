@@ -1,0 +1,94 @@
+import { IrError } from "../ir/core/diagnostic.ts";
+import type { Dim } from "../ir/core/dim.ts";
+import type { Layer, Operation, Value } from "../ir/core/layer.ts";
+import { planMemory } from "./memory.ts";
+import type { Program, ProgramBuffer } from "./program.ts";
+import type { ScheduleContext } from "./schedule/context.ts";
+import { schedules } from "./schedule/index.ts";
+import type { Target } from "./target.ts";
+import { checkProgram } from "./tile/spec.ts";
+
+/** Lowers a layer, after its passes, to a program: every operation becomes kernels by its schedule, every value a buffer. */
+export function lowerLayer(layer: Layer, target: Target): Program {
+  const buffers = nameBuffers(layer);
+  const dim = (d: Dim): Dim => d.substitute(layer.params);
+  const context: ScheduleContext = {
+    target,
+    dim,
+    buffer: (value) => {
+      const buffer = buffers.get(value);
+      if (!buffer) throw new IrError(`value ${value.name} has no buffer`, "Define a value before its use.");
+      return buffer;
+    },
+    size: (d) => {
+      const size = dim(d).constant;
+      if (size === undefined)
+        throw new IrError(
+          `size ${d} must be known when the layer is compiled`,
+          `Give a value for ${dim(d).symbols.join(", ")}.`,
+        );
+      return size;
+    },
+  };
+  const kernelsOf = (operation: Operation) => {
+    const schedule = schedules[operation.op];
+    if (!schedule)
+      throw new IrError(
+        `${operation.op} cannot be compiled outside the body of mix`,
+        "Use it inside the body given to mix.",
+      );
+    return schedule(operation, context);
+  };
+  const isPrepared = (operation: Operation): boolean =>
+    operation.results.every((r) => buffers.get(r)?.role === "prepared");
+  const kernels = layer.body.filter((o) => !isPrepared(o)).flatMap(kernelsOf);
+  const all = [...buffers.values()];
+  return checkProgram({
+    name: layer.name,
+    params: layer.params,
+    symbols: [...new Set(all.flatMap((b) => b.dims.flatMap((d) => d.symbols)))].sort(),
+    buffers: all,
+    prepare: layer.body.filter(isPrepared).flatMap(kernelsOf),
+    kernels,
+    routings: layer.body.flatMap((o) =>
+      o.op === "route"
+        ? [{ ids: context.buffer(o.results[0] as Value).name, weights: context.buffer(o.results[1] as Value).name }]
+        : [],
+    ),
+    results: layer.results.map(({ name, value }) => ({ name, buffer: context.buffer(value).name })),
+    memory: planMemory(all, kernels),
+  });
+}
+
+/** A buffer for every value, with a unique name that every target's language accepts, and its role. */
+function nameBuffers(layer: Layer): Map<Value, ProgramBuffer> {
+  const names = new Set<string>();
+  const unique = (hint: string): string => {
+    const base = hint.replace(/\W/g, "_").replace(/^(?=\d)/, "_");
+    let name = base;
+    for (let i = 1; names.has(name); i++) name = `${base}_${i}`;
+    names.add(name);
+    return name;
+  };
+  const buffers = new Map<Value, ProgramBuffer>();
+  const add = (value: Value, role: ProgramBuffer["role"]): void => {
+    const dims = value.type.dims.map((d) => d.substitute(layer.params));
+    buffers.set(value, { name: unique(value.name), dtype: value.type.dtype, dims, role });
+  };
+  for (const { value, role } of layer.args) add(value, role);
+  const given = new Set(layer.results.map((r) => r.value));
+  for (const { name, value } of layer.results) {
+    if (buffers.has(value))
+      throw new IrError(`result ${name} is an argument of the layer`, "Return a value that the layer computes.");
+  }
+  if (given.size !== layer.results.length)
+    throw new IrError("one value is returned under two names", "Return each value once.");
+  for (const operation of layer.body) {
+    const known = operation.operands.every((v) => ["weight", "prepared"].includes(buffers.get(v)?.role ?? ""));
+    for (const result of operation.results) {
+      const isOutput = given.has(result) || operation.op === "route";
+      add(result, isOutput ? "output" : known && operation.operands.length > 0 ? "prepared" : "temporary");
+    }
+  }
+  return buffers;
+}

@@ -1,0 +1,45 @@
+import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
+import { formatAttribute } from "../../ir/text/printer.ts";
+import { rewriteLayer } from "./rewrite.ts";
+
+/** Operations whose results nobody uses are removed. Routings stay: every compiled layer tells which experts it chose. */
+export function removeDeadCode(layer: Layer): Layer {
+  const live = new Set<Value>(layer.results.map((r) => r.value));
+  const kept: Operation[] = [];
+  const uses = (operation: Operation): readonly Value[] => [
+    ...operation.operands,
+    ...operation.regions.flatMap((r) => [...r.results, ...r.body.flatMap(uses)]),
+  ];
+  for (const operation of [...layer.body].reverse()) {
+    if (operation.op !== "route" && !operation.results.some((r) => live.has(r))) continue;
+    kept.unshift(operation);
+    for (const value of uses(operation)) live.add(value);
+  }
+  return { ...layer, body: kept };
+}
+
+/** Of operations that compute the same from the same operands, the first serves all. */
+export function eliminateCommon(layer: Layer): Layer {
+  const identity = new Map<Value, number>();
+  const id = (value: Value): number => {
+    const known = identity.get(value) ?? identity.size;
+    identity.set(value, known);
+    return known;
+  };
+  const seen = new Map<string, Operation>();
+  return rewriteLayer(layer, (operation, to) => {
+    if (operation.regions.length > 0 || operation.op === "route") return false;
+    const operands = operation.operands.map((v) => id(to.get(v)));
+    const key = `${operation.op}(${operands.join(",")}){${formatAttribute(operation.attributes)}}`;
+    const earlier = seen.get(key);
+    if (earlier === undefined) {
+      to.copy(operation);
+      seen.set(key, to.body.at(-1) as Operation);
+    } else {
+      operation.results.forEach((r, i) => {
+        to.replace(r, earlier.results[i] as Value);
+      });
+    }
+    return true;
+  });
+}

@@ -1,0 +1,60 @@
+import { IrError } from "../../ir/core/diagnostic.ts";
+import { Dim } from "../../ir/core/dim.ts";
+import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
+import type { RegisterMatmul } from "../target.ts";
+import { leadingOperands } from "./fuse.ts";
+import { rewriteLayer } from "./rewrite.ts";
+
+/**
+ * Weights of products are laid out in panels, in the order in which the register tile reads them. Since weights are known at
+ * load, the packing runs once, then.
+ */
+export function packWeights(layer: Layer, matmul: RegisterMatmul): Layer {
+  const weights = new Set(layer.args.filter((a) => a.role === "weight").map((a) => a.value));
+  return rewriteLayer(layer, (operation, to) => {
+    const [result] = operation.results;
+    if (
+      (operation.op !== "linear" && operation.op !== "grouped_linear") ||
+      !result ||
+      operation.attributes.packed !== undefined
+    )
+      return false;
+    const lead = leadingOperands(operation);
+    const own = operation.operands.slice(lead);
+    if (!own.every((w) => weights.has(w))) return false;
+    const packed = packing(operation, own, matmul);
+    const operands = [...operation.operands.slice(0, lead), ...own].map((v) => to.get(v));
+    const panel = to.one(
+      "pack",
+      operands.slice(lead),
+      packed,
+      operation.span,
+      `${own.map((w) => w.name).join("_")}_panels`,
+    );
+    const columns = own[0]?.type.dims.at(-2) ?? Dim.of(1);
+    const attributes = { ...operation.attributes, packed, columns };
+    to.replace(
+      result,
+      to.one(operation.op, [...operands.slice(0, lead), panel], attributes, operation.span, result.name),
+    );
+    return true;
+  });
+}
+
+function packing(operation: Operation, own: readonly Value[], matmul: RegisterMatmul): { rows: number; depth: number } {
+  const dtype = own[0]?.type.dtype;
+  const dot = dtype === "f32" || dtype === "bf16" ? matmul.dot[dtype] : undefined;
+  if (dot === undefined)
+    throw new IrError(
+      `${operation.op} has a weight of type ${dtype}, which the target cannot multiply`,
+      "Choose another storage.",
+    );
+  const rows = Math.floor(matmul.columns / own.length);
+  if (rows * own.length !== matmul.columns) {
+    throw new IrError(
+      `a register tile of ${matmul.columns} columns cannot be shared by ${own.length} weights`,
+      "Fuse fewer products.",
+    );
+  }
+  return { rows, depth: dot.depth };
+}
