@@ -46,11 +46,16 @@ export interface OpDefinition {
     regions: readonly Region[],
     context: EvaluationContext & { readonly results: readonly Value[] },
   ): readonly Tensor[];
-  /** Floating-point operations at concrete dimensions; elementwise ops count one per scalar operation. */
+  /**
+   * Floating-point operations at concrete dimensions; elementwise ops count one per scalar operation. Ops that work on
+   * routed rows count every slot, or as many as `dims.rows` says where the number of routed rows is known.
+   * `regions` is given for ops that have them.
+   */
   flops(
     operands: readonly TensorType[],
     attributes: AttributeMap,
     results: readonly TensorType[],
     dims: Readonly<Record<string, number>>,
+    regions?: readonly Region[],
   ): number;
 }

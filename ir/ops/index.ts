@@ -1,0 +1,53 @@
+import { IrError } from "../core/diagnostic.ts";
+import type { Operation } from "../core/layer.ts";
+import { cast } from "./cast.ts";
+import { combine } from "./combine.ts";
+import type { OpDefinition } from "./definition.ts";
+import { dispatch } from "./dispatch.ts";
+import { index } from "./expert-index.ts";
+import { groupedLinear } from "./grouped-linear.ts";
+import { linear } from "./linear.ts";
+import { map } from "./map.ts";
+import { mix } from "./mix.ts";
+import { pack } from "./pack.ts";
+import { permute } from "./permute.ts";
+import { route } from "./route.ts";
+import { zeroExpertWeight } from "./zero-expert-weight.ts";
+
+/** The closed table of ops. Tables that must cover every op are typed `satisfies Record<OpName, …>`. */
+const ops = {
+  linear,
+  map,
+  cast,
+  route,
+  mix,
+  index,
+  zero_expert_weight: zeroExpertWeight,
+  dispatch,
+  permute,
+  grouped_linear: groupedLinear,
+  combine,
+  pack,
+} as const satisfies Record<string, OpDefinition>;
+
+export type OpName = keyof typeof ops;
+
+export const opNames = Object.keys(ops) as readonly OpName[];
+
+export const isOpName = (name: string): name is OpName => Object.hasOwn(ops, name);
+
+/** The definition of an op. Throws IrError for a name that is not in the table. */
+export function opDefinition(name: string): OpDefinition {
+  if (isOpName(name)) return ops[name];
+  throw new IrError(`there is no op "${name}"`, `The ops are ${opNames.join(", ")}.`);
+}
+
+/** Floating-point operations of one operation at concrete dimensions; `dims.rows`: see OpDefinition.flops. */
+export const operationFlops = (operation: Operation, dims: Readonly<Record<string, number>>): number =>
+  opDefinition(operation.op).flops(
+    operation.operands.map((v) => v.type),
+    operation.attributes,
+    operation.results.map((v) => v.type),
+    dims,
+    operation.regions,
+  );

@@ -1,0 +1,115 @@
+import { IrError } from "../core/diagnostic.ts";
+import { bf16ToF32, decodeBf16, decodeF16, f16ToF32 } from "../core/float16.ts";
+import type { Tensor, TensorStorage } from "../core/tensor.ts";
+import { type DType, isFloat, unitRoundoff } from "../core/types.ts";
+
+/**
+ * Numbers of the reference meanings: reals in f64, each with a bound on the error of an implementation that works in f32.
+ *
+ * Terms: u = 2^-24 is the unit roundoff of f32. A sum or dot product over n terms, in any order, with or without fused
+ * multiply-add, is off by at most n·u·Σ|aᵢ·bᵢ| (Jeannerod and Rump 2013, "Improved error bounds for inner products in
+ * floating-point arithmetic"); DESIGN section 6 takes n + 2.
+ */
+
+export const u32 = unitRoundoff.f32;
+/** Results below the smallest normal f32 may flush to zero. */
+export const tiny32 = 2 ** -126;
+/** Room for the rounding of the oracle's own f64 arithmetic, per operation. */
+export const slack = 2 ** -50;
+
+/** Relative error of a sum of products over `n` terms. */
+export const gamma = (n: number): number => (n + 2) * (u32 + slack);
+
+/** A float tensor of the interpreter. An absent bound means exact. */
+export const floats = (dtype: DType, dims: readonly number[], data: Float64Array, bound?: Float64Array): Tensor =>
+  bound === undefined ? { dtype, dims, data } : { dtype, dims, data, bound };
+
+export const integers = (dims: readonly number[], data: Int32Array): Tensor => ({ dtype: "i32", dims, data });
+
+export const count = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
+
+/** Writes the reals behind `length` stored elements from `start` on into `out`. bf16 and f16 are held as bits. */
+export function decodeInto(
+  data: TensorStorage,
+  dtype: DType,
+  start: number,
+  length: number,
+  out: Float64Array,
+  scratch: Float32Array,
+): void {
+  if (data instanceof Uint16Array && (dtype === "bf16" || dtype === "f16")) {
+    const part = scratch.subarray(0, length);
+    (dtype === "bf16" ? decodeBf16 : decodeF16)(data.subarray(start, start + length), part);
+    out.set(part);
+  } else {
+    out.set(data.subarray(start, start + length));
+  }
+}
+
+/** The reals of a float tensor; shares memory with it where it already holds f64. */
+export function realsOf(t: Tensor): Float64Array {
+  if (t.data instanceof Float64Array) return t.data;
+  const out = new Float64Array(t.data.length);
+  const convert =
+    t.data instanceof Uint16Array && t.dtype !== "u8" ? (t.dtype === "bf16" ? bf16ToF32 : f16ToF32) : Number;
+  for (let i = 0; i < out.length; i++) out[i] = convert(t.data[i]);
+  return out;
+}
+
+export function intsOf(t: Tensor): Int32Array {
+  if (!(t.data instanceof Int32Array)) throw new IrError(`an ${t.dtype} tensor is not i32`, "Give an i32 tensor.");
+  return t.data;
+}
+
+/** Half the distance of subnormal numbers of f16; and what flushing to zero may lose in f32 and bf16. */
+const absoluteRounding = { f32: tiny32, bf16: tiny32, f16: 2 ** -25 } as const;
+const largest = { f32: 3.4028234663852886e38, bf16: 3.3895313892515355e38, f16: 65504 } as const;
+
+/**
+ * Bounds after rounding to `dtype`: adds its unit roundoff (relative to the largest value the machine may hold), and is
+ * infinite where that value overflows the type. Values already held to f32 are not rounded again by f32.
+ */
+export function roundedBound(values: Float64Array, bound: Float64Array | undefined, dtype: DType): Float64Array {
+  if (!isFloat(dtype)) throw new IrError(`${dtype} is not a float type`, "Round to f32, f16 or bf16.");
+  const out = new Float64Array(values.length);
+  const roundoff = unitRoundoff[dtype];
+  for (let i = 0; i < out.length; i++) {
+    const e = bound?.[i] ?? 0;
+    const reach = Math.abs(values[i]) + e;
+    out[i] =
+      reach > largest[dtype] * (1 + roundoff)
+        ? Number.POSITIVE_INFINITY
+        : e + roundoff * reach + absoluteRounding[dtype];
+  }
+  return out;
+}
+
+/** A part of a tensor along its first dimension, without copying. */
+export function slice(t: Tensor, index: number): Tensor {
+  const dims = t.dims.slice(1);
+  const size = count(dims);
+  const data = t.data.subarray(index * size, (index + 1) * size);
+  return t.bound === undefined
+    ? { dtype: t.dtype, dims, data }
+    : { dtype: t.dtype, dims, data, bound: t.bound.subarray(index * size, (index + 1) * size) };
+}
+
+/** Rows `rows` of x [m, k] as a new tensor [rows.length, k]; a row of −1 is unspecified (NaN). */
+export function gatherRows(x: Tensor, rows: ArrayLike<number>): Tensor {
+  const k = x.dims.at(-1) ?? 1;
+  const data = new Float64Array(rows.length * k);
+  const bound = x.bound === undefined ? undefined : new Float64Array(data.length);
+  const scratch = new Float32Array(k);
+  const row = new Float64Array(k);
+  for (let i = 0; i < rows.length; i++) {
+    const r = rows[i];
+    if (r < 0) {
+      data.fill(Number.NaN, i * k, (i + 1) * k);
+    } else {
+      decodeInto(x.data, x.dtype, r * k, k, row, scratch);
+      data.set(row, i * k);
+      if (bound !== undefined && x.bound !== undefined) bound.set(x.bound.subarray(r * k, (r + 1) * k), i * k);
+    }
+  }
+  return floats(x.dtype, [rows.length, k], data, bound);
+}
