@@ -1,8 +1,19 @@
+import { isAttributeMap } from "../ops/attributes.ts";
 import { opDefinition } from "../ops/index.ts";
-import { IrError } from "./diagnostic.ts";
-import type { Argument, AttributeMap, Layer, Operation, Region, Value } from "./layer.ts";
+import { DiagnosticError, IrError } from "./diagnostic.ts";
+import { Dim } from "./dim.ts";
+import {
+  type Argument,
+  type Attribute,
+  type AttributeMap,
+  type Layer,
+  type Operation,
+  type Region,
+  type Value,
+  walk,
+} from "./layer.ts";
 import type { Span } from "./span.ts";
-import type { TensorType } from "./types.ts";
+import { formatType, type TensorType } from "./types.ts";
 
 /** Makes one checked operation. `names` are hints for its results. */
 export function makeOperation(
@@ -58,7 +69,55 @@ export const argument = (
   storage: Argument["storage"] = "auto",
 ): Argument => ({ value: { name, type }, role, storage });
 
-/** Checks what no single operation can: each value is defined once, before its use, and names are unique. */
+const substituteAttribute = (value: Attribute, params: Readonly<Record<string, number>>): Attribute => {
+  if (value instanceof Dim) return value.substitute(params);
+  if (Array.isArray(value)) return value.map((v: Attribute) => substituteAttribute(v, params));
+  if (typeof value === "object" && isAttributeMap(value)) return substituteAttributes(value, params);
+  return value;
+};
+
+/** Attributes with the parameters' values in place of their names, wherever a dimension stands. */
+export const substituteAttributes = (
+  attributes: AttributeMap,
+  params: Readonly<Record<string, number>>,
+): AttributeMap =>
+  Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, substituteAttribute(value, params)]));
+
+/** A type with the parameters' values in place of their names. */
+export const substituteType = (type: TensorType, params: Readonly<Record<string, number>>): TensorType => ({
+  dtype: type.dtype,
+  dims: type.dims.map((d) => d.substitute(params)),
+});
+
+/**
+ * Checks an operation once more with the parameters' values: what symbols leave open (top_k over the number of experts,
+ * sizes below 1) shows only then. Throws IrError. Call it right after makeOperation where the parameters are known.
+ */
+export function checkSizes(operation: Operation, params: Readonly<Record<string, number>>): void {
+  for (const { type } of operation.results) checkPositive(type, params);
+  if (operation.regions.length > 0) return;
+  opDefinition(operation.op).infer(
+    operation.operands.map((v) => substituteType(v.type, params)),
+    substituteAttributes(operation.attributes, params),
+    [],
+  );
+}
+
+function checkPositive(type: TensorType, params: Readonly<Record<string, number>>): void {
+  for (const dim of type.dims) {
+    const size = dim.substitute(params).constant;
+    if (size !== undefined && size < 1)
+      throw new IrError(
+        `dimension ${dim} of ${formatType(type)} is ${size}`,
+        "Give parameters that make it at least 1.",
+      );
+  }
+}
+
+/**
+ * Checks what no single operation can: each value is defined once, before its use; names are unique; and the sizes fit the
+ * parameters' values. Throws IrError, or DiagnosticError U401 where sizes do not fit and the operation has a place in the source.
+ */
 export function checkLayer(layer: Layer): Layer {
   const names = new Set<string>();
   const define = (scope: Set<Value>, value: Value): void => {
@@ -101,6 +160,15 @@ export function checkLayer(layer: Layer): Layer {
   for (const { name, value } of layer.results) {
     if (!scope.has(value))
       throw new IrError(`result ${name} is not defined`, "Return a value that the layer computes.");
+  }
+  for (const { value } of layer.args) checkPositive(value.type, layer.params);
+  for (const operation of walk(layer.body)) {
+    try {
+      checkSizes(operation, layer.params);
+    } catch (error) {
+      if (!(error instanceof IrError) || operation.span.file === "") throw error;
+      throw new DiagnosticError([{ code: "U401", span: operation.span, message: error.message, help: error.help }]);
+    }
   }
   return layer;
 }

@@ -37,7 +37,7 @@ interface ScalarOpDefinition {
   evaluate(a: number, b: number, c: number): number;
   /**
    * Largest error of the result, given its exact value `r`, the arguments and the largest errors of the arguments.
-   * Absent where the op never sees floats. Accuracies are the loosest of the targets: the WGSL specification's
+   * For bool it is 1 where the errors of the arguments may turn the result. Absent where the op never sees floats. Accuracies are the loosest of the targets: the WGSL specification's
    * (section "Floating Point Accuracy"), which the other targets keep as well.
    */
   bound?(r: number, args: readonly number[], errors: readonly number[]): number;
@@ -46,7 +46,13 @@ interface ScalarOpDefinition {
 /** Half a unit in the last place of f32, relative; and the smallest normal number, below which results may flush to zero. */
 const u = 2 ** -24;
 const tiny = 2 ** -126;
-const rounded = (r: number, halfUlps = 1): number => halfUlps * u * Math.abs(r) + tiny;
+/** Beyond f64 both sides hold infinity, and there is nothing to round. */
+const rounded = (r: number, halfUlps = 1): number => (Number.isFinite(r) ? halfUlps * u * Math.abs(r) + tiny : 0);
+/** Above this, an f32 may be infinite. */
+const huge = 3e38;
+/** 1 where two numbers are so close that their errors may turn a comparison. */
+const turns = ([a, b]: readonly number[], [ea, eb]: readonly number[]): number =>
+  ea + eb > 0 && Math.abs(a - b) <= ea + eb ? 1 : 0;
 
 export const scalarOps = {
   add: {
@@ -78,10 +84,10 @@ export const scalarOps = {
     bound: (r, [, b], [ea, eb]) => {
       const room = Math.abs(b) - eb;
       if (!(room > 0)) return Number.POSITIVE_INFINITY;
-      // A divisor beyond f32 (exp of a large number) makes a quotient of zero on a machine: the error is the quotient itself.
-      if (!Number.isFinite(b) || Math.abs(b) > 3e38) return Math.abs(r) + tiny;
       const e = (ea + Math.abs(r) * eb) / room;
-      return e + rounded(Math.abs(r) + e, 5);
+      const error = e + rounded(Math.abs(r) + e, 5);
+      // A divisor beyond f32 (exp of a large number) makes a quotient of zero on a machine: the error is the quotient itself.
+      return Math.abs(b) + eb > huge ? Math.max(error, Math.abs(r) + tiny) : error;
     },
   },
   neg: { arity: 1, signature: "number", evaluate: (a) => -a, bound: (_, __, [ea]) => ea },
@@ -104,8 +110,10 @@ export const scalarOps = {
     evaluate: (a) => Math.exp(a),
     // 3 + 2|x| ulp in WGSL.
     bound: (r, [a], [ea]) => {
+      // Where f64 overflows, so does every machine, unless the argument is not known well enough.
+      if (r === Number.POSITIVE_INFINITY) return a - ea > 89 ? 0 : r;
       const e = r * Math.expm1(ea);
-      return e + rounded(r + e, 2 * (3 + 2 * Math.abs(a)));
+      return e + rounded(r + e, 2 * (3 + 2 * (Math.abs(a) + ea)));
     },
   },
   log: {
@@ -114,7 +122,9 @@ export const scalarOps = {
     evaluate: (a) => Math.log(a),
     // Absolute 2^-21 near 1, else 3 ulp, in WGSL.
     bound: (r, [a], [ea]) =>
-      a - ea > 0 ? Math.log1p(ea / (a - ea)) + Math.max(2 ** -21, rounded(r, 6)) : Number.POSITIVE_INFINITY,
+      a - ea > 0
+        ? Math.log1p(ea / (a - ea)) + Math.max(2 ** -21, rounded(Math.abs(r) + Math.log1p(ea / (a - ea)), 6))
+        : Number.POSITIVE_INFINITY,
   },
   sqrt: {
     arity: 1,
@@ -127,20 +137,56 @@ export const scalarOps = {
   },
   floorDiv: { arity: 2, signature: "integer", evaluate: (a, b) => Math.floor(a / b) },
   mod: { arity: 2, signature: "integer", evaluate: (a, b) => a - b * Math.floor(a / b) },
-  lt: { arity: 2, signature: "compare", evaluate: (a, b) => Number(a < b) },
-  le: { arity: 2, signature: "compare", evaluate: (a, b) => Number(a <= b) },
-  eq: { arity: 2, signature: "compare", evaluate: (a, b) => Number(a === b) },
-  and: { arity: 2, signature: "logic", evaluate: (a, b) => a * b },
-  or: { arity: 2, signature: "logic", evaluate: (a, b) => Math.max(a, b) },
-  not: { arity: 1, signature: "logic", evaluate: (a) => 1 - a },
+  lt: {
+    arity: 2,
+    signature: "compare",
+    evaluate: (a, b) => Number(a < b),
+    bound: (_, args, errors) => turns(args, errors),
+  },
+  le: {
+    arity: 2,
+    signature: "compare",
+    evaluate: (a, b) => Number(a <= b),
+    bound: (_, args, errors) => turns(args, errors),
+  },
+  eq: {
+    arity: 2,
+    signature: "compare",
+    evaluate: (a, b) => Number(a === b),
+    bound: (_, args, errors) => turns(args, errors),
+  },
+  and: {
+    arity: 2,
+    signature: "logic",
+    evaluate: (a, b) => a * b,
+    bound: (_, [a, b], [ea, eb]) => ((a === 0 && ea === 0) || (b === 0 && eb === 0) ? 0 : Math.max(ea, eb)),
+  },
+  or: {
+    arity: 2,
+    signature: "logic",
+    evaluate: (a, b) => Math.max(a, b),
+    bound: (_, [a, b], [ea, eb]) => ((a !== 0 && ea === 0) || (b !== 0 && eb === 0) ? 0 : Math.max(ea, eb)),
+  },
+  not: { arity: 1, signature: "logic", evaluate: (a) => 1 - a, bound: (_, __, [ea]) => ea },
   select: {
     arity: 3,
     signature: "select",
     evaluate: (c, a, b) => (c !== 0 ? a : b),
-    bound: (_, [c], [__, ea, eb]) => (c !== 0 ? ea : eb),
+    // Where rounding may turn the condition, the result may be either.
+    bound: (_, [c, a, b], [ec, ea, eb]) => (ec !== 0 ? Math.abs(a - b) + Math.max(ea, eb) : c !== 0 ? ea : eb),
   },
-  toFloat: { arity: 1, signature: "toFloat", evaluate: (a) => a, bound: (r) => rounded(r) },
-  toInt: { arity: 1, signature: "toInt", evaluate: (a) => Math.trunc(a) },
+  toFloat: {
+    arity: 1,
+    signature: "toFloat",
+    evaluate: (a) => a,
+    bound: (r, _, [ea]) => ea + rounded(Math.abs(r) + ea),
+  },
+  toInt: {
+    arity: 1,
+    signature: "toInt",
+    evaluate: (a) => Math.trunc(a),
+    bound: (_, [a], [ea]) => (ea === 0 ? 0 : Math.trunc(a + ea) - Math.trunc(a - ea)),
+  },
 } as const satisfies Record<string, ScalarOpDefinition>;
 
 export type ScalarOp = keyof typeof scalarOps;
@@ -256,6 +302,7 @@ export function formatScalar(expr: ScalarExpr): string {
       if (expr.type === "bool") return expr.value !== 0 ? "true" : "false";
       if (expr.type === "i32") return String(expr.value);
       if (!Number.isFinite(expr.value)) return Number.isNaN(expr.value) ? "nan" : expr.value > 0 ? "inf" : "-inf";
+      if (Object.is(expr.value, -0)) return "-0.0";
       return Number.isInteger(expr.value) && Math.abs(expr.value) < 1e21 ? `${expr.value}.0` : String(expr.value);
     case "var":
       return expr.name;

@@ -1,7 +1,7 @@
 import { IrError } from "../core/diagnostic.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { PackedLayout } from "./product-types.ts";
-import { decodeInto, gamma, realsOf, slack, tiny32 } from "./reals.ts";
+import { decodeInto, gamma, realsOf, tiny32 } from "./reals.ts";
 
 /** Rows of the weights of a product, decoded one at a time: weights are never copied whole to f64. */
 export interface WeightRows {
@@ -127,8 +127,7 @@ export function products(x: Tensor, m: number, weights: WeightRows): Sums {
           bound[at] = bound[at] + dot(reach, t * depth, rowBound, depth);
         }
     }
-    for (let i = 0; i < bound.length; i++)
-      bound[i] = bound[i] * (1 + relative) + slack * Math.abs(value[i]) + underflow;
+    for (let i = 0; i < bound.length; i++) bound[i] += underflow;
   }
   return { values, bounds };
 }

@@ -11,6 +11,9 @@ export type ScalarKernel = (
 /** Elements worked on at once: small enough that all intermediate results stay in the cache. */
 const chunk = 1024;
 
+/** A result beyond this is infinite on a machine. */
+const largestF32 = 3.4028234663852886e38;
+
 interface Node {
   readonly values: Float64Array;
   readonly errors: Float64Array;
@@ -51,6 +54,8 @@ export function scalarKernel(fn: ScalarFunction): ScalarKernel {
       for (const node of order) node.run(length);
       values.set(root.values.subarray(0, length), start);
       bound.set(root.errors.subarray(0, length), start);
+      for (let i = start; i < start + length; i++)
+        if (Math.abs(values[i]) + bound[i] > largestF32) bound[i] = Number.POSITIVE_INFINITY;
     }
     return { values, bound };
   };

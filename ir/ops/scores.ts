@@ -56,7 +56,8 @@ function softmax(logits: Float64Array, bound: Float64Array | undefined, tokens: 
     let high = 0;
     for (let i = 0; i < n; i++) {
       const e = bound?.[start + i] ?? 0;
-      const shift = largest - logits[start + i] + e + largestError;
+      // A masked expert (−∞) weighs exactly nothing.
+      const shift = logits[start + i] === Number.NEGATIVE_INFINITY ? 0 : largest - logits[start + i] + e + largestError;
       terms[i] = Math.exp(logits[start + i] - largest);
       deltas[i] = e + u32 * shift + Math.log1p(2 * (3 + 2 * shift) * u32);
       sum += terms[i];
