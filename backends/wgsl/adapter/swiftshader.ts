@@ -9,6 +9,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { LackError } from "../../backend.ts";
 import { type ArchiveFile, readTarBr } from "./archive.ts";
 
+const require = createRequire(import.meta.url);
 const DRIVER = "libvk_swiftshader.so";
 const LOADER = "libvulkan.so.1";
 const ICD = "vk_swiftshader_icd.json";
@@ -73,7 +74,7 @@ function describe(folder: string, installed: boolean): SwiftShader {
 function locateArchive(): { archive: string; manifest: string } {
   let entry: string;
   try {
-    entry = createRequire(import.meta.url).resolve("@sparticuz/chromium");
+    entry = require.resolve("@sparticuz/chromium");
   } catch {
     throw new LackError("the package @sparticuz/chromium, which carries SwiftShader, is not installed", "run: npm ci");
   }

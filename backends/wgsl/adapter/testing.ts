@@ -10,7 +10,7 @@ import ts from "typescript";
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** How a child process ended, and what it printed. */
-export interface Ended {
+interface Ended {
   readonly status: number | null;
   readonly signal: string | null;
   readonly stdout: string;
