@@ -1,4 +1,5 @@
 /// <reference types="@webgpu/types" />
+import { isMainThread } from "node:worker_threads";
 import { LackError } from "../../backend.ts";
 import { isLavapipe, lavapipeDriver, loadVulkan, systemDrivers, systemHasVulkan, withDriver } from "./loader.ts";
 import { hasSwiftShader, installSwiftShader } from "./swiftshader.ts";
@@ -77,6 +78,9 @@ export async function findAdapter(choice: AdapterChoice): Promise<FoundAdapter> 
 export async function requestAdapter(kind: AdapterKind): Promise<FoundAdapter> {
   const dawn = await loadDawn();
   const icd = await PREPARE[kind]();
+  // A worker thread's process.env is a copy, which the Vulkan loader does not see.
+  if (icd !== undefined && !isMainThread)
+    throw new LackError(`${kind}: cannot be chosen from within a worker thread`, "open the device on the main thread");
   // Drivers are discovered within the call of requestAdapter, before its promise is returned.
   const { gpu, pending } = withDriver(icd, () => {
     const gpu = dawn.create([]);
