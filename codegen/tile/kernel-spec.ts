@@ -1,0 +1,294 @@
+import { Dim } from "../../ir/core/dim.ts";
+import { i32, type ScalarExpr } from "../../ir/core/scalar.ts";
+import { isFloat } from "../../ir/core/types.ts";
+import { identifier, PartChecker, reservedNames, type Scope } from "./part-spec.ts";
+import { broadcasts, disjoint, formatShape, sameView, scalarTypeOf, viewShape } from "./shape.ts";
+import { formatTile, formatView, statementHead } from "./text.ts";
+import type { Kernel, Statement, View } from "./types.ts";
+
+/**
+ * What is legal in tile IR, beyond what its types say:
+ *
+ * - Names of buffers, symbols, block coordinates, loops, scalars and tiles are defined once in a kernel, before use. Inputs
+ *   of a map hide nothing. Symbols (T) are i32 scalars.
+ * - A view has one index per dimension. Constant positions lie inside the base; `valid` excuses global memory.
+ *   Positions of gather are a 1-D i32 tile. A "register" tile is indexed by constants only.
+ * - Element types agree: floats convert among each other in copy, map and reduce; integers widen to i32 in copy.
+ * - Shapes agree: equal for copy, by the broadcast rule for map, [m, n] [m, k] [n, k] for mma.
+ * - A statement that reads and writes one base does so at the very same elements or at certainly different ones.
+ * - Values of fill and map read no elements: name them with let. `valid` needs global memory; local elements beyond it are
+ *   zero after copy and undefined after map.
+ * - Buffers are read and written as their access says. The sums of mma and the keys of top_k are tiles.
+ *
+ * Checks a kernel and returns it. Throws IrError, with the statement's text, where it breaks a rule.
+ * `symbols`: the run-time symbols that exist; default, those that its buffers and grid name.
+ */
+export function checkKernel(kernel: Kernel, symbols?: readonly string[]): Kernel {
+  new KernelChecker(kernel, symbols).check();
+  return kernel;
+}
+
+class KernelChecker extends PartChecker {
+  readonly #kernel: Kernel;
+  readonly #symbols: readonly string[] | undefined;
+
+  constructor(kernel: Kernel, symbols: readonly string[] | undefined) {
+    super(kernel.name);
+    this.#kernel = kernel;
+    this.#symbols = symbols;
+  }
+
+  check(): void {
+    const { name, buffers, grid, body } = this.#kernel;
+    if (!identifier.test(name))
+      this.fail("an identifier as the kernel's name", `"${name}"`, "Use letters, digits and _.");
+    const scope: Scope = { scalars: new Map(), bases: new Map() };
+    const symbols = new Set(
+      [...buffers.flatMap((b) => b.dims), ...grid.map((g) => g.extent)].flatMap((d) => d.symbols),
+    );
+    for (const symbol of symbols) {
+      if (this.#symbols && !this.#symbols.includes(symbol))
+        this.fail(
+          `one of the run-time symbols ${this.#symbols.join(", ") || "(none)"}`,
+          symbol,
+          "Replace parameters by their values.",
+        );
+    }
+    for (const symbol of this.#symbols ?? symbols) {
+      this.define(symbol);
+      scope.scalars.set(symbol, "i32");
+    }
+    for (const b of buffers) {
+      this.place = `${b.access} ${b.name}: ${b.dtype}[${b.dims.join(", ")}]`;
+      this.define(b.name);
+      this.checkType(b.dtype, b.dims);
+      scope.bases.set(b.name, {
+        dtype: b.dtype,
+        dims: b.dims,
+        reads: b.access !== "write",
+        writes: b.access !== "read",
+        space: undefined,
+      });
+    }
+    for (const { name: coordinate, extent } of grid) {
+      this.place = `grid(${coordinate} = ${extent})`;
+      this.define(coordinate);
+      if (extent.constant !== undefined && extent.constant < 0)
+        this.fail("a grid extent of at least 0", String(extent), "Give the number of blocks.");
+      scope.scalars.set(coordinate, "i32");
+    }
+    this.#checkList(body, scope);
+  }
+
+  #checkList(list: readonly Statement[], outer: Scope): void {
+    const scope: Scope = { scalars: new Map(outer.scalars), bases: new Map(outer.bases) };
+    for (const statement of list) {
+      this.place = statementHead(statement);
+      this.#checkStatement(statement, scope);
+    }
+  }
+
+  #checkStatement(s: Statement, scope: Scope): void {
+    switch (s.kind) {
+      case "for": {
+        this.scalar(s.from, "i32", scope);
+        this.scalar(s.to, "i32", scope);
+        if (!Number.isInteger(s.step) || s.step < 1)
+          this.fail("a positive whole step", String(s.step), "Count upwards.");
+        this.define(s.name);
+        this.#checkList(s.body, { ...scope, scalars: new Map([...scope.scalars, [s.name, "i32"]]) });
+        return;
+      }
+      case "if":
+        this.scalar(s.condition, "bool", scope);
+        this.#checkList(s.then, scope);
+        this.#checkList(s.otherwise, scope);
+        return;
+      case "let":
+        this.scalar(s.value, undefined, scope);
+        this.define(s.name);
+        scope.scalars.set(s.name, s.value.type);
+        return;
+      case "alloc":
+        this.#checkAlloc(s, scope);
+        return;
+      case "fill": {
+        const dtype = this.view(s.dst, scope, { writes: true });
+        this.scalar(s.value, scalarTypeOf(dtype), scope);
+        this.noElements(s.value, "the value of fill");
+        return;
+      }
+      case "set":
+        this.#checkSet(s, scope);
+        return;
+      case "copy":
+        this.#checkCopy(s, scope);
+        return;
+      case "map":
+        this.#checkMap(s, scope);
+        return;
+      case "mma":
+        this.#checkMma(s, scope);
+        return;
+      case "reduce":
+        this.#checkReduce(s, scope);
+        return;
+      case "top_k":
+        this.#checkTopK(s, scope);
+        return;
+    }
+  }
+
+  #checkAlloc({ tile }: Extract<Statement, { kind: "alloc" }>, scope: Scope): void {
+    const { name, dtype, dims, space } = tile;
+    this.define(name);
+    this.checkType(dtype, []);
+    if (!identifier.test(space))
+      this.fail("the name of a memory space", `"${space}"`, "Name one of the target's spaces.");
+    if (!dims.every((d) => Number.isSafeInteger(d) && d > 0))
+      this.fail("positive whole dimensions", formatTile(tile), "Give every dimension at least 1 element.");
+    scope.bases.set(name, { dtype, dims: dims.map((d) => Dim.of(d)), reads: true, writes: true, space });
+  }
+
+  #checkSet(s: Extract<Statement, { kind: "set" }>, scope: Scope): void {
+    const base = this.base(s.base, scope);
+    if (!base.writes)
+      this.fail(`a writable buffer or tile`, `${s.base}, which is only read`, "Declare the buffer as written.");
+    this.elementIndex(s.base, s.index, scope);
+    this.scalar(s.value, scalarTypeOf(base.dtype), scope);
+  }
+
+  #checkCopy(s: Extract<Statement, { kind: "copy" }>, scope: Scope): void {
+    const masked = s.valid !== undefined;
+    const to = this.view(s.dst, scope, { writes: true, masked, valid: s.valid });
+    const from = this.view(s.src, scope, { reads: true, masked, valid: s.valid });
+    const converts = (isFloat(to) && isFloat(from)) || to === from || (to === "i32" && scalarTypeOf(from) === "i32");
+    if (!converts)
+      this.fail(
+        `elements that convert to ${to}`,
+        from,
+        "Copy between floats, or between integers to i32; use map with toFloat or toInt otherwise.",
+      );
+    this.#sameShape(s.dst, s.src);
+    this.#apart(s.dst, s.src, false);
+    this.#valid(s.valid, s.dst, [s.dst, s.src], scope);
+  }
+
+  #checkMap(s: Extract<Statement, { kind: "map" }>, scope: Scope): void {
+    const masked = s.valid !== undefined;
+    const dtype = this.view(s.dst, scope, { writes: true, masked, valid: s.valid });
+    const shape = viewShape(s.dst);
+    const scalars = new Map(scope.scalars);
+    const inputs = new Set<string>();
+    for (const { name, view } of s.inputs) {
+      if (!identifier.test(name) || reservedNames.has(name))
+        this.fail("a name for the input", `"${name}"`, "Use letters, digits and _.");
+      if (inputs.has(name) || scope.scalars.has(name) || scope.bases.has(name))
+        this.fail("an input name that hides nothing", name, "Give the input another name.");
+      inputs.add(name);
+      const own = viewShape(view);
+      // Broadcast inputs keep the counts of the dimensions that they have.
+      const counts = s.valid?.slice(shape.length - own.length);
+      scalars.set(name, scalarTypeOf(this.view(view, scope, { reads: true, masked, valid: counts })));
+      if (!broadcasts(own, shape))
+        this.fail(
+          `an input that broadcasts to ${formatShape(shape)}`,
+          `${name} ${formatShape(own)}`,
+          "Give the input the trailing dimensions of the result, or 1.",
+        );
+      this.#apart(s.dst, view, true);
+    }
+    this.scalar(s.value, scalarTypeOf(dtype), { ...scope, scalars });
+    this.noElements(s.value, "the value of map");
+    this.#valid(s.valid, s.dst, [s.dst, ...s.inputs.map((i) => i.view)], scope);
+  }
+
+  #checkMma(s: Extract<Statement, { kind: "mma" }>, scope: Scope): void {
+    const acc = this.view(s.acc, scope, { reads: true, writes: true });
+    // Rows of global activations beyond `rows` are not touched.
+    const taken = s.rows && [s.rows, i32(viewShape(s.a)[1] ?? 0)];
+    const a = this.view(s.a, scope, { reads: true, masked: taken !== undefined, valid: taken });
+    const b = this.view(s.b, scope, { reads: true });
+    if (this.base(s.acc.base, scope).space === undefined)
+      this.fail("sums in a tile", `buffer ${s.acc.base}`, "Sum in a tile and copy it out.");
+    if (acc !== "f32") this.fail("sums in f32", acc, "Allocate the tile of sums as f32.");
+    const mixed = [a, b].includes("bf16") && [a, b].includes("f32");
+    if (!isFloat(a) || !isFloat(b) || (a !== b && !mixed))
+      this.fail("factors of one float dtype, or bf16 and f32", `${a} and ${b}`, "Convert one of them.");
+    const [sums, left, right] = [viewShape(s.acc), viewShape(s.a), viewShape(s.b)];
+    const fits =
+      sums.length === 2 &&
+      left.length === 2 &&
+      right.length === 2 &&
+      sums[0] === left[0] &&
+      sums[1] === right[0] &&
+      left[1] === right[1];
+    if (!fits)
+      this.fail(
+        "shapes [m, n] += [m, k] * [n, k]",
+        `${formatShape(sums)} += ${formatShape(left)} * ${formatShape(right)}`,
+        "Both factors have k last.",
+      );
+    this.#apart(s.acc, s.a, false);
+    this.#apart(s.acc, s.b, false);
+    if (s.init) this.scalar(s.init, "bool", scope);
+    if (s.rows) this.scalar(s.rows, "i32", scope);
+  }
+
+  #checkReduce(s: Extract<Statement, { kind: "reduce" }>, scope: Scope): void {
+    const to = this.view(s.dst, scope, { writes: true });
+    const from = this.view(s.src, scope, { reads: true });
+    if (scalarTypeOf(to) !== scalarTypeOf(from) || scalarTypeOf(to) === "bool")
+      this.fail("numbers of one kind", `${to} from ${from}`, "Reduce floats to floats, integers to integers.");
+    const [own, source] = [viewShape(s.dst), viewShape(s.src)];
+    if (source.length === 0 || formatShape(own) !== formatShape(source.slice(0, -1)))
+      this.fail(
+        `a result of shape ${formatShape(source.slice(0, -1))}`,
+        formatShape(own),
+        "Reduce drops the last dimension.",
+      );
+    this.#apart(s.dst, s.src, false);
+  }
+
+  #checkTopK(s: Extract<Statement, { kind: "top_k" }>, scope: Scope): void {
+    const keys = this.view(s.keys, scope, { reads: true, writes: true });
+    const ids = this.view(s.ids, scope, { writes: true });
+    if (this.base(s.keys.base, scope).space === undefined)
+      this.fail("keys in a tile", `buffer ${s.keys.base}`, "Copy the keys into a tile: top_k destroys them.");
+    if (keys !== "f32" || ids !== "i32")
+      this.fail("f32 keys and i32 ids", `${keys} and ${ids}`, "Convert the keys to f32; ids are i32.");
+    const [n, k] = [viewShape(s.keys), viewShape(s.ids)];
+    if (n.length !== 1 || k.length !== 1 || k[0] > n[0])
+      this.fail(
+        "keys [n] and ids [k] with k at most n",
+        `${formatShape(n)} and ${formatShape(k)}`,
+        "Choose no more than there are.",
+      );
+    this.#apart(s.ids, s.keys, false);
+  }
+
+  #sameShape(a: View, b: View): void {
+    const [left, right] = [formatShape(viewShape(a)), formatShape(viewShape(b))];
+    if (left !== right) this.fail(`a source of shape ${left}`, right, "Copy between views of one shape.");
+  }
+
+  /** One statement must not read elements after it wrote them, in whatever order it goes through them. */
+  #apart(dst: View, src: View, mayBeSame: boolean): void {
+    if (disjoint(dst, src) || (mayBeSame && sameView(dst, src))) return;
+    this.fail(`a source apart from ${formatView(dst)}`, formatView(src), "Go through another tile.");
+  }
+
+  #valid(valid: readonly ScalarExpr[] | undefined, dst: View, views: readonly View[], scope: Scope): void {
+    if (valid === undefined) return;
+    const rank = viewShape(dst).length;
+    if (valid.length !== rank)
+      this.fail(
+        `one valid count for each of the ${rank} dimensions of the view`,
+        String(valid.length),
+        "Give every dimension a count.",
+      );
+    for (const count of valid) this.scalar(count, "i32", scope);
+    if (views.every((v) => this.base(v.base, scope).space !== undefined))
+      this.fail("global memory beside valid counts", "tiles only", "Leave out valid, or use smaller views.");
+  }
+}
