@@ -1,0 +1,2 @@
+export { parseLayer } from "./parser.ts";
+export { type PrintOptions, printLayer } from "./printer.ts";

@@ -1,0 +1,114 @@
+import { IrError } from "../core/diagnostic.ts";
+import {
+  apply,
+  bool,
+  f32,
+  i32,
+  type ScalarExpr,
+  type ScalarFunction,
+  type ScalarOp,
+  scalarOps,
+  variable,
+} from "../core/scalar.ts";
+import type { Cursor } from "./cursor.ts";
+
+/** Infix operators by precedence, loosest first; those of one level associate to the left. */
+const levels: readonly (readonly (readonly [string, ScalarOp])[])[] = [
+  [["||", "or"]],
+  [["&&", "and"]],
+  [["==", "eq"]],
+  [
+    ["<=", "le"],
+    ["<", "lt"],
+  ],
+  [
+    ["+", "add"],
+    ["-", "sub"],
+  ],
+  [
+    ["*", "mul"],
+    ["//", "floorDiv"],
+    ["/", "div"],
+    ["%", "mod"],
+  ],
+];
+
+const isScalarOp = (name: string): name is ScalarOp => Object.hasOwn(scalarOps, name);
+
+/**
+ * Reads `(g, u) => ((g * 2.0) + u)`. Numbers with a point or an exponent are f32, others i32. Inside parentheses `//` is the
+ * division of whole numbers; outside it begins a comment.
+ */
+export function parseScalarFunction(cursor: Cursor): ScalarFunction {
+  const params: string[] = [];
+  cursor.expect("(", "Write a function as (x, y) => expression.");
+  if (!cursor.accept(")")) {
+    do {
+      const name = cursor.match(/[A-Za-z_]\w*/y);
+      params.push(name ?? cursor.unexpected("a parameter's name", "Write a function as (x, y) => expression."));
+    } while (cursor.accept(","));
+    cursor.expect(")", "Separate parameters by commas.");
+  }
+  cursor.expect("=>", "Write a function as (x, y) => expression.");
+  return { params, body: parseLevel(cursor, params, 0, 0) };
+}
+
+function parseLevel(cursor: Cursor, params: readonly string[], level: number, depth: number): ScalarExpr {
+  const operators = levels[level];
+  if (operators === undefined) return parsePrimary(cursor, params, depth);
+  let left = parseLevel(cursor, params, level + 1, depth);
+  for (;;) {
+    const comments = depth === 0;
+    cursor.skip(comments);
+    const start = cursor.position;
+    const operator = operators.find(([mark]) => cursor.accept(mark, comments));
+    if (operator === undefined) return left;
+    const right = parseLevel(cursor, params, level + 1, depth);
+    left = applied(cursor, start, operator[1], [left, right]);
+  }
+}
+
+function parsePrimary(cursor: Cursor, params: readonly string[], depth: number): ScalarExpr {
+  if (cursor.accept("(")) {
+    const inner = parseLevel(cursor, params, 0, depth + 1);
+    cursor.expect(")", "Close the parenthesis.");
+    return inner;
+  }
+  const number = cursor.match(/-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?/y);
+  if (number !== undefined) return /[.eE]/.test(number) ? f32(Number(number)) : i32(Number(number));
+  if (cursor.accept("-inf")) return f32(Number.NEGATIVE_INFINITY);
+  cursor.skip();
+  const start = cursor.position;
+  const name = cursor.match(/[A-Za-z_]\w*/y);
+  if (name === undefined)
+    return cursor.unexpected("an expression", "Write a number, a parameter, a function such as exp(x), or ( … ).");
+  if (params.includes(name)) return variable(name, "f32");
+  if (name === "true" || name === "false") return bool(name === "true");
+  if (name === "inf") return f32(Number.POSITIVE_INFINITY);
+  if (name === "nan") return f32(Number.NaN);
+  if (!isScalarOp(name))
+    return cursor.fail({
+      code: "U402",
+      span: cursor.span(start, cursor.position),
+      message: `${name} is neither a parameter nor a scalar function`,
+      expected: `${[...params].join(", ")} or one of ${Object.keys(scalarOps).join(", ")}`,
+      found: name,
+      help: "Mend the name, or make it a parameter.",
+    });
+  cursor.expect("(", `Write ${name}( … ).`);
+  const args: ScalarExpr[] = [];
+  do args.push(parseLevel(cursor, params, 0, depth + 1));
+  while (cursor.accept(","));
+  cursor.expect(")", "Close the parenthesis.");
+  return applied(cursor, start, name, args);
+}
+
+function applied(cursor: Cursor, start: number, op: ScalarOp, args: readonly ScalarExpr[]): ScalarExpr {
+  try {
+    return apply(op, ...args);
+  } catch (error) {
+    if (!(error instanceof IrError)) throw error;
+    const span = cursor.span(start, cursor.position);
+    return cursor.fail({ code: "U403", span, message: error.message, help: error.help });
+  }
+}
