@@ -1,0 +1,94 @@
+import { type SpawnOptions, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const here = new URL(".", import.meta.url).pathname;
+const folder = mkdtempSync(join(tmpdir(), "unmoor-ascend-"));
+
+interface Finished {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function run(command: string, args: string[], options: SpawnOptions = {}): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    let stdout = "";
+    let stderr = "";
+    child.stdout?.on("data", (chunk: Buffer) => {
+      stdout += chunk.toString();
+    });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    child.on("error", reject);
+    child.on("close", (status) => resolve({ status, stdout, stderr }));
+  });
+}
+
+/** The cases of each program that must pass; `runCase` in tests/support.h says what an exit status means. */
+const passing = {
+  cube: ["half", "bfloat16", "float", "int8", "row", "speed"],
+  vector: ["add", "tails", "reductions", "casts", "halves", "math", "select"],
+  launch: ["order", "sync", "mix", "abi"],
+};
+const programs = ["cube", "vector", "broken", "launch"];
+
+async function compile(name: string): Promise<void> {
+  const flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-I", join(here, "include")];
+  const built = await run("g++", [...flags, join(here, "tests", `${name}.cpp`), "-o", join(folder, name)]);
+  if (built.status !== 0) throw new Error(built.stderr);
+}
+
+beforeAll(async () => {
+  const waiting = [...programs];
+  const worker = async (): Promise<void> => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) await compile(name);
+  };
+  await Promise.all([worker(), worker()]);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("kernels that are right", () => {
+  for (const [program, cases] of Object.entries(passing)) {
+    it.each(cases)(`${program}: %s`, async (name) => {
+      const { status, stdout } = await run(join(folder, program), [name]);
+      expect(stdout).toBe("");
+      expect(status).toBe(0);
+    });
+  }
+});
+
+const source = readFileSync(join(here, "tests", "broken.cpp"), "utf8").split("\n");
+/** One block per case: `== name`, then the report with line numbers written as `_`. */
+const expected = new Map(
+  readFileSync(join(here, "tests", "broken.expected"), "utf8")
+    .split(/^== /m)
+    .slice(1)
+    .map((block) => [block.slice(0, block.indexOf("\n")), block.slice(block.indexOf("\n") + 1)] as const),
+);
+
+describe("broken kernels", () => {
+  it("each have an expected report", async () => {
+    const { stdout } = await run(join(folder, "broken"), ["--list"]);
+    expect(stdout.trim().split("\n").sort()).toEqual([...expected.keys(), "wrong-layout"].sort());
+  });
+
+  it.each([...expected.keys()])("%s is refused", async (name) => {
+    const { status, stdout } = await run(join(folder, "broken"), [name]);
+    expect(stdout.replace(/broken\.cpp:\d+/g, "broken.cpp:_")).toBe(expected.get(name));
+    expect(status).toBe(2);
+    const line = source.findIndex((text) => text.endsWith(`// HERE ${name}`)) + 1;
+    if (line > 0) expect(stdout.split("\n")[0]).toContain(`broken.cpp:${line}: `);
+  });
+
+  it("gives a wrong product for fractals in the wrong order", async () => {
+    const { status, stdout } = await run(join(folder, "broken"), ["wrong-layout"]);
+    expect(stdout).toContain("c[1]: got 115.000000, want 157.000000");
+    expect(status).toBe(1);
+  });
+});

@@ -1,0 +1,34 @@
+// What an Ascend C kernel includes. On this host it is the emulator of NPU architecture 2201 (910B and 910C);
+// the vendor's toolchain has a header of the same name. See README.md beside this folder.
+#pragma once
+
+/// Lets a source keep `kernel<<<...>>>` launches, which are not C++, away from a host compiler.
+#define UNMOOR_ASCEND_EMULATOR 1
+
+// Marks of the vendor's compiler, without meaning on a host.
+#define __global__
+#define __aicore__
+#define __gm__
+#define __ubuf__
+#define __cbuf__
+#define __ca__
+#define __cb__
+#define __cc__
+#define GM_ADDR __gm__ uint8_t *
+
+#define KERNEL_TASK_TYPE_DEFAULT(type) ::unmoor::ascend::detail::declareKernelType(type)
+#define ASCEND_IS_AIC (::unmoor::ascend::detail::onCore(::unmoor::ascend::detail::CoreKind::Cube))
+#define ASCEND_IS_AIV (::unmoor::ascend::detail::onCore(::unmoor::ascend::detail::CoreKind::Vector))
+#define REGISTER_TILING_DEFAULT(type)
+#define GET_TILING_DATA_WITH_STRUCT(type, name, address)                                                               \
+  type name = ::unmoor::ascend::detail::tilingData<type>(address)
+
+#include "unmoor/emulator/copy_pad.h"
+#include "unmoor/emulator/cube.h"
+#include "unmoor/emulator/fixpipe.h"
+#include "unmoor/emulator/sync.h"
+#include "unmoor/emulator/vector_cast.h"
+#include "unmoor/emulator/vector_data.h"
+#include "unmoor/emulator/vector_math.h"
+#include "unmoor/emulator/vector_reduce.h"
+#include "unmoor/emulator/vector_select.h"

@@ -1,0 +1,167 @@
+// DataCopy: transfers of whole 32-byte blocks between global and local memory.
+#pragma once
+#include "call.h"
+#include "params.h"
+
+namespace unmoor::ascend::detail {
+
+inline constexpr const char *USE_PAD = "round the length up to 32 bytes where both sides have room, or use DataCopyPad";
+
+/// The count form moves one run; it must be whole DataBlocks.
+inline AscendC::DataCopyParams wholeBlocks(const Call &call, uint64_t count, uint32_t size) {
+  const uint64_t bytes = count * size;
+  call.require(count > 0 && bytes % 32 == 0, "copy-length", "count", "a positive multiple of 32 bytes",
+               std::to_string(count) + " elements = " + std::to_string(bytes) + " bytes", USE_PAD);
+  call.limit("count in DataBlocks", bytes / 32, 1, 65535, "split the copy");
+  return {1, static_cast<uint16_t>(bytes / 32), 0, 0};
+}
+
+inline void checkBlocks(const Call &call, const AscendC::DataCopyParams &p) {
+  call.limit("blockCount", p.blockCount, 1, 4095, "split the copy");
+  call.limit("blockLen in DataBlocks", p.blockLen, 1, 65535, "copy at least one block of 32 bytes");
+}
+
+/// Copies rows of bytes and, on the local side, leaves the marking to issue().
+inline void copyRows(uint8_t *dst, const uint8_t *src, uint32_t rows, uint64_t bytes, uint64_t dstStep,
+                     uint64_t srcStep) {
+  for (uint32_t row = 0; row < rows; row++) std::memcpy(dst + row * dstStep, src + row * srcStep, bytes);
+}
+
+inline Range rowsOf(Range range, uint32_t rows, uint64_t step) {
+  range.inner = rows;
+  range.innerStride = static_cast<int64_t>(step);
+  return range;
+}
+
+/// Only memories that a data path of architecture 2201 reaches from GM. The vendor's page names VECIN and VECOUT
+/// only, but VECCALC is the same memory, and scratch tensors are filled that way everywhere.
+inline void checkInbound(const Call &call, const LocalHandle &dst) {
+  const Space space = dst.space();
+  call.require(space == Space::UB || space == Space::L1, "data-path", "dst", "a tensor in UB (VECIN) or L1 (A1, B1)",
+               nameOf(dst.position), "copy to L1 first, then use LoadData");
+}
+
+}  // namespace unmoor::ascend::detail
+
+namespace AscendC {
+
+/// GM to UB or L1, in blocks.
+template <typename T>
+inline void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, const DataCopyParams &params,
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  using namespace unmoor::ascend::detail;
+  const Call call("DataCopy GM->local", PIPE_MTE2, where);
+  liveRegion(call.c, call.at, dst.handle, "dst");
+  checkInbound(call, dst.handle);
+  checkBlocks(call, params);
+  call.aligned(dst, "dst", 32);
+  const uint64_t bytes = params.blockLen * 32u, srcStep = bytes + params.srcGap * 32u,
+                 dstStep = bytes + params.dstGap * 32u;
+  const Range from = src.range(call.at, "src", Access::Read, bytes, 0, params.blockCount, srcStep);
+  const Range to = rowsOf(call.range(dst, "dst", Access::Write, bytes), params.blockCount, dstStep);
+  call.issue({from}, {to}, [&] {
+    copyRows(call.data(dst.handle), reinterpret_cast<const uint8_t *>(from.begin), params.blockCount, bytes, dstStep,
+             srcStep);
+  });
+}
+
+template <typename T>
+inline void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, const uint32_t count,
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  const unmoor::ascend::detail::Call call("DataCopy GM->local", PIPE_MTE2, where);
+  DataCopy(dst, src, unmoor::ascend::detail::wholeBlocks(call, count, sizeof(T)), where);
+}
+
+/// UB to GM, in blocks.
+template <typename T>
+inline void DataCopy(const GlobalTensor<T> &dst, const LocalTensor<T> &src, const DataCopyParams &params,
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  using namespace unmoor::ascend::detail;
+  const Call call("DataCopy UB->GM", PIPE_MTE3, where);
+  call.operand(src, "src", Space::UB);
+  checkBlocks(call, params);
+  const uint64_t bytes = params.blockLen * 32u, srcStep = bytes + params.srcGap * 32u,
+                 dstStep = bytes + params.dstGap * 32u;
+  const Range from = rowsOf(call.range(src, "src", Access::Read, bytes), params.blockCount, srcStep);
+  const Range to = dst.range(call.at, "dst", Access::Write, bytes, 0, params.blockCount, dstStep);
+  call.issue({from}, {to}, [&] {
+    copyRows(reinterpret_cast<uint8_t *>(to.begin), call.data(src.handle), params.blockCount, bytes, dstStep, srcStep);
+  });
+}
+
+template <typename T>
+inline void DataCopy(const GlobalTensor<T> &dst, const LocalTensor<T> &src, const uint32_t count,
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  const unmoor::ascend::detail::Call call("DataCopy UB->GM", PIPE_MTE3, where);
+  DataCopy(dst, src, unmoor::ascend::detail::wholeBlocks(call, count, sizeof(T)), where);
+}
+
+/// UB to UB, in blocks; unwritten bytes stay unwritten on the other side.
+template <typename T>
+inline void DataCopy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const DataCopyParams &params,
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  using namespace unmoor::ascend::detail;
+  const Call call("DataCopy UB->UB", PIPE_V, where);
+  call.operand(dst, "dst", Space::UB);
+  call.operand(src, "src", Space::UB);
+  checkBlocks(call, params);
+  const uint64_t bytes = params.blockLen * 32u, srcStep = bytes + params.srcGap * 32u,
+                 dstStep = bytes + params.dstGap * 32u;
+  const Range from = rowsOf(call.range(src, "src", Access::Look, bytes), params.blockCount, srcStep);
+  const Range to = rowsOf(call.range(dst, "dst", Access::Touch, bytes), params.blockCount, dstStep);
+  call.notShifted(to, from);
+  call.issue({from}, {to}, [&] {
+    if (dst.handle.address == src.handle.address) return;
+    copyRows(call.data(dst.handle), call.data(src.handle), params.blockCount, bytes, dstStep, srcStep);
+    copyRows(call.state(dst.handle), call.state(src.handle), params.blockCount, bytes, dstStep, srcStep);
+  });
+}
+
+template <typename T>
+inline void DataCopy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint32_t count,
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  const unmoor::ascend::detail::Call call("DataCopy UB->UB", PIPE_V, where);
+  DataCopy(dst, src, unmoor::ascend::detail::wholeBlocks(call, count, sizeof(T)), where);
+}
+
+/// GM rows to fractal order in L1: row r, column c of a matrix lands at block (c / C0) * dstNzC0Stride +
+/// r * dstNzNStride, element c % C0. Columns are zero-padded to 32 bytes; rows are not padded.
+template <typename T>
+inline void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, const Nd2NzParams &p,
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  using namespace unmoor::ascend::detail;
+  const Call call("DataCopy Nd2Nz", PIPE_MTE2, where);
+  call.operand(dst, "dst", Space::L1);
+  call.limit("ndNum", p.ndNum, 0, 4095, "split the copy");
+  if (p.ndNum == 0 || p.nValue == 0 || p.dValue == 0) return;
+  call.limit("nValue", p.nValue, 0, 16384, "split the rows");
+  call.limit("srcDValue", p.srcDValue, 1, 65535, "give the length of a source row");
+  call.limit("dstNzC0Stride", p.dstNzC0Stride, 1, 16384, "use the rows of the matrix in L1, rounded up to 16");
+  call.limit("dstNzNStride", p.dstNzNStride, 1, 16384, "use 1");
+  call.limit("dstNzMatrixStride", p.dstNzMatrixStride, 0, 16384, "copy the matrices one by one");
+  const uint32_t c0 = 32 / sizeof(T), blocks = (p.dValue + c0 - 1) / c0;
+  for (uint32_t nd = 0; nd < p.ndNum; nd++) {
+    const uint64_t srcAt = uint64_t{nd} * p.srcNdMatrixStride * sizeof(T);
+    const uint64_t dstAt = uint64_t{nd} * p.dstNzMatrixStride * sizeof(T);
+    const uint64_t rowStep = uint64_t{p.srcDValue} * sizeof(T);
+    const Range from = src.range(call.at, "src", Access::Read, p.dValue * sizeof(T), srcAt, p.nValue, rowStep);
+    Range to = rowsOf(call.range(dst, "dst", Access::Write, 32, dstAt), p.nValue, p.dstNzNStride * 32u);
+    to.outer = blocks;
+    to.outerStride = p.dstNzC0Stride * 32;
+    call.issue({from}, {to}, [&] {
+      const auto *in = reinterpret_cast<const uint8_t *>(from.begin);
+      uint8_t *out = call.data(dst.handle) + dstAt;
+      for (uint32_t block = 0; block < blocks; block++) {
+        const uint32_t left = (p.dValue - block * c0) * static_cast<uint32_t>(sizeof(T));
+        const uint32_t bytes = left < 32 ? left : 32;
+        for (uint32_t row = 0; row < p.nValue; row++) {
+          uint8_t *cell = out + uint64_t{block} * p.dstNzC0Stride * 32 + uint64_t{row} * p.dstNzNStride * 32;
+          std::memcpy(cell, in + row * rowStep + block * 32u, bytes);
+          std::memset(cell + bytes, 0, 32 - bytes);
+        }
+      }
+    });
+  }
+}
+
+}  // namespace AscendC

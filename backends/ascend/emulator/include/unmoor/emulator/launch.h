@@ -1,0 +1,223 @@
+// One launch: its blocks as fibers, one after another in a seeded order, switching only where blocks wait for blocks.
+#pragma once
+#include <algorithm>
+#include <memory>
+
+#include "pipe.h"
+
+namespace unmoor::ascend::detail {
+
+/// Places blocks on cores and runs them to the end.
+class Launch {
+ public:
+  Launch(GlobalMemory &global, const Soc &soc, std::string kernel, KernelMetaType type, uint32_t blockDim)
+      : global(global), kernel(std::move(kernel)), type(type), groups(blockDim) {
+    const bool mix = type == KERNEL_TYPE_MIX_AIC_1_1 || type == KERNEL_TYPE_MIX_AIC_1_2;
+    const bool vectorOnly = type == KERNEL_TYPE_AIV_ONLY || type == KERNEL_TYPE_MIX_AIV_1_0;
+    ratio = type == KERNEL_TYPE_MIX_AIC_1_2 ? 2 : 1;
+    for (uint32_t group = 0; group < blockDim; group++) {
+      if (!vectorOnly) tasks.push_back(Task{CoreKind::Cube, group, 0});
+      for (uint32_t sub = 0; (vectorOnly || mix) && sub < ratio; sub++)
+        tasks.push_back(Task{CoreKind::Vector, group, sub});
+    }
+    physicalGroups = vectorOnly ? soc.vectorCores : soc.cubeCores;
+  }
+
+  /// Runs every block; throws the first error after unwinding the blocks that were waiting.
+  void run(const std::function<void()> &body, uint64_t seed) {
+    std::vector<uint32_t> order(tasks.size());
+    for (uint32_t i = 0; i < order.size(); i++) order[i] = i;
+    shuffle(order, seed);
+    size_t left = tasks.size();
+    while (left > 0) {
+      bool progress = false;
+      for (const uint32_t index : order) {
+        Task &task = tasks[index];
+        if (task.finished || (task.ready && !task.ready())) continue;
+        progress = true;
+        if (!task.fiber) start(index, body);
+        resume(task);
+        if (!task.fiber->done()) continue;
+        left--;
+        task.finished = true;
+        const std::exception_ptr failure = task.fiber->error();
+        if (failure) giveUp(failure);
+        task.fiber.reset();
+        pool.push_back(std::move(task.core));
+      }
+      if (!progress) deadlock(order);
+    }
+  }
+
+  /// Waits until `ready` holds, letting other blocks run.
+  void wait(Core &waiting, const Instruction &at, std::function<bool()> ready) {
+    if (ready()) return;
+    Task &task = tasks[waiting.task];
+    task.ready = std::move(ready);
+    task.waitsAt = at;
+    Fiber::current()->pause();
+    task.ready = nullptr;
+  }
+
+  /// Barrier over the vector cores, or over all cores. `physicalGroups` bounds what can wait at the same time.
+  void syncAll(Core &c, const Instruction &at, bool vectorOnly) {
+    const bool plain = type == KERNEL_TYPE_AIV_ONLY || type == KERNEL_TYPE_AIC_ONLY;
+    if (plain)
+      c.fail(at, {"sync-kernel-type", "", "", "a MIX kernel type (KERNEL_TYPE_MIX_AIV_1_0 for vector code alone)",
+                  nameOf(type), "change KERNEL_TASK_TYPE_DEFAULT and the launch: plain types have no cross-core flags"});
+    const bool pureVector = type == KERNEL_TYPE_MIX_AIV_1_0;
+    if (vectorOnly ? c.kind == CoreKind::Cube : pureVector)
+      c.fail(at, {"sync-cores", "", "", pureVector ? "SyncAll<true> in a pure vector kernel" : "SyncAll<false> on a cube core",
+                  vectorOnly ? "SyncAll<true>" : "SyncAll<false>", "hardware would hang: change the template argument"});
+    if (groups > physicalGroups)
+      c.fail(at, {"sync-blocks", "", "", "at most " + std::to_string(physicalGroups) + " blocks, as many as there are cores",
+                  std::to_string(groups) + " blocks", "launch no more blocks than cores when blocks wait for each other"});
+    const size_t kind = vectorOnly ? 1 : 0;
+    const uint32_t mine = ++tasks[c.task].barriers[kind];
+    wait(c, at, [this, mine, kind, vectorOnly] {
+      return std::all_of(tasks.begin(), tasks.end(), [&](const Task &task) {
+        return (vectorOnly && task.kind == CoreKind::Cube) || task.barriers[kind] >= mine;
+      });
+    });
+  }
+
+  /// Mode 0: all cores of one kind; 1: the vector cores of a group; 2: cube core <-> vector cores of a group.
+  void setCrossFlag(Core &c, const Instruction &at, uint32_t mode, uint32_t flag) {
+    Task &task = tasks[c.task];
+    if (++task.sent[mode][flag] > takenBy(task, mode, flag) + arch2201::CROSS_CORE_OUTSTANDING)
+      c.fail(at, {"cross-core-flag", "", "flag " + std::to_string(flag), "at most 15 settings not yet waited for",
+                  "a sixteenth", "wait for the flag on the other core more often"});
+  }
+
+  void waitCrossFlag(Core &c, const Instruction &at, uint32_t flag) {
+    Task &task = tasks[c.task];
+    wait(c, at, [this, &task, flag] {
+      return arrived(task, 0, flag) + arrived(task, 1, flag) + arrived(task, 2, flag) > task.taken[flag];
+    });
+    task.taken[flag]++;
+  }
+
+ private:
+  struct Task {
+    CoreKind kind;
+    uint32_t group;
+    uint32_t sub;
+    bool finished = false;
+    std::array<uint32_t, 2> barriers{};
+    std::array<std::array<uint32_t, arch2201::CROSS_CORE_FLAGS>, 3> sent{};
+    std::array<uint32_t, arch2201::CROSS_CORE_FLAGS> taken{};
+    std::function<bool()> ready{};
+    Instruction waitsAt{"", PIPE_S, {}};
+    std::unique_ptr<Core> core{};
+    std::unique_ptr<Fiber> fiber{};
+  };
+
+  /// How often a flag has been set by everyone whose setting `to` waits for.
+  uint32_t arrived(const Task &to, uint32_t mode, uint32_t flag) const {
+    uint32_t least = UINT32_MAX;
+    for (const Task &from : tasks) {
+      const bool counts = mode == 0   ? from.kind == to.kind
+                          : mode == 1 ? from.kind == CoreKind::Vector && to.kind == CoreKind::Vector && from.group == to.group
+                                      : from.kind != to.kind && from.group == to.group;
+      if (counts) least = std::min(least, from.sent[mode][flag]);
+    }
+    return least == UINT32_MAX ? 0 : least;
+  }
+
+  /// The slowest receiver of a sender's flag.
+  uint32_t takenBy(const Task &from, uint32_t mode, uint32_t flag) const {
+    uint32_t least = UINT32_MAX;
+    for (const Task &to : tasks) {
+      const bool counts = mode == 2 ? to.kind != from.kind && to.group == from.group
+                                    : to.kind == from.kind && (mode == 0 || to.group == from.group);
+      if (counts) least = std::min(least, to.taken[flag]);
+    }
+    return least == UINT32_MAX ? 0 : least;
+  }
+
+  void start(uint32_t index, const std::function<void()> &body) {
+    Task &task = tasks[index];
+    if (pool.empty()) pool.push_back(std::make_unique<Core>());
+    task.core = std::move(pool.back());
+    pool.pop_back();
+    Core &c = *task.core;
+    c.launch = this;
+    c.global = &global;
+    c.kernel = kernel;
+    c.type = type;
+    c.kind = task.kind;
+    c.task = index;
+    c.group = task.group;
+    c.sub = task.sub;
+    c.taskRatio = ratio;
+    c.groups = groups;
+    c.reset();
+    task.fiber = std::make_unique<Fiber>([&c, &body] {
+      body();
+      AscendC::TPipe::checkLeftovers(c, {});
+      checkFlags(c);
+    });
+  }
+
+  static void checkFlags(const Core &c) {
+    for (const auto &ids : c.flags)
+      for (size_t id = 0; id < ids.size(); id++)
+        if (ids[id].line != 0)
+          c.fail({"end of kernel", PIPE_S, ids[id]},
+                 {"flag-leftover", "", "event id " + std::to_string(id), "a WaitFlag for every SetFlag",
+                  "a flag that is still set", "add the WaitFlag, or drop the SetFlag"});
+  }
+
+  static void resume(Task &task) {
+    Core *outer = std::exchange(currentCore(), task.core.get());
+    task.fiber->resume();
+    currentCore() = outer;
+  }
+
+  [[noreturn]] void giveUp(const std::exception_ptr &failure) {
+    for (Task &task : tasks) {
+      if (!task.fiber || task.fiber->done()) continue;
+      Core *outer = std::exchange(currentCore(), task.core.get());
+      task.fiber->cancel();
+      currentCore() = outer;
+    }
+    std::rethrow_exception(failure);
+  }
+
+  [[noreturn]] void deadlock(const std::vector<uint32_t> &order) {
+    for (const uint32_t index : order) {
+      const Task &task = tasks[index];
+      if (task.finished) continue;
+      try {
+        task.core->fail(task.waitsAt, {"deadlock", "", "", "every block to reach the same waits",
+                                       "this block waits, and no other block can go on to release it",
+                                       "let every block call SyncAll equally often, and pair cross-core flags"});
+      } catch (...) {
+        giveUp(std::current_exception());
+      }
+    }
+    std::terminate();  // unreachable: somebody is unfinished
+  }
+
+  /// Fisher-Yates with splitmix64: the same order on every machine.
+  static void shuffle(std::vector<uint32_t> &order, uint64_t seed) {
+    for (size_t i = order.size(); i > 1; i--) {
+      seed += 0x9e3779b97f4a7c15u;
+      uint64_t z = seed;
+      z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+      z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+      std::swap(order[i - 1], order[(z ^ (z >> 31)) % i]);
+    }
+  }
+
+  GlobalMemory &global;
+  std::string kernel;
+  KernelMetaType type;
+  uint32_t groups;
+  uint32_t ratio = 1;
+  uint32_t physicalGroups = 0;
+  std::vector<Task> tasks;
+  std::vector<std::unique_ptr<Core>> pool;
+};
+
+}  // namespace unmoor::ascend::detail

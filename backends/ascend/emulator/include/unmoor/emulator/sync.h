@@ -1,0 +1,106 @@
+// Order between pipes, between cores, and with the scalar unit's cache. Instructions run in program order here, so
+// most of these only check their own protocol; each remains a distinct call for a later scheduler.
+#pragma once
+#include "launch.h"
+
+namespace unmoor::ascend::detail {
+
+inline SourceLoc &flagOf(const Call &call, AscendC::HardEvent event, int32_t id) {
+  call.limit("event id", static_cast<uint64_t>(static_cast<int64_t>(id)), 0, arch2201::EVENT_IDS - 1,
+             "take the id from FetchEventID");
+  return call.c.flags[static_cast<size_t>(event)][static_cast<size_t>(id)];
+}
+
+}  // namespace unmoor::ascend::detail
+
+namespace AscendC {
+
+template <HardEvent event>
+inline void SetFlag(int32_t eventID, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  const unmoor::ascend::detail::Call call("SetFlag", PIPE_S, where);
+  auto &flag = unmoor::ascend::detail::flagOf(call, event, eventID);
+  if (flag.line != 0)
+    call.fail("flag-set-twice", "event id " + std::to_string(eventID), "a flag that is not set",
+              "a flag set at " + flag.text() + " and not yet waited for", "WaitFlag first, or use another event id");
+  flag = where;
+}
+
+template <HardEvent event>
+inline void WaitFlag(int32_t eventID, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  const unmoor::ascend::detail::Call call("WaitFlag", PIPE_S, where);
+  auto &flag = unmoor::ascend::detail::flagOf(call, event, eventID);
+  if (flag.line == 0)
+    call.fail("flag-not-set", "event id " + std::to_string(eventID), "a SetFlag of the same event and id before",
+              "none; hardware would hang here", "add the SetFlag, with the same HardEvent and id");
+  flag = {};
+}
+
+/// Waits until a pipe has finished what was queued before.
+template <pipe_t pipe>
+inline void PipeBarrier(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  const unmoor::ascend::detail::Call call("PipeBarrier", pipe, where);
+  call.issue({}, {}, [] {});
+}
+
+/// Barrier over all vector cores, or with false over all cores of a MIX kernel.
+template <bool isAIVOnly = true>
+inline void SyncAll(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  const unmoor::ascend::detail::Call call("SyncAll", PIPE_S, where);
+  call.c.launch->syncAll(call.c, call.at, isAIVOnly);
+}
+
+template <uint8_t modeId, pipe_t pipe>
+inline void CrossCoreSetFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  static_assert(modeId <= 2, "modes are 0, 1 and 2");
+  const unmoor::ascend::detail::Call call("CrossCoreSetFlag", pipe, where);
+  call.limit("flagId", flagId, 0, unmoor::ascend::arch2201::CROSS_CORE_FLAGS - 1, "ids above 10 belong to the system");
+  call.issue({}, {}, [&] { call.c.launch->setCrossFlag(call.c, call.at, modeId, flagId); });
+}
+
+template <uint8_t modeId = 0, pipe_t pipe = PIPE_S>
+inline void CrossCoreWaitFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  const unmoor::ascend::detail::Call call("CrossCoreWaitFlag", pipe, where);
+  call.limit("flagId", flagId, 0, unmoor::ascend::arch2201::CROSS_CORE_FLAGS - 1, "ids above 10 belong to the system");
+  call.c.launch->waitCrossFlag(call.c, call.at, flagId);
+}
+
+enum class CacheLine : uint64_t { SINGLE_CACHE_LINE = 0, ENTIRE_DATA_CACHE };
+enum class DcciDst : uint64_t { CACHELINE_ALL = 0, CACHELINE_UB, CACHELINE_OUT, CACHELINE_ATOMIC };
+
+/// The scalar cache is not modelled: scalar writes are visible at once.
+template <typename T, CacheLine entireType, DcciDst dcciDst = DcciDst::CACHELINE_ALL>
+inline void DataCacheCleanAndInvalid(const GlobalTensor<T> &) {
+  unmoor::ascend::detail::core();
+}
+
+inline int64_t GetBlockIdx() { return unmoor::ascend::detail::core().blockIdx(); }
+inline int64_t GetBlockNum() { return unmoor::ascend::detail::core().groups; }
+inline int64_t GetSubBlockIdx() { return unmoor::ascend::detail::core().sub; }
+inline int64_t GetSubBlockNum() { return unmoor::ascend::detail::core().taskRatio; }
+inline int64_t GetTaskRation() { return unmoor::ascend::detail::core().taskRatio; }
+
+}  // namespace AscendC
+
+namespace unmoor::ascend::detail {
+
+inline bool onCore(CoreKind kind) { return core().kind == kind; }
+
+/// KERNEL_TASK_TYPE_DEFAULT: the kernel's own statement has to match the launch.
+inline void declareKernelType(KernelMetaType declared, SourceLoc where = SourceLoc::here()) {
+  const Call call("KERNEL_TASK_TYPE_DEFAULT", PIPE_S, where);
+  if (declared != call.c.type)
+    call.fail("kernel-type", "", nameOf(call.c.type), nameOf(declared),
+              "launch the kernel with the type that it declares");
+}
+
+/// GET_TILING_DATA_WITH_STRUCT: a copy of the host's tiling struct out of global memory.
+template <class T> inline T tilingData(const uint8_t *from, SourceLoc where = SourceLoc::here()) {
+  const Call call("GET_TILING_DATA_WITH_STRUCT", PIPE_S, where);
+  Range range{Space::GM, Access::Read, -1, reinterpret_cast<uint64_t>(from), sizeof(T)};
+  range.operand = "tiling";
+  T out;
+  call.issue({range}, {}, [&] { std::memcpy(static_cast<void *>(&out), from, sizeof(T)); });
+  return out;
+}
+
+}  // namespace unmoor::ascend::detail

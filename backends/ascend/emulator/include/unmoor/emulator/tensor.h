@@ -1,0 +1,155 @@
+// GlobalTensor and LocalTensor.
+#pragma once
+#include "core.h"
+
+namespace unmoor::ascend::detail {
+
+/// Handle on a part of a local buffer.
+struct LocalHandle {
+  TPosition position = TPosition::MAX;
+  uint32_t address = 0;  // bytes from the start of the memory
+  uint32_t bytes = 0;
+  int32_t region = -1;
+  uint32_t generation = 0;
+  Space space() const { return spaceOf(position); }
+};
+
+/// Refuses a tensor that was never allocated, or that FreeTensor has taken back.
+inline const Region &liveRegion(Core &core, const Instruction &at, const LocalHandle &handle, const char *operand) {
+  if (handle.region < 0 || static_cast<size_t>(handle.region) >= core.regions.size())
+    core.fail(at, {"no-tensor", "", operand, "a tensor from AllocTensor, DeQue or TBuf::Get", "an empty LocalTensor",
+                   "allocate the tensor before it is used"});
+  const Region &region = core.regions[static_cast<size_t>(handle.region)];
+  if (handle.generation != region.generation)
+    core.fail(at, {"use-after-free", "", std::string(operand) + " in " + region.text(), "a tensor that is allocated",
+                   "a tensor that FreeTensor has taken back", "use the tensor before FreeTensor, or allocate it anew"});
+  return region;
+}
+
+/// One run of bytes of a local tensor, `offset` bytes from its start.
+inline Range localRange(Core &core, const Instruction &at, const LocalHandle &handle, const char *operand,
+                        Access access, uint64_t bytes, uint64_t offset = 0) {
+  liveRegion(core, at, handle, operand);
+  Range out{handle.space(), access, handle.region, handle.address + offset, static_cast<uint32_t>(bytes)};
+  out.operand = operand;
+  return out;
+}
+
+}  // namespace unmoor::ascend::detail
+
+namespace AscendC {
+
+/// A part of a core's local memory.
+template <typename T> class LocalTensor {
+ public:
+  using PrimType = T;
+  LocalTensor() = default;
+  explicit LocalTensor(const unmoor::ascend::detail::LocalHandle &handle) : handle(handle) {}
+
+  uint32_t GetSize() const { return handle.bytes / sizeof(T); }
+  void SetSize(uint32_t size) { handle.bytes = size * sizeof(T); }
+  TPosition GetPosition() const { return handle.position; }
+
+  LocalTensor operator[](uint32_t offset) const {
+    LocalTensor out = *this;
+    const uint64_t bytes = static_cast<uint64_t>(offset) * sizeof(T);
+    out.handle.address += static_cast<uint32_t>(bytes);
+    out.handle.bytes = bytes < handle.bytes ? handle.bytes - static_cast<uint32_t>(bytes) : 0;
+    return out;
+  }
+
+  template <typename U> LocalTensor<U> ReinterpretCast() const { return LocalTensor<U>(handle); }
+
+  T GetValue(uint32_t index, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
+    using namespace unmoor::ascend::detail;
+    Core &c = core();
+    const Instruction at{"LocalTensor::GetValue", PIPE_S, where};
+    const Range range = localRange(c, at, handle, "tensor", Access::Read, sizeof(T), uint64_t{index} * sizeof(T));
+    T out{};
+    c.issue(at, {range}, {}, [&] { out = loadAs<T>(c.bytesAt(range.space, range.begin)); });
+    return out;
+  }
+
+  void SetValue(uint32_t index, const T &value,
+                unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
+    using namespace unmoor::ascend::detail;
+    Core &c = core();
+    const Instruction at{"LocalTensor::SetValue", PIPE_S, where};
+    const Range range = localRange(c, at, handle, "tensor", Access::Write, sizeof(T), uint64_t{index} * sizeof(T));
+    c.issue(at, {}, {range}, [&] { storeAs<T>(c.bytesAt(range.space, range.begin), value); });
+  }
+
+  unmoor::ascend::detail::LocalHandle handle;  // emulator only
+};
+
+enum class CacheMode { CACHE_MODE_DISABLE = 0, CACHE_MODE_NORMAL = 1 };
+
+/// A part of global memory.
+template <typename T> class GlobalTensor {
+ public:
+  using PrimType = T;
+  GlobalTensor() = default;
+
+  void SetGlobalBuffer(T *buffer) { SetGlobalBuffer(buffer, 0); }
+  void SetGlobalBuffer(T *buffer, uint64_t size) {
+    base = at = buffer;
+    limit = size;
+  }
+  uint64_t GetSize() const { return limit; }
+  const T *GetPhyAddr() const { return at; }
+  const T *GetPhyAddr(uint64_t offset) const { return at + offset; }
+
+  GlobalTensor operator[](uint64_t offset) const {
+    GlobalTensor out = *this;
+    out.at = at + offset;
+    return out;
+  }
+
+  void SetL2CacheHint(CacheMode) {}
+
+  T GetValue(uint64_t offset, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
+    using namespace unmoor::ascend::detail;
+    const Instruction instruction{"GlobalTensor::GetValue", PIPE_S, where};
+    const Range one = range(instruction, "global tensor", Access::Read, sizeof(T), offset * sizeof(T));
+    T out{};
+    core().issue(instruction, {one}, {}, [&] { out = loadAs<T>(reinterpret_cast<const uint8_t *>(one.begin)); });
+    return out;
+  }
+
+  void SetValue(uint64_t offset, T value,
+                unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
+    using namespace unmoor::ascend::detail;
+    const Instruction instruction{"GlobalTensor::SetValue", PIPE_S, where};
+    const Range one = range(instruction, "global tensor", Access::Write, sizeof(T), offset * sizeof(T));
+    core().issue(instruction, {}, {one}, [&] { storeAs<T>(reinterpret_cast<uint8_t *>(one.begin), value); });
+  }
+
+  /// Emulator only: bytes from the start of this tensor, refused when outside the size given to SetGlobalBuffer.
+  unmoor::ascend::detail::Range range(const unmoor::ascend::detail::Instruction &instruction, const char *operand,
+                                      unmoor::ascend::detail::Access access, uint64_t bytes, uint64_t offset = 0,
+                                      uint64_t rows = 1, uint64_t rowStride = 0) const {
+    using namespace unmoor::ascend::detail;
+    const auto from = reinterpret_cast<uint64_t>(at) + offset;
+    if (limit != 0 && bytes != 0 && rows != 0) {
+      const int64_t first = static_cast<int64_t>(from - reinterpret_cast<uint64_t>(base));
+      const int64_t end = first + static_cast<int64_t>((rows - 1) * rowStride + bytes);
+      if (first < 0 || end > static_cast<int64_t>(limit * sizeof(T)))
+        core().fail(instruction, {"gm-range", "", operand,
+                                  "bytes 0.." + std::to_string(limit * sizeof(T)) + " set by SetGlobalBuffer",
+                                  "bytes " + std::to_string(first) + ".." + std::to_string(end),
+                                  "lower the length of the last transfer, or correct the size in SetGlobalBuffer"});
+    }
+    Range out{Space::GM, access, -1, from, static_cast<uint32_t>(bytes)};
+    out.inner = static_cast<uint32_t>(rows);
+    out.innerStride = static_cast<int64_t>(rowStride);
+    out.operand = operand;
+    return out;
+  }
+
+ private:
+  T *base = nullptr;
+  T *at = nullptr;
+  uint64_t limit = 0;
+};
+
+}  // namespace AscendC

@@ -1,0 +1,169 @@
+// Filling, indexing, gathering, broadcasting and sorting within UB.
+#pragma once
+#include <algorithm>
+
+#include "lanes.h"
+
+namespace unmoor::ascend::detail {
+
+inline constexpr Dtypes WIDE{
+    {Dtype::I16, Dtype::U16, Dtype::F16, Dtype::Bf16, Dtype::I32, Dtype::U32, Dtype::F32}};
+inline constexpr Dtypes INDEXABLE{{Dtype::I16, Dtype::F16, Dtype::I32, Dtype::F32}};
+
+/// dst[i] = f(i) over `count` elements.
+template <class T, class F>
+inline void fillCount(const Call &call, const AscendC::LocalTensor<T> &dst, int64_t count, F &&f) {
+  call.operand(dst, "dst", Space::UB);
+  call.limit("count", static_cast<uint64_t>(count), 0, arch2201::UB_TOTAL, "the count is the number of elements");
+  const auto n = static_cast<uint64_t>(count);
+  const Range to = call.range(dst, "dst", Access::Write, n * sizeof(T));
+  call.issue({}, {to}, [&] {
+    uint8_t *out = call.data(dst.handle);
+    for (uint64_t i = 0; i < n; i++) storeAs<T>(out + i * sizeof(T), f(i));
+  });
+}
+
+}  // namespace unmoor::ascend::detail
+
+namespace AscendC {
+
+template <typename T>
+inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, const int32_t &count,
+                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("Duplicate", PIPE_V, where);
+  call.dtype<T>("dst", d::WIDE, "ReinterpretCast 8-bit tensors to int16_t");
+  d::fillCount(call, dst, count, [&](uint64_t) { return scalarValue; });
+}
+
+template <typename T, bool isSetMask = true>
+inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, uint64_t mask, const uint8_t repeatTime,
+                      const uint16_t dstBlockStride, const uint8_t dstRepeatStride,
+                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  constexpr uint32_t lanes = unmoor::ascend::arch2201::REPEAT / sizeof(T);
+  const d::Call call("Duplicate", PIPE_V, where);
+  call.dtype<T>("dst", d::WIDE, "ReinterpretCast 8-bit tensors to int16_t");
+  call.operand(dst, "dst", d::Space::UB);
+  const d::Mask bits = d::maskOf(call, mask, lanes);
+  const d::Strided walk{sizeof(T), dstBlockStride, dstRepeatStride};
+  std::vector<d::Range> writes;
+  d::pushRanges(writes, call, dst, "dst", d::Access::Write, walk, bits, lanes, repeatTime);
+  call.issue({}, {writes.data(), writes.size()}, [&] {
+    d::eachLane(bits, lanes, repeatTime, [&](uint32_t r, uint32_t l) {
+      d::storeAs<T>(call.data(dst.handle) + walk.offset(r, l), scalarValue);
+    });
+  });
+}
+
+/// firstValue, firstValue + 1, ...
+template <typename T>
+inline void CreateVecIndex(LocalTensor<T> dst, const T &firstValue, uint32_t count,
+                           unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("CreateVecIndex", PIPE_V, where);
+  call.dtype<T>("dst", d::INDEXABLE, "use int32_t and ReinterpretCast");
+  d::fillCount(call, dst, count, [&](uint64_t i) {
+    return d::narrow<T>(d::widen(firstValue) + static_cast<d::Compute<T>>(i));
+  });
+}
+
+/// dst[i] = the element of src that lies srcBaseAddr + srcOffset[i] bytes from its start.
+template <typename T>
+inline void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint32_t> &srcOffset,
+                   const uint32_t srcBaseAddr, const uint32_t count,
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("Gather", PIPE_V, where);
+  call.dtype<T>("dst", d::WIDE, "gather 16-bit or 32-bit elements");
+  call.operand(dst, "dst", d::Space::UB);
+  call.operand(src, "src", d::Space::UB);
+  call.operand(srcOffset, "srcOffset", d::Space::UB);
+  const uint8_t *offsets = call.data(srcOffset.handle);
+  const d::Range index = call.range(srcOffset, "srcOffset", d::Access::Read, uint64_t{count} * 4);
+  // Offsets are data: they are needed (and checked) before the elements that they point to can be.
+  call.issue({index}, {}, [] {});
+  std::vector<d::Range> reads;
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t offset = uint64_t{srcBaseAddr} + d::loadAs<uint32_t>(offsets + uint64_t{i} * 4);
+    if (offset % sizeof(T) != 0)
+      call.fail("alignment", "srcOffset", "byte offsets that are multiples of " + std::to_string(sizeof(T)),
+                "offset " + std::to_string(offset) + " for element " + std::to_string(i),
+                "offsets count bytes: multiply indices by the size of an element");
+    reads.push_back(call.range(src, "src", d::Access::Read, sizeof(T), offset));
+  }
+  const d::Range to = call.range(dst, "dst", d::Access::Write, uint64_t{count} * sizeof(T));
+  if (!reads.empty() && dst.handle.address == src.handle.address)
+    call.fail("overlap", "dst and src", "operands apart", "the same start", "gather into another buffer");
+  call.issue({reads.data(), reads.size()}, {to}, [&] {
+    for (uint32_t i = 0; i < count; i++)
+      std::memcpy(call.data(dst.handle) + uint64_t{i} * sizeof(T), call.c.bytesAt(d::Space::UB, reads[i].begin),
+                  sizeof(T));
+  });
+}
+
+/// Spreads each of eight elements per repeat over a DataBlock of its own.
+template <typename T>
+inline void Brcb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint8_t repeatTime,
+                 const BrcbRepeatParams &repeatParams,
+                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("Brcb", PIPE_V, where);
+  call.dtype<T>("dst", d::WIDE, "broadcast 16-bit or 32-bit elements");
+  call.operand(dst, "dst", d::Space::UB);
+  call.operand(src, "src", d::Space::UB);
+  const uint32_t blk = repeatParams.dstBlkStride == 0 ? 1 : repeatParams.dstBlkStride;
+  const d::Range from = call.range(src, "src", d::Access::Read, uint64_t{repeatTime} * 8 * sizeof(T));
+  d::Range to = call.range(dst, "dst", d::Access::Write, 32);
+  to.inner = 8;
+  to.innerStride = int64_t{blk} * 32;
+  to.outer = repeatTime;
+  to.outerStride = int64_t{repeatParams.dstRepStride} * 32;
+  call.issue({from}, {to}, [&] {
+    for (uint32_t i = 0; i < repeatTime * 8u; i++) {
+      const T value = d::loadAs<T>(call.data(src.handle) + i * sizeof(T));
+      uint8_t *out = call.data(dst.handle) + (uint64_t{i / 8} * repeatParams.dstRepStride + uint64_t{i % 8} * blk) * 32;
+      for (uint32_t at = 0; at < 32; at += sizeof(T)) d::storeAs<T>(out + at, value);
+    }
+  });
+}
+
+/// Sorts each 32 elements in descending order into pairs of 8 bytes: the value, then its index. Equal values keep
+/// their order.
+template <typename T>
+inline void Sort32(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<uint32_t> &src1,
+                   const int32_t repeatTime, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("Sort32", PIPE_V, where);
+  call.dtype<T>("src0", d::FLOATS, d::CAST_FIRST);
+  call.operand(dst, "dst", d::Space::UB);
+  call.operand(src0, "src0", d::Space::UB);
+  call.operand(src1, "src1", d::Space::UB);
+  call.limit("repeatTime", static_cast<uint64_t>(repeatTime), 0, 255, "split the call");
+  const auto n = static_cast<uint64_t>(repeatTime) * 32;
+  const d::Range values = call.range(src0, "src0", d::Access::Read, n * sizeof(T)),
+                 ids = call.range(src1, "src1", d::Access::Read, n * 4),
+                 to = call.range(dst, "dst", d::Access::Write, n * 8);
+  call.issue({values, ids}, {to}, [&] {
+    struct Pair {
+      T value;
+      uint32_t id;
+    };
+    for (uint64_t group = 0; group < n; group += 32) {
+      Pair pairs[32];
+      for (uint32_t i = 0; i < 32; i++)
+        pairs[i] = {d::loadAs<T>(call.data(src0.handle) + (group + i) * sizeof(T)),
+                    d::loadAs<uint32_t>(call.data(src1.handle) + (group + i) * 4)};
+      std::stable_sort(pairs, pairs + 32,
+                       [](const Pair &a, const Pair &b) { return d::widen(a.value) > d::widen(b.value); });
+      for (uint32_t i = 0; i < 32; i++) {
+        uint8_t *out = call.data(dst.handle) + (group + i) * 8;
+        std::memset(out, 0, 4);
+        d::storeAs<T>(out, pairs[i].value);
+        d::storeAs<uint32_t>(out + 4, pairs[i].id);
+      }
+    }
+  });
+}
+
+}  // namespace AscendC

@@ -1,0 +1,199 @@
+// Element-wise arithmetic: two tensors, tensor and scalar, one tensor.
+#pragma once
+#include <cmath>
+
+#include "lanes.h"
+
+namespace unmoor::ascend::detail {
+
+inline constexpr Dtypes ARITHMETIC{{Dtype::F16, Dtype::F32, Dtype::I16, Dtype::I32}};
+inline constexpr Dtypes RELU{{Dtype::F16, Dtype::F32, Dtype::I32}};
+inline constexpr Dtypes INTEGERS16{{Dtype::I16, Dtype::U16}};
+
+// A NaN in either operand decides as the comparison does, which is what std::max does.
+struct AddFn { template <class V> V operator()(V a, V b) const { return a + b; } };
+struct SubFn { template <class V> V operator()(V a, V b) const { return a - b; } };
+struct MulFn { template <class V> V operator()(V a, V b) const { return a * b; } };
+struct DivFn { template <class V> V operator()(V a, V b) const { return a / b; } };
+struct MaxFn { template <class V> V operator()(V a, V b) const { return a < b ? b : a; } };
+struct MinFn { template <class V> V operator()(V a, V b) const { return b < a ? b : a; } };
+struct AndFn { template <class V> V operator()(V a, V b) const { return static_cast<V>(static_cast<int64_t>(a) & static_cast<int64_t>(b)); } };
+struct OrFn { template <class V> V operator()(V a, V b) const { return static_cast<V>(static_cast<int64_t>(a) | static_cast<int64_t>(b)); } };
+
+struct ExpFn { template <class V> V operator()(V a) const { return static_cast<V>(std::exp(static_cast<float>(a))); } };
+struct LnFn { template <class V> V operator()(V a) const { return static_cast<V>(std::log(static_cast<float>(a))); } };
+struct SqrtFn { template <class V> V operator()(V a) const { return static_cast<V>(std::sqrt(static_cast<float>(a))); } };
+struct RsqrtFn { template <class V> V operator()(V a) const { return static_cast<V>(1.0f / std::sqrt(static_cast<float>(a))); } };
+struct ReciprocalFn { template <class V> V operator()(V a) const { return static_cast<V>(1.0f / static_cast<float>(a)); } };
+struct AbsFn { template <class V> V operator()(V a) const { return a < V(0) || (a == V(0) && std::signbit(static_cast<float>(a))) ? -a : a; } };
+struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V(0) : a; } };
+
+}  // namespace unmoor::ascend::detail
+
+// Families of functions that differ in name, types and meaning only; the macros are undefined below.
+#define UNMOOR_BINARY(NAME, TYPES)                                                                                     \
+  template <typename T>                                                                                                \
+  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,                  \
+                   const int32_t &count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {        \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    const d::Call call(#NAME, PIPE_V, where);                                                                          \
+    call.dtype<T>("dst", d::TYPES, d::CAST_FIRST);                                                                     \
+    d::binaryCount(call, dst, src0, src1, count, d::NAME##Fn{});                                                       \
+  }                                                                                                                    \
+  template <typename T, bool isSetMask = true>                                                                         \
+  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1, uint64_t mask,   \
+                   const uint8_t repeatTime, const BinaryRepeatParams &repeatParams,                                   \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    static_assert(isSetMask, "masks set outside the call are not modelled");                                           \
+    const d::Call call(#NAME, PIPE_V, where);                                                                          \
+    call.dtype<T>("dst", d::TYPES, d::CAST_FIRST);                                                                     \
+    d::binaryRepeat(call, dst, src0, src1, mask, repeatTime, repeatParams, d::NAME##Fn{});                             \
+  }                                                                                                                    \
+  template <typename T, bool isSetMask = true>                                                                         \
+  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,                  \
+                   uint64_t mask[], const uint8_t repeatTime, const BinaryRepeatParams &repeatParams,                  \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    static_assert(isSetMask, "masks set outside the call are not modelled");                                           \
+    const d::Call call(#NAME, PIPE_V, where);                                                                          \
+    call.dtype<T>("dst", d::TYPES, d::CAST_FIRST);                                                                     \
+    d::binaryRepeat(call, dst, src0, src1, static_cast<const uint64_t *>(mask), repeatTime, repeatParams,              \
+                    d::NAME##Fn{});                                                                                    \
+  }
+
+#define UNMOOR_UNARY_BODY(NAME, TYPES, F, ...)                                                                         \
+  {                                                                                                                    \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    const d::Call call(#NAME, PIPE_V, where);                                                                          \
+    call.dtype<T>("dst", d::TYPES, d::CAST_FIRST);                                                                     \
+    __VA_ARGS__(d::onElements<T>(F));                                                                                  \
+  }
+
+#define UNMOOR_UNARY(NAME, TYPES)                                                                                      \
+  template <typename T>                                                                                                \
+  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t &count,                         \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
+      UNMOOR_UNARY_BODY(NAME, TYPES, d::NAME##Fn{}, [&](auto f) { d::unaryCount(call, dst, src, count, f); })          \
+  template <typename T, bool isSetMask = true>                                                                         \
+  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, uint64_t mask, const uint8_t repeatTime,      \
+                   const UnaryRepeatParams &repeatParams,                                                              \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
+      UNMOOR_UNARY_BODY(NAME, TYPES, d::NAME##Fn{},                                                                    \
+                        [&](auto f) { d::unaryRepeat(call, dst, src, mask, repeatTime, repeatParams, f); })            \
+  template <typename T, bool isSetMask = true>                                                                         \
+  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, uint64_t mask[], const uint8_t repeatTime,    \
+                   const UnaryRepeatParams &repeatParams,                                                              \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
+      UNMOOR_UNARY_BODY(NAME, TYPES, d::NAME##Fn{}, [&](auto f) {                                                      \
+        d::unaryRepeat(call, dst, src, static_cast<const uint64_t *>(mask), repeatTime, repeatParams, f);              \
+      })
+
+#define UNMOOR_SCALAR(NAME, OP)                                                                                        \
+  template <typename T, bool isSetMask = true>                                                                         \
+  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, const int32_t &count,   \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
+      UNMOOR_UNARY_BODY(NAME, ARITHMETIC,                                                                              \
+                        [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); },                    \
+                        [&](auto f) { d::unaryCount(call, dst, src, count, f); })                                      \
+  template <typename T, bool isSetMask = true>                                                                         \
+  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, uint64_t mask,          \
+                   const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                                    \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
+      UNMOOR_UNARY_BODY(NAME, ARITHMETIC,                                                                              \
+                        [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); },                    \
+                        [&](auto f) { d::unaryRepeat(call, dst, src, mask, repeatTime, repeatParams, f); })            \
+  template <typename T, bool isSetMask = true>                                                                         \
+  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, uint64_t mask[],        \
+                   const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                                    \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
+      UNMOOR_UNARY_BODY(NAME, ARITHMETIC,                                                                              \
+                        [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); }, [&](auto f) {      \
+                          d::unaryRepeat(call, dst, src, static_cast<const uint64_t *>(mask), repeatTime,              \
+                                         repeatParams, f);                                                             \
+                        })
+
+namespace AscendC {
+
+// Element types per function: the vendor's tables for A2 and A3.
+UNMOOR_BINARY(Add, ARITHMETIC)
+UNMOOR_BINARY(Sub, ARITHMETIC)
+UNMOOR_BINARY(Mul, ARITHMETIC)
+UNMOOR_BINARY(Div, FLOATS)
+UNMOOR_BINARY(Max, ARITHMETIC)
+UNMOOR_BINARY(Min, ARITHMETIC)
+UNMOOR_BINARY(And, INTEGERS16)
+UNMOOR_BINARY(Or, INTEGERS16)
+
+UNMOOR_UNARY(Exp, FLOATS)
+UNMOOR_UNARY(Ln, FLOATS)
+UNMOOR_UNARY(Sqrt, FLOATS)
+UNMOOR_UNARY(Rsqrt, FLOATS)
+UNMOOR_UNARY(Reciprocal, FLOATS)
+UNMOOR_UNARY(Abs, FLOATS)
+UNMOOR_UNARY(Relu, RELU)
+
+UNMOOR_SCALAR(Adds, Add)
+UNMOOR_SCALAR(Muls, Mul)
+UNMOOR_SCALAR(Maxs, Max)
+UNMOOR_SCALAR(Mins, Min)
+
+/// dst += src * scalar. half sources may add into float.
+template <typename T, typename U>
+inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &scalarValue, const int32_t &count,
+                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("Axpy", PIPE_V, where);
+  call.dtype<U>("src", d::FLOATS, d::CAST_FIRST);
+  call.dtype<T>("dst", std::is_same_v<U, float> ? d::Dtypes{{d::Dtype::F32}} : d::FLOATS, d::CAST_FIRST);
+  call.operand(dst, "dst", d::Space::UB);
+  call.operand(src, "src", d::Space::UB);
+  const auto n = static_cast<uint64_t>(count);
+  const d::Range add = call.range(dst, "dst", d::Access::Read, n * sizeof(T)),
+                 to = call.range(dst, "dst", d::Access::Write, n * sizeof(T)),
+                 from = call.range(src, "src", d::Access::Read, n * sizeof(U));
+  call.notShifted(to, from);
+  call.issue({add, from}, {to}, [&] {
+    uint8_t *out = call.data(dst.handle);
+    const uint8_t *in = call.data(src.handle);
+    const float scalar = d::widen(scalarValue);
+    for (uint64_t i = 0; i < n; i++)
+      d::storeAs<T>(out + i * sizeof(T), d::narrow<T>(d::widen(d::loadAs<T>(out + i * sizeof(T))) +
+                                                      d::widen(d::loadAs<U>(in + i * sizeof(U))) * scalar));
+  });
+}
+
+/// dst += src0 * src1. half sources may add into float.
+template <typename T, typename U>
+inline void MulAddDst(const LocalTensor<T> &dst, const LocalTensor<U> &src0, const LocalTensor<U> &src1,
+                      const int32_t &count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("MulAddDst", PIPE_V, where);
+  call.dtype<U>("src0", d::FLOATS, d::CAST_FIRST);
+  call.dtype<T>("dst", std::is_same_v<U, float> ? d::Dtypes{{d::Dtype::F32}} : d::FLOATS, d::CAST_FIRST);
+  call.operand(dst, "dst", d::Space::UB);
+  call.operand(src0, "src0", d::Space::UB);
+  call.operand(src1, "src1", d::Space::UB);
+  const auto n = static_cast<uint64_t>(count);
+  const d::Range add = call.range(dst, "dst", d::Access::Read, n * sizeof(T)),
+                 to = call.range(dst, "dst", d::Access::Write, n * sizeof(T)),
+                 a = call.range(src0, "src0", d::Access::Read, n * sizeof(U)),
+                 b = call.range(src1, "src1", d::Access::Read, n * sizeof(U));
+  call.notShifted(to, a);
+  call.notShifted(to, b);
+  call.issue({add, a, b}, {to}, [&] {
+    uint8_t *out = call.data(dst.handle);
+    const uint8_t *left = call.data(src0.handle), *right = call.data(src1.handle);
+    for (uint64_t i = 0; i < n; i++)
+      d::storeAs<T>(out + i * sizeof(T), d::narrow<T>(d::widen(d::loadAs<T>(out + i * sizeof(T))) +
+                                                      d::widen(d::loadAs<U>(left + i * sizeof(U))) *
+                                                          d::widen(d::loadAs<U>(right + i * sizeof(U)))));
+  });
+}
+
+}  // namespace AscendC
+
+#undef UNMOOR_BINARY
+#undef UNMOOR_UNARY
+#undef UNMOOR_UNARY_BODY
+#undef UNMOOR_SCALAR

@@ -1,0 +1,126 @@
+// Comparisons to bit masks, and selection by bit masks.
+#pragma once
+#include "lanes.h"
+
+namespace unmoor::ascend::detail {
+
+using AscendC::CMPMODE;
+using AscendC::SELMODE;
+
+template <class V> inline bool compares(V a, V b, CMPMODE mode) {
+  switch (mode) {
+    case CMPMODE::LT: return a < b;
+    case CMPMODE::GT: return a > b;
+    case CMPMODE::EQ: return a == b;
+    case CMPMODE::LE: return a <= b;
+    case CMPMODE::GE: return a >= b;
+    case CMPMODE::NE: return a != b;
+  }
+  return false;
+}
+
+/// Result bit i (lowest bit of a byte first) is the comparison of element i.
+template <class U, class T, class Other>
+inline void compareCount(const Call &call, const AscendC::LocalTensor<U> &dst, const AscendC::LocalTensor<T> &src0,
+                         const Range *src1, CMPMODE mode, uint32_t count, Other &&other) {
+  static_assert(sizeof(U) == 1, "comparison results are bits in bytes");
+  call.dtype<T>("src0", Dtypes{{Dtype::F16, Dtype::F32, Dtype::I32}}, CAST_FIRST);
+  call.require(dtypeOf<T>() != Dtype::I32 || mode == CMPMODE::EQ, "dtype", "src0", "CMPMODE::EQ for int32_t",
+               "another mode", CAST_FIRST);
+  call.operand(dst, "dst", Space::UB);
+  call.operand(src0, "src0", Space::UB);
+  const uint64_t bytes = uint64_t{count} * sizeof(T);
+  call.require(bytes % 256 == 0, "compare-length", "count", "a multiple of 256 bytes",
+               std::to_string(count) + " elements = " + std::to_string(bytes) + " bytes",
+               "round the count up (and fill the tail), hardware leaves the rest uncompared");
+  const Range to = call.range(dst, "dst", Access::Write, count / 8),
+              from = call.range(src0, "src0", Access::Read, bytes);
+  const Range reads[] = {from, src1 == nullptr ? from : *src1};
+  call.issue({reads, 2}, {to}, [&] {
+    std::vector<uint8_t> bits(count / 8, 0);  // dst may be src
+    const uint8_t *in = call.data(src0.handle);
+    for (uint32_t i = 0; i < count; i++)
+      if (compares(widen(loadAs<T>(in + i * sizeof(T))), other(i), mode))
+        bits[i / 8] = static_cast<uint8_t>(bits[i / 8] | (1u << (i % 8)));
+    std::memcpy(call.data(dst.handle), bits.data(), bits.size());
+  });
+}
+
+/// dst[i] = bit i of the mask ? src0[i] : other(i). In CMPMASK_SPR mode every repeat reads the same bits.
+template <class T, class U, class Other>
+inline void selectCount(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &mask,
+                        const AscendC::LocalTensor<T> &src0, const Range *src1, SELMODE mode, uint32_t count,
+                        Other &&other) {
+  constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
+  call.dtype<T>("dst", FLOATS, CAST_FIRST);
+  call.operand(dst, "dst", Space::UB);
+  call.operand(mask, "selMask", Space::UB);
+  call.operand(src0, "src0", Space::UB);
+  const uint32_t wrap = mode == SELMODE::VSEL_CMPMASK_SPR ? lanes : UINT32_MAX;
+  const uint64_t bytes = uint64_t{count} * sizeof(T);
+  const Range to = call.range(dst, "dst", Access::Write, bytes), from = call.range(src0, "src0", Access::Read, bytes),
+              bits = call.range(mask, "selMask", Access::Read, (std::min(count, wrap) + 7) / 8);
+  call.notShifted(to, from);
+  const Range reads[] = {bits, from, src1 == nullptr ? from : *src1};
+  call.issue({reads, 3}, {to}, [&] {
+    const uint8_t *in = call.data(src0.handle), *select = call.data(mask.handle);
+    uint8_t *out = call.data(dst.handle);
+    for (uint32_t i = 0; i < count; i++) {
+      const uint32_t bit = i % wrap;
+      const bool first = (select[bit / 8] >> (bit % 8) & 1) != 0;
+      storeAs<T>(out + i * sizeof(T), first ? loadAs<T>(in + i * sizeof(T)) : other(i));
+    }
+  });
+}
+
+}  // namespace unmoor::ascend::detail
+
+namespace AscendC {
+
+template <typename T, typename U>
+inline void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1, CMPMODE cmpMode,
+                    uint32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("Compare", PIPE_V, where);
+  call.operand(src1, "src1", d::Space::UB);
+  const d::Range right = call.range(src1, "src1", d::Access::Read, uint64_t{count} * sizeof(T));
+  d::compareCount(call, dst, src0, &right, cmpMode, count,
+                  [&](uint32_t i) { return d::widen(d::loadAs<T>(call.data(src1.handle) + i * sizeof(T))); });
+}
+
+template <typename T, typename U>
+inline void CompareScalar(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,
+                          uint32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  d::compareCount(d::Call("CompareScalar", PIPE_V, where), dst, src0, nullptr, cmpMode, count,
+                  [&](uint32_t) { return d::widen(src1Scalar); });
+}
+
+template <typename T, typename U>
+inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0,
+                   const LocalTensor<T> &src1, SELMODE selMode, uint32_t count,
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("Select", PIPE_V, where);
+  call.require(selMode != SELMODE::VSEL_TENSOR_SCALAR_MODE, "select-mode", "selMode",
+               "VSEL_CMPMASK_SPR or VSEL_TENSOR_TENSOR_MODE for two tensors", "VSEL_TENSOR_SCALAR_MODE",
+               "pass a scalar as src1, or change the mode");
+  call.operand(src1, "src1", d::Space::UB);
+  const d::Range right = call.range(src1, "src1", d::Access::Read, uint64_t{count} * sizeof(T));
+  d::selectCount(call, dst, selMask, src0, &right, selMode, count,
+                 [&](uint32_t i) { return d::loadAs<T>(call.data(src1.handle) + i * sizeof(T)); });
+}
+
+template <typename T, typename U>
+inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0, T src1,
+                   SELMODE selMode, uint32_t count,
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("Select", PIPE_V, where);
+  call.require(selMode == SELMODE::VSEL_TENSOR_SCALAR_MODE, "select-mode", "selMode",
+               "VSEL_TENSOR_SCALAR_MODE for a tensor and a scalar", "a mode for two tensors",
+               "pass a tensor as src1, or change the mode");
+  d::selectCount(call, dst, selMask, src0, nullptr, selMode, count, [&](uint32_t) { return src1; });
+}
+
+}  // namespace AscendC
