@@ -1,4 +1,5 @@
 import { IrError } from "../core/diagnostic.ts";
+import { Dim } from "../core/dim.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { onlyAttributes } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
@@ -12,12 +13,12 @@ const op = "combine";
 export const combine: OpDefinition = {
   name: op,
   summary:
-    "y [T*K, N], rows i32[T*K], weights [T, K] (, x [T, N], xw [T]) → f32[T, N]: Σ over slots with a row: weight·y[row]; then + xw·x",
+    "y [T*K, N], rows i32[T*K], weights [T, K] (, x [T, N], xw [T, 1]) → f32[T, N]: Σ over slots with a row: weight·y[row]; then + xw·x",
   infer(operands, attributes, regions) {
     onlyAttributes(op, attributes, []);
     expectOperands(op, operands, 3, 5, "rows of results, their places, weights, and maybe tokens with their weights");
     if (operands.length === 4)
-      throw new IrError("combine takes tokens together with their weights", "Give both x [T, N] and xw [T].");
+      throw new IrError("combine takes tokens together with their weights", "Give both x [T, N] and xw [T, 1].");
     expectNoRegions(op, regions);
     const y = operandAt(operands, 0);
     const rows = operandAt(operands, 1);
@@ -32,10 +33,11 @@ export const combine: OpDefinition = {
       const x = operandAt(operands, 3);
       const xw = operandAt(operands, 4);
       expectFloat(op, "x", x, 2, "[T, N]");
-      expectFloat(op, "xw", xw, 1, "[T]");
+      expectFloat(op, "xw", xw, 2, "[T, 1]");
       expectSame(op, "tokens of x and weights", dimAt(x, 0), tokens);
       expectSame(op, "columns of x and y", dimAt(x, 1), columns);
       expectSame(op, "tokens of xw and weights", dimAt(xw, 0), tokens);
+      expectSame(op, "weights per token in xw", dimAt(xw, 1), Dim.of(1));
     }
     return [{ dtype: "f32", dims: [tokens, columns] }];
   },

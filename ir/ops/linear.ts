@@ -5,7 +5,7 @@ import { elementCount, formatType, isFloat, type TensorType } from "../core/type
 import { functionAttribute, onlyAttributes, sizeAttribute } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
 import { packedRows, plainRows, products, type Sums, type WeightRows } from "./product.ts";
-import { packedAttribute, productAttributes, productSignature } from "./product-types.ts";
+import { packedAttribute, packedCount, productAttributes, productSignature } from "./product-types.ts";
 import { count, floats, roundedBound } from "./reals.ts";
 import { scalarFlops, scalarKernel } from "./scalar-kernel.ts";
 import { dimAt, expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
@@ -76,7 +76,7 @@ export function productFlops(
 ): number {
   const packed = packedAttribute(op, attributes);
   const weight = operandAt(weights, 0);
-  const number = packed === undefined ? weights.length : dimAt(weight, -3).evaluate(dims);
+  const number = packed === undefined ? weights.length : (packedCount(weight, packed) ?? 0);
   const n = dimAt(operandAt(results, 0), -1).evaluate(dims);
   const k = dimAt(x, -1).evaluate(dims);
   const epilogue = functionAttribute(op, attributes, "epilogue", number);

@@ -11,7 +11,7 @@ import { dimAt, expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
 
 /**
  * Weights in blocks of `rows` output columns by `depth` elements, those of all weights next to each other, padded with zeros:
- * element [(e,) i, j, q, r, d] = w_q[(e,) i·rows + r, j·depth + d].
+ * element [(e,) i, j, q·rows + r, d] = w_q[(e,) i·rows + r, j·depth + d].
  *
  * The numbers of blocks ⌈n/rows⌉ and ⌈k/depth⌉ are no polynomials: where n or k is a symbol whose factor is no multiple of
  * the block, `blocks`: {rows, depth} says them, and is checked once the sizes are known.
@@ -19,7 +19,7 @@ import { dimAt, expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
 export const pack: OpDefinition = {
   name: "pack",
   summary:
-    "w₀ [(E,) n, k] … → [(E,) ⌈n/rows⌉, ⌈k/depth⌉, #w, rows, depth]: layout for register-blocked products, zero-padded",
+    "w₀ [(E,) n, k] … → [(E,) ⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth]: layout for register-blocked products, zero-padded",
   infer(operands, attributes, regions) {
     onlyAttributes("pack", attributes, ["rows", "depth", "blocks"]);
     expectOperands("pack", operands, 1, Number.POSITIVE_INFINITY, "at least one weight");
@@ -40,7 +40,7 @@ export const pack: OpDefinition = {
       blocksOf(attributes, "rows", dimAt(first, -2), rows),
       blocksOf(attributes, "depth", dimAt(first, -1), depth),
     ];
-    const dims = [...first.dims.slice(0, -2), ...blocks, operands.length, rows, depth].map((d) => Dim.of(d));
+    const dims = [...first.dims.slice(0, -2), ...blocks, operands.length * rows, depth].map((d) => Dim.of(d));
     return [{ dtype: first.dtype, dims }];
   },
   evaluate(operands, attributes) {
@@ -55,7 +55,7 @@ export const pack: OpDefinition = {
     const first = weights[0];
     const storage = weights.map((w) => w.data);
     const data = packed(storage, shape, (length) => emptyLike(first.data, length));
-    const dims = [...groups, Math.ceil(n / rows), Math.ceil(k / depth), weights.length, rows, depth];
+    const dims = [...groups, Math.ceil(n / rows), Math.ceil(k / depth), weights.length * rows, depth];
     if (weights.every((w) => w.bound === undefined)) return [{ dtype: first.dtype, dims, data }];
     const bounds = weights.map((w) => w.bound ?? new Float64Array(w.data.length));
     return [{ dtype: first.dtype, dims, data, bound: packed(bounds, shape, (length) => new Float64Array(length)) }];

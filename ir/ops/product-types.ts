@@ -44,7 +44,7 @@ export function packedAttribute(op: string, attributes: AttributeMap): PackedLay
 }
 
 /**
- * Checks weights [n, k] (with `group`: [group, n, k]; packed: [(group,) ⌈n/rows⌉, ⌈k/depth⌉, #w, rows, depth])
+ * Checks weights [n, k] (with `group`: [group, n, k]; packed: [(group,) ⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth])
  * against the inner dimension `k` of x, and the attributes that products share.
  */
 export function productSignature(
@@ -57,12 +57,8 @@ export function productSignature(
   const lead = group === undefined ? 0 : 1;
   const packed = packedAttribute(op, attributes);
   for (const w of weights) {
-    const shape = packed
-      ? `[${lead ? "E, " : ""}⌈n/rows⌉, ⌈k/depth⌉, weights, rows, depth]`
-      : lead
-        ? "[E, n, k]"
-        : "[n, k]";
-    if (!isFloat(w.dtype) || w.dims.length !== (packed ? 5 : 2) + lead)
+    const shape = packed ? `[${lead ? "E, " : ""}⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth]` : lead ? "[E, n, k]" : "[n, k]";
+    if (!isFloat(w.dtype) || w.dims.length !== (packed ? 4 : 2) + lead)
       throw new IrError(
         `a weight of ${op} is a float tensor ${shape}, found ${formatType(w)}`,
         packed || lead ? `Give a tensor ${shape}.` : `Give a tensor [n, k]; choose one expert's with weight[e].`,
@@ -113,6 +109,12 @@ function plainSizes(
   return { columns, count: weights.length };
 }
 
+/** Number of weights packed together: the blocks of `rows` in one panel. */
+export function packedCount(weight: TensorType, { rows }: PackedLayout): number | undefined {
+  const count = (dimAt(weight, -2).constant ?? 0) / rows;
+  return Number.isInteger(count) && count > 0 ? count : undefined;
+}
+
 function packedSizes(
   op: string,
   k: Dim,
@@ -128,13 +130,13 @@ function packedSizes(
       "Pack all weights of the product together.",
     );
   const columns = sizeAttribute(op, attributes, "columns");
-  const count = dimAt(packedWeight, lead + 2).constant;
-  if (count === undefined || count < 1)
+  const count = packedCount(packedWeight, { rows, depth });
+  if (count === undefined)
     throw new IrError(
-      `the number of weights packed together is a number, found ${dimAt(packedWeight, lead + 2)}`,
-      "Make the weight with pack.",
+      `packed weight ${formatType(packedWeight)} does not hold whole blocks of ${rows} rows`,
+      "Pack the weight with the block sizes that the product names.",
     );
-  const expected = [blockCount(columns, rows), blockCount(k, depth), undefined, Dim.of(rows), Dim.of(depth)];
+  const expected = [blockCount(columns, rows), blockCount(k, depth), undefined, Dim.of(depth)];
   expected.forEach((dim, i) => {
     const found = dimAt(packedWeight, lead + i);
     // Where a symbol keeps the number of blocks open, the interpreter and checkSizes compare the numbers.

@@ -41,15 +41,16 @@ export function plainRows(weights: readonly Tensor[], depth: number): WeightRows
   };
 }
 
-/** Rows of weights packed together [⌈n/rows⌉, ⌈k/depth⌉, #w, rows, depth]. */
+/** Rows of weights packed together [⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth]. */
 export function packedRows(weight: Tensor, layout: PackedLayout, columns: number, depth: number): WeightRows {
-  const [rowBlocks, depthBlocks, count, rows, width] = weight.dims;
+  const [rowBlocks, depthBlocks, height = 0, width] = weight.dims;
+  const { rows } = layout;
+  const count = height / rows;
   if (
-    rowBlocks !== Math.ceil(columns / layout.rows) ||
+    rowBlocks !== Math.ceil(columns / rows) ||
     depthBlocks !== Math.ceil(depth / layout.depth) ||
-    rows !== layout.rows ||
-    width !== layout.depth ||
-    count === undefined
+    !Number.isInteger(count) ||
+    width !== layout.depth
   )
     throw new IrError(
       `a packed weight is [${weight.dims.join(", ")}], which does not fit [${columns}, ${depth}] in blocks of ${layout.rows} × ${layout.depth}`,

@@ -1,3 +1,4 @@
+import { Dim } from "../core/dim.ts";
 import { elementCount } from "../core/types.ts";
 import { onlyAttributes, sizeAttribute } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
@@ -10,14 +11,14 @@ const op = "zero_expert_weight";
 /** What a token's zero-computation experts weigh together. */
 export const zeroExpertWeight: OpDefinition = {
   name: op,
-  summary: "ids i32[T, K], weights [T, K] → f32[T]: the sum, in slot order, of the weights of ids ≥ ffn",
+  summary: "ids i32[T, K], weights [T, K] → f32[T, 1]: the sum, in slot order, of the weights of ids ≥ ffn",
   infer(operands, attributes, regions) {
     onlyAttributes(op, attributes, ["ffn"]);
     expectOperands(op, operands, 2, 2, "ids and weights");
     expectNoRegions(op, regions);
     expectRouting(op, operandAt(operands, 0), operandAt(operands, 1));
     sizeAttribute(op, attributes, "ffn");
-    return [{ dtype: "f32", dims: [dimAt(operandAt(operands, 0), 0)] }];
+    return [{ dtype: "f32", dims: [dimAt(operandAt(operands, 0), 0), Dim.of(1)] }];
   },
   evaluate(operands, attributes, _, context) {
     const ids = intsOf(operands[0]);
@@ -41,7 +42,7 @@ export const zeroExpertWeight: OpDefinition = {
       data[t] = sum;
       bound[t] = error + gamma(k) * reach;
     }
-    return [floats("f32", [tokens], data, bound)];
+    return [floats("f32", [tokens, 1], data, bound)];
   },
   flops: (operands, _, __, dims) => elementCount(operandAt(operands, 1)).evaluate(dims),
 };

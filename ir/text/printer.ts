@@ -67,10 +67,11 @@ const printSpan = (s: Span): string => `${JSON.stringify(s.file)}:${s.line}:${s.
 
 const printMap = (map: AttributeMap): string =>
   `{${Object.entries(map)
-    .map(([name, v]) => `${word(name)} = ${printAttribute(v)}`)
+    .map(([name, v]) => `${word(name)} = ${formatAttribute(v)}`)
     .join(", ")}}`;
 
-function printAttribute(value: Attribute): string {
+/** The text of one attribute, or of a whole map of them. */
+export function formatAttribute(value: Attribute): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "boolean") return String(value);
   if (typeof value === "number") {
@@ -79,7 +80,7 @@ function printAttribute(value: Attribute): string {
   }
   if (value instanceof Dim) return value.toString();
   if (isScalarFunction(value)) return printFunction(value);
-  if (Array.isArray(value)) return `[${value.map(printAttribute).join(", ")}]`;
+  if (Array.isArray(value)) return `[${value.map(formatAttribute).join(", ")}]`;
   return printMap(value as AttributeMap);
 }
 
