@@ -10,6 +10,10 @@ export interface Compilation {
   readonly target: Target;
   readonly storage: Storage;
   readonly stages: readonly { readonly pass: Pass | undefined; readonly layer: Layer }[];
+  /** The layer with its weights' storage chosen and nothing else changed: what the oracle computes. */
+  readonly stored: Layer;
+  /** The layer after all passes that touch numbers: its roundings are those that kernels may make. */
+  readonly rounded: Layer;
   /** The layer after the last pass. */
   readonly lowered: Layer;
   readonly program: Program;
@@ -20,7 +24,8 @@ export function compileLayer(layer: Layer, target: Target, storage: Storage): Co
   checkStorage(layer, target, storage);
   const stages = runPasses(layer, passesFor(target, storage));
   const lowered = stages.at(-1)?.layer ?? layer;
+  const after = (name: string): Layer => stages.find((s) => s.pass?.name === name)?.layer ?? layer;
   const program = lowerLayer(lowered, target);
   checkLegality(layer, program, target);
-  return { target, storage, stages, lowered, program };
+  return { target, storage, stages, stored: after("select-storage"), rounded: after("convert-activations"), lowered, program };
 }

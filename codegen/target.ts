@@ -37,6 +37,8 @@ export interface RegisterMatmul {
   readonly packed: boolean;
   /** Output panels that one block computes. */
   readonly panelsPerBlock: number;
+  /** Blocks that share the rows of one weight matrix; absent means 1. A plain product has all rows in one matrix. */
+  readonly rowBlocks?: { readonly linear: number; readonly grouped: number };
 }
 
 /** Products on a matrix unit: tiles pass through its memories; results go to global memory, without an epilogue. */

@@ -1,0 +1,136 @@
+import { IrError } from "../../ir/core/diagnostic.ts";
+import type { Dim } from "../../ir/core/dim.ts";
+import type { Operation, Value } from "../../ir/core/layer.ts";
+import { apply, formatScalar, type ScalarExpr, variable } from "../../ir/core/scalar.ts";
+import { isFunction } from "../passes/fuse.ts";
+import type { ProgramBuffer } from "../program.ts";
+import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
+import { floorDiv, int, lt, not } from "../tile/fold.ts";
+import type { Tile } from "../tile/types.ts";
+import { columnGrid, type Stretch, validOf } from "./columns.ts";
+import type { Schedule, ScheduleContext } from "./context.ts";
+
+export const resultOf = (operation: Operation, i = 0): Value => {
+  const value = operation.results[i];
+  if (!value) throw new IrError(`${operation.op} has no result ${i}`, "Give the operation its results.");
+  return value;
+};
+
+/** The buffer of an operand. */
+export const operandBuffer = (operation: Operation, i: number, context: ScheduleContext): ProgramBuffer => {
+  const value = operation.operands[i];
+  if (!value) throw new IrError(`${operation.op} has no operand ${i}`, "Give the operation its operands.");
+  return context.buffer(value);
+};
+
+export const originOf = (operation: Operation, summary: string) => ({
+  op: operation.op,
+  summary,
+  span: operation.span,
+});
+
+export const kernelName = (operation: Operation, context: ScheduleContext): string =>
+  `${operation.op}_${context.buffer(resultOf(operation)).name}`;
+
+const columnsOf = (buffer: ProgramBuffer): number => {
+  const columns = buffer.dims.at(-1)?.constant;
+  if (columns === undefined) {
+    throw new IrError(
+      `the last dimension of ${buffer.name} is ${buffer.dims.at(-1) ?? "absent"}, which is not known when the layer is compiled`,
+      "Give tensors a last dimension that is a parameter.",
+    );
+  }
+  return columns;
+};
+
+/** y = fn(x₀, …), elementwise, operands repeated along leading dimensions and dimensions of size 1. */
+export const scheduleMap: Schedule = (operation, context) => {
+  const { fn } = operation.attributes;
+  if (!isFunction(fn)) throw new IrError("map expects a scalar function", "Give map a function of numbers.");
+  return elementwise(operation, context, `${fn.params.join(", ")} → ${formatScalar(fn.body)}`, (inputs) => {
+    const named = new Map(fn.params.map((p, i) => [p, inputs[i] as Tile | ScalarExpr]));
+    return { fn: fn.body, named };
+  });
+};
+
+/** y = x in another dtype. */
+export const scheduleCast: Schedule = (operation, context) =>
+  elementwise(operation, context, `convert to ${String(operation.attributes.to)}`, ([x]) => ({
+    fn: variable("x", "f32"),
+    named: new Map([["x", x as Tile | ScalarExpr]]),
+  }));
+
+function elementwise(
+  operation: Operation,
+  context: ScheduleContext,
+  summary: string,
+  bind: (inputs: readonly (Tile | ScalarExpr)[]) => { fn: ScalarExpr; named: ReadonlyMap<string, Tile | ScalarExpr> },
+) {
+  const { target } = context;
+  const b = kernelBuilder(kernelName(operation, context), originOf(operation, summary));
+  const sources = operation.operands.map((_, i) => b.read(operandBuffer(operation, i, context)));
+  const result = context.buffer(resultOf(operation));
+  const y = b.write(result);
+  const columns = columnsOf(result);
+  const leading = result.dims.slice(0, -1).map((d, i) => b.grid(i === 0 ? "row" : `row${i}`, d));
+  const inColumns = columnGrid(b, target, columns);
+  /** The index of a source at the block's leading coordinates. */
+  const at = (dims: readonly Dim[]): ScalarExpr[] =>
+    dims
+      .slice(0, -1)
+      .map((d, i) => (d.constant === 1 ? int(0) : (leading[i + result.dims.length - dims.length] as ScalarExpr)));
+  inColumns((stretch: Stretch) => {
+    const inputs = sources.map((source) => {
+      if (source.dims.at(-1)?.constant === 1 && columns !== 1) {
+        return b.letScalar(source.name, load(source, ...at(source.dims), 0));
+      }
+      const tile = b.alloc(`${source.name}_tile`, source.dtype, [stretch.width], target.vector.space);
+      b.copy(whole(tile), view(source, ...at(source.dims), range(stretch.start, stretch.width)), validOf(stretch));
+      return tile;
+    });
+    const { fn, named } = bind(inputs);
+    const out = b.alloc(`${y.name}_tile`, y.dtype, [stretch.width], target.vector.space);
+    const tiles = [...named].flatMap(([name, v]) => ("dims" in v ? [[name, whole(v)] as const] : []));
+    const scalars = new Map([...named].flatMap(([name, v]) => ("dims" in v ? [] : [[name, v] as const])));
+    b.map(whole(out), Object.fromEntries(tiles), replaceScalars(fn, scalars));
+    b.copy(view(y, ...leading, range(stretch.start, stretch.width)), whole(out), validOf(stretch));
+  });
+  return [b.build()];
+}
+
+const replaceScalars = (fn: ScalarExpr, scalars: ReadonlyMap<string, ScalarExpr>): ScalarExpr =>
+  fn.kind === "var"
+    ? (scalars.get(fn.name) ?? fn)
+    : fn.kind === "apply"
+      ? apply(fn.op, ...fn.args.map((a) => replaceScalars(a, scalars)))
+      : fn;
+
+/** row r = x[slots[r] div top_k], for rows that hold a slot. */
+export const schedulePermute: Schedule = (operation, context) => {
+  const { target } = context;
+  const b = kernelBuilder(kernelName(operation, context), originOf(operation, "tokens in the order of their experts"));
+  const x = b.read(operandBuffer(operation, 0, context));
+  const slots = b.read(operandBuffer(operation, 1, context));
+  const y = b.write(context.buffer(resultOf(operation)));
+  const topK = sizeAttribute(operation, "top_k", context);
+  const row = b.grid("row", y.dims[0] as Dim);
+  const inColumns = columnGrid(b, target, columnsOf(context.buffer(resultOf(operation))));
+  const slot = b.letScalar("slot", load(slots, row));
+  b.when(not(lt(slot, 0)), () => {
+    const token = b.letScalar("token", floorDiv(slot, topK));
+    inColumns((stretch) => {
+      const tile = b.alloc("tile", x.dtype, [stretch.width], target.vector.space);
+      b.copy(whole(tile), view(x, token, range(stretch.start, stretch.width)), validOf(stretch));
+      b.copy(view(y, row, range(stretch.start, stretch.width)), whole(tile), validOf(stretch));
+    });
+  });
+  return [b.build()];
+};
+
+/** A size attribute as a number. */
+export function sizeAttribute(operation: Operation, name: string, context: ScheduleContext): number {
+  const value = operation.attributes[name];
+  if (typeof value === "number") return value;
+  if (typeof value === "object" && value !== null && "substitute" in value) return context.size(value as Dim);
+  throw new IrError(`${operation.op} expects the size ${name}`, `Give ${operation.op} the attribute ${name}.`);
+}

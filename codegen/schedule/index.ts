@@ -1,0 +1,22 @@
+import type { Schedule } from "./context.ts";
+import { scheduleCast, scheduleMap, schedulePermute } from "./elementwise.ts";
+import { scheduleCubeProduct } from "./matmul-cube.ts";
+import { schedulePack, scheduleRegisterProduct } from "./matmul-registers.ts";
+import { scheduleCombine, scheduleDispatch, scheduleRoute, scheduleZeroExpertWeight } from "./routing.ts";
+
+const scheduleProduct: Schedule = (operation, context) =>
+  (context.target.matmul.kind === "cube" ? scheduleCubeProduct : scheduleRegisterProduct)(operation, context);
+
+/** How each op becomes kernels. Ops of a layer that are absent exist only before the passes: mix, index. */
+export const schedules: Readonly<Record<string, Schedule>> = {
+  linear: scheduleProduct,
+  grouped_linear: scheduleProduct,
+  map: scheduleMap,
+  cast: scheduleCast,
+  route: scheduleRoute,
+  zero_expert_weight: scheduleZeroExpertWeight,
+  dispatch: scheduleDispatch,
+  permute: schedulePermute,
+  combine: scheduleCombine,
+  pack: schedulePack,
+};

@@ -1,0 +1,71 @@
+import { IrError } from "../../ir/core/diagnostic.ts";
+import { Dim } from "../../ir/core/dim.ts";
+import type { Operation } from "../../ir/core/layer.ts";
+import { formatScalar, type ScalarFunction } from "../../ir/core/scalar.ts";
+import { isAttributeMap } from "../../ir/ops/attributes.ts";
+import { isFunction, leadingOperands } from "../passes/fuse.ts";
+import type { ProgramBuffer } from "../program.ts";
+import type { ScheduleContext } from "./context.ts";
+import { operandBuffer, resultOf } from "./elementwise.ts";
+
+/** What schedules of `linear` and `grouped_linear` need to know. */
+export interface Product {
+  /** Activations: [rows, k], or by token where rows are gathered. */
+  readonly x: ProgramBuffer;
+  /** First row of each expert; absent for a plain product. */
+  readonly offsets: ProgramBuffer | undefined;
+  /** Row → slot, and slots per token, where rows are gathered. */
+  readonly gather: { readonly slots: ProgramBuffer; readonly topK: number } | undefined;
+  readonly weights: readonly ProgramBuffer[];
+  readonly y: ProgramBuffer;
+  /** Number of weight matrices in each weight: experts, or 1. */
+  readonly experts: number;
+  readonly rows: Dim;
+  readonly columns: number;
+  readonly inner: number;
+  readonly epilogue: ScalarFunction | undefined;
+  readonly packed: { readonly rows: number; readonly depth: number } | undefined;
+  /** How many sums each result element is made of. */
+  readonly sums: number;
+  readonly summary: string;
+}
+
+export function describeProduct(operation: Operation, context: ScheduleContext): Product {
+  const { attributes } = operation;
+  const grouped = operation.op === "grouped_linear";
+  const lead = leadingOperands(operation);
+  const x = operandBuffer(operation, 0, context);
+  const y = context.buffer(resultOf(operation));
+  if (x.dims.length !== 2 || y.dims.length !== 2) {
+    throw new IrError(
+      `a product of a tensor with ${x.dims.length} dimensions cannot be compiled`,
+      "Give linear a tensor of two dimensions: tokens and features.",
+    );
+  }
+  const weights = operation.operands.slice(lead).map((_, i) => operandBuffer(operation, lead + i, context));
+  const topK = attributes.gather;
+  const { epilogue, packed } = attributes;
+  const fn = isFunction(epilogue) ? epilogue : undefined;
+  const layout =
+    typeof packed === "object" &&
+    isAttributeMap(packed) &&
+    typeof packed.rows === "number" &&
+    typeof packed.depth === "number"
+      ? { rows: packed.rows, depth: packed.depth }
+      : undefined;
+  return {
+    x,
+    y,
+    weights,
+    offsets: grouped ? operandBuffer(operation, 1, context) : undefined,
+    gather: topK instanceof Dim ? { slots: operandBuffer(operation, 2, context), topK: context.size(topK) } : undefined,
+    experts: grouped ? context.size(weights[0]?.dims[0] ?? Dim.of(1)) : 1,
+    rows: y.dims[0] as Dim,
+    columns: context.size(y.dims[1] as Dim),
+    inner: context.size(x.dims[1] as Dim),
+    epilogue: fn,
+    packed: layout,
+    sums: fn?.params.length ?? 1,
+    summary: `${grouped ? "product with each row's expert" : "product"}${fn ? `, ${fn.params.join(", ")} → ${formatScalar(fn.body)}` : ""}`,
+  };
+}
