@@ -1,0 +1,112 @@
+/// <reference types="@webgpu/types" />
+import { emitWgsl } from "../../codegen/emit/wgsl/index.ts";
+import type { Program } from "../../codegen/program.ts";
+import type { Target } from "../../codegen/target.ts";
+import { IrError } from "../../ir/core/diagnostic.ts";
+import type { Tensor } from "../../ir/core/tensor.ts";
+import { type Backend, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
+import { type DeviceOptions, type OpenedDevice, openDevice, probeWebGpu } from "./adapter/index.ts";
+import { wgslLanguage } from "./functions.ts";
+import type { Elements, LoadedPlan, Runner } from "./support/run.js";
+import { loadRunModule, supportFiles } from "./support.ts";
+import { wgslTarget } from "./target.ts";
+
+const LARGER =
+  "choose smaller sizes with --param, or a device that allows more (UNMOOR_ADAPTER: system, swiftshader or lavapipe)";
+
+/** The WebGPU backend: WGSL modules with a launch plan, run in this process by Dawn. */
+export function createWgsl(options: DeviceOptions = {}): Backend {
+  return {
+    name: "wgsl",
+    isas: [wgslTarget.isa],
+    target(isa) {
+      if (isa === wgslTarget.isa) return wgslTarget;
+      throw new IrError(`wgsl has no variant ${isa}`, `Use ${wgslTarget.isa}.`);
+    },
+    async bestIsa() {
+      const { run, emulate } = await probeWebGpu();
+      if (run.ok || emulate.ok) return wgslTarget.isa;
+      throw new LackError(emulate.why, emulate.mend);
+    },
+    probe: probeWebGpu,
+    emit,
+    load: (program, target) => load(program, target, options),
+  };
+}
+
+function emit(program: Program, _target: Target): SourceTree {
+  const { plan, modules } = emitWgsl(program, wgslLanguage);
+  return new Map([["plan.json", `${JSON.stringify(plan, null, 2)}\n`], ...modules, ...supportFiles()]);
+}
+
+async function load(program: Program, _target: Target, options: DeviceOptions): Promise<LoadedLayer> {
+  const { plan, modules } = emitWgsl(program, wgslLanguage);
+  const { LaunchError, createRunner } = await loadRunModule();
+  const opened = await openDevice({ limits: "adapter", ...options });
+  const translate = (error: unknown): unknown => {
+    if (!(error instanceof LaunchError)) return error;
+    if (error.kind === "limit" || error.kind === "memory")
+      return new LackError(`${opened.description.name}: ${error.message}`, LARGER);
+    if (error.kind === "lost")
+      return new LackError(error.message, "run again; if it happens again, choose smaller sizes");
+    if (error.kind === "input")
+      return new IrError(error.message, "Give every weight and input in the layer's dtype and shape.");
+    return error;
+  };
+  try {
+    const loaded: LoadedPlan = { plan, modules: Object.fromEntries(modules) };
+    return loadedLayer(program, opened, await createRunner(opened.device, loaded), translate);
+  } catch (error) {
+    opened.close();
+    throw translate(error);
+  }
+}
+
+function loadedLayer(
+  program: Program,
+  opened: OpenedDevice,
+  runner: Runner,
+  translate: (error: unknown) => unknown,
+): LoadedLayer {
+  const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await Promise.race([work(), opened.failed]);
+    } catch (error) {
+      throw translate(error);
+    }
+  };
+  return {
+    evidence: opened.description.software ? "emulated" : "measured",
+    device: opened.description.software ? `${opened.description.name} (software)` : opened.description.name,
+    setWeights: (weights) => attempt(async () => runner.setWeights(elementsOf(program, weights, "weight"))),
+    run: (inputs, dims, options = {}) =>
+      attempt(async () => {
+        const repeat = options.repeat ?? 1;
+        const { outputs, nanoseconds } = await runner.run(elementsOf(program, inputs, "input"), dims, { repeat });
+        return { outputs: new Map<string, Tensor>(Object.entries(outputs)), nanoseconds };
+      }),
+    async close() {
+      runner.destroy();
+      opened.close();
+    },
+  };
+}
+
+/** The tensors' elements, as the device takes them. Sizes are checked by the run module. */
+function elementsOf(
+  program: Program,
+  given: ReadonlyMap<string, Tensor>,
+  role: "weight" | "input",
+): Record<string, Elements> {
+  const found: Record<string, Elements> = {};
+  for (const { name, dtype } of program.buffers.filter((b) => b.role === role)) {
+    const tensor = given.get(name);
+    if (!tensor) continue;
+    const { data } = tensor;
+    if (tensor.dtype !== dtype)
+      throw new IrError(`${role} ${name} is ${dtype}, found ${tensor.dtype}`, "Convert it to the layer's dtype.");
+    if (data instanceof Float32Array || data instanceof Int32Array) found[name] = data;
+    else found[name] = dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data);
+  }
+  return found;
+}

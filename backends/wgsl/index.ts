@@ -1,0 +1,2 @@
+export { createWgsl } from "./backend.ts";
+export { wgslTarget } from "./target.ts";

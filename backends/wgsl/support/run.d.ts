@@ -1,0 +1,105 @@
+// Types of run.js. GPUDevice is the one of lib.dom or of @webgpu/types.
+
+/** A sum of products of run-time symbols: coefficient × factors, summed. */
+export type Polynomial = readonly { readonly coefficient: number; readonly factors: readonly string[] }[];
+
+/** plan.json: what to bind where, and how much of it to start. */
+export interface LaunchPlan {
+  readonly format: "unmoor-launch-plan";
+  readonly version: 1;
+  readonly name: string;
+  readonly params: Readonly<Record<string, number>>;
+  readonly symbols: readonly string[];
+  readonly requires: {
+    readonly features: readonly string[];
+    /** Limits by WebGPU's names: ask requestDevice for the largest of the values. */
+    readonly limits: Readonly<Record<string, readonly Polynomial[]>>;
+  };
+  readonly buffers: readonly {
+    readonly name: string;
+    readonly dtype: "f32" | "i32";
+    readonly dims: readonly Polynomial[];
+    readonly bytes: Polynomial;
+    readonly role: "input" | "weight" | "prepared" | "output" | "temporary";
+    readonly slot?: number;
+  }[];
+  readonly slots: readonly { readonly bytes: readonly Polynomial[] }[];
+  readonly prepare: readonly PlanKernel[];
+  readonly kernels: readonly PlanKernel[];
+  readonly results: readonly { readonly name: string; readonly buffer: string }[];
+  readonly routings: readonly { readonly ids: string; readonly weights: string }[];
+}
+
+export interface PlanKernel {
+  readonly name: string;
+  readonly module: string;
+  readonly entryPoint: string;
+  readonly workgroupSize: number;
+  readonly grid: readonly Polynomial[];
+  readonly bindings: readonly {
+    readonly binding: number;
+    readonly buffer: string;
+    readonly access: "read" | "read_write";
+  }[];
+  readonly symbols?: { readonly binding: number; readonly names: readonly string[] };
+  readonly origin: { readonly op: string; readonly summary: string; readonly source: string };
+}
+
+/** A plan with the text of its modules, by path. */
+export interface LoadedPlan {
+  readonly plan: LaunchPlan;
+  readonly modules: Readonly<Record<string, string>>;
+}
+
+export type Elements = Float32Array | Int32Array;
+
+/**
+ * What went wrong. `limit`: the device allows less than the layer needs; `validation`: the device rejects a kernel;
+ * `memory`: the device has no memory left; `lost`: the device is gone and must be opened again; `input`: a wrong argument.
+ */
+export class LaunchError extends Error {
+  readonly kind: "limit" | "validation" | "memory" | "lost" | "input";
+  constructor(kind: LaunchError["kind"], message: string);
+}
+
+/** The value of a polynomial. */
+export function evaluate(polynomial: Polynomial, symbols: Readonly<Record<string, number>>): number;
+
+/**
+ * What a device with these limits cannot do, one sentence each; empty where it can all. Sizes that depend on symbols
+ * without a value are left out.
+ */
+export function lacks(
+  plan: LaunchPlan,
+  limits: Readonly<Record<string, number>> | GPUSupportedLimits,
+  symbols?: Readonly<Record<string, number>>,
+): string[];
+
+/** Fetches plan.json and its modules from a folder's URL, which ends with a slash. */
+export function fetchPlan(folder: string | URL): Promise<LoadedPlan>;
+
+/** Makes the plan's pipelines on a device, ready to run. Throws LaunchError. */
+export function createRunner(device: GPUDevice, loaded: LoadedPlan): Promise<Runner>;
+
+export interface Runner {
+  readonly plan: LaunchPlan;
+  /** Uploads the weights, by name, and runs the preparation. */
+  setWeights(weights: Readonly<Record<string, Elements>>): Promise<void>;
+  /**
+   * Runs the layer `repeat` times (default 1), each with one submission. Inputs by name, values of the symbols by name.
+   * Gives the outputs of the last run by buffer name, and per run the nanoseconds from its submission to its end; copies
+   * to and from the device are outside.
+   */
+  run(
+    inputs: Readonly<Record<string, Elements>>,
+    symbols: Readonly<Record<string, number>>,
+    options?: { readonly repeat?: number },
+  ): Promise<{
+    readonly outputs: Readonly<
+      Record<string, { readonly dtype: "f32" | "i32"; readonly dims: readonly number[]; readonly data: Elements }>
+    >;
+    readonly nanoseconds: Float64Array;
+  }>;
+  /** Frees the device's memory. The device stays open. */
+  destroy(): void;
+}

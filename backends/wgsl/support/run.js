@@ -1,0 +1,447 @@
+// Runs a launch plan made by Unmoor on a WebGPU device that the caller gives. Depends on nothing.
+//
+//   import { createRunner, fetchPlan } from "./run.js";
+//   const adapter = await navigator.gpu.requestAdapter();
+//   const layer = await createRunner(await adapter.requestDevice(), await fetchPlan(new URL("./", import.meta.url)));
+//   await layer.setWeights({ gate, up, down, router, bias });
+//   const { outputs } = await layer.run({ x }, { T: 16 });
+//
+// Flags of WebGPU, so that the module needs no globals.
+const MAP_READ = 0x1;
+const COPY_SRC = 0x4;
+const COPY_DST = 0x8;
+const UNIFORM = 0x40;
+const STORAGE = 0x80;
+const COMPUTE = 0x4;
+const READ = 0x1;
+
+const UPLOAD_CHUNK = 32 * 2 ** 20;
+const ARRAYS = { f32: Float32Array, i32: Int32Array };
+
+export class LaunchError extends Error {
+  constructor(kind, message) {
+    super(message);
+    this.name = "LaunchError";
+    this.kind = kind;
+  }
+}
+
+export function evaluate(polynomial, symbols) {
+  let total = 0;
+  for (const { coefficient, factors } of polynomial) {
+    let product = coefficient;
+    for (const factor of factors) product *= symbols[factor];
+    total += product;
+  }
+  return total;
+}
+
+const isKnown = (polynomial, symbols) =>
+  polynomial.every(({ factors }) => factors.every((factor) => symbols[factor] !== undefined));
+const size = (bytes) =>
+  bytes >= 2 ** 20
+    ? `${(bytes / 2 ** 20).toFixed(1)} MiB`
+    : bytes >= 1024
+      ? `${(bytes / 1024).toFixed(1)} KiB`
+      : `${bytes} bytes`;
+const elements = (buffer, symbols) => buffer.dims.reduce((count, dim) => count * evaluate(dim, symbols), 1);
+const blocks = (kernel, symbols) => kernel.grid.reduce((count, extent) => count * evaluate(extent, symbols), 1);
+
+export function lacks(plan, limits, symbols = {}) {
+  const found = [];
+  const at =
+    Object.keys(symbols).length > 0
+      ? ` at ${Object.entries(symbols)
+          .map((pair) => pair.join(" = "))
+          .join(", ")}`
+      : "";
+  const kernels = [...plan.prepare, ...plan.kernels];
+  for (const buffer of plan.buffers) {
+    if (!isKnown(buffer.bytes, symbols)) continue;
+    const bytes = evaluate(buffer.bytes, symbols);
+    const what = `layer ${plan.name} needs ${size(bytes)} in one piece for the ${buffer.role} ${buffer.name}${at}`;
+    if (elements(buffer, symbols) >= 2 ** 31) found.push(`${what}, and WGSL counts elements up to 2147483647`);
+    const isBound = kernels.some((kernel) => kernel.bindings.some((binding) => binding.buffer === buffer.name));
+    if (isBound && bytes > limits.maxStorageBufferBindingSize)
+      found.push(
+        `${what}, this device allows ${size(limits.maxStorageBufferBindingSize)} (maxStorageBufferBindingSize)`,
+      );
+    else if (bytes > limits.maxBufferSize)
+      found.push(`${what}, this device allows ${size(limits.maxBufferSize)} (maxBufferSize)`);
+  }
+  for (const kernel of kernels) {
+    const what = `${kernel.origin.summary} (${kernel.origin.source})`;
+    const bound = kernel.bindings.length;
+    if (bound > limits.maxStorageBuffersPerShaderStage)
+      found.push(
+        `${what} needs ${bound} storage buffers, this device allows ${limits.maxStorageBuffersPerShaderStage} (maxStorageBuffersPerShaderStage)`,
+      );
+    if (kernel.workgroupSize > limits.maxComputeInvocationsPerWorkgroup)
+      found.push(
+        `${what} needs ${kernel.workgroupSize} invocations per workgroup, this device allows ${limits.maxComputeInvocationsPerWorkgroup} (maxComputeInvocationsPerWorkgroup)`,
+      );
+    if (!kernel.grid.every((extent) => isKnown(extent, symbols))) continue;
+    const count = blocks(kernel, symbols);
+    const most = Math.min(2 ** 31 - 1, limits.maxComputeWorkgroupsPerDimension ** 2 * kernel.workgroupSize);
+    if (count > most) found.push(`${what} has ${count} blocks${at}, and one dispatch takes ${most}`);
+  }
+  return found;
+}
+
+export async function fetchPlan(folder) {
+  const load = async (path) => {
+    const url = new URL(path, folder);
+    const response = await fetch(url);
+    if (!response.ok)
+      throw new LaunchError("input", `${url} cannot be fetched: ${response.status} ${response.statusText}`);
+    return response;
+  };
+  const plan = await (await load("plan.json")).json();
+  checkFormat(plan);
+  const paths = [...plan.prepare, ...plan.kernels].map((kernel) => kernel.module);
+  const texts = await Promise.all(paths.map(async (path) => [path, await (await load(path)).text()]));
+  return { plan, modules: Object.fromEntries(texts) };
+}
+
+function checkFormat(plan) {
+  if (plan?.format === "unmoor-launch-plan" && plan.version === 1) return;
+  throw new LaunchError(
+    "input",
+    `this is not a launch plan of version 1 (found ${plan?.format} ${plan?.version}): compile the layer again`,
+  );
+}
+
+export async function createRunner(device, { plan, modules }) {
+  checkFormat(plan);
+  for (const feature of plan.requires.features) {
+    if (!device.features.has(feature))
+      throw new LaunchError(
+        "limit",
+        `layer ${plan.name} needs the feature ${feature}, which this device was opened without`,
+      );
+  }
+  refuse(lacks(plan, device.limits));
+  const alive = watch(device);
+  const shaders = new Map();
+  const compile = (kernel) => alive(makePipeline(device, kernel, modules, shaders));
+  const prepare = await Promise.all(plan.prepare.map(compile));
+  const kernels = await Promise.all(plan.kernels.map(compile));
+  return new Runner(device, plan, prepare, kernels, alive);
+}
+
+function refuse(found) {
+  if (found.length > 0) throw new LaunchError("limit", found.join("\n"));
+}
+
+/** Gives a function that waits for a promise, and rejects when the device is lost meanwhile or was before. */
+function watch(device) {
+  const lost = device.lost.then((info) => {
+    const reason = info.reason === "destroyed" ? "it was closed" : info.message || "no reason given";
+    throw new LaunchError(
+      "lost",
+      `the WebGPU device was lost: ${reason}; open a device again and load the layer on it`,
+    );
+  });
+  lost.catch(() => {});
+  return (promise) => Promise.race([lost, promise]);
+}
+
+/** Runs `work`, which must not wait, and rejects with what the device says of it. */
+async function checked(device, what, work) {
+  device.pushErrorScope("out-of-memory");
+  device.pushErrorScope("internal");
+  device.pushErrorScope("validation");
+  let result;
+  let failure;
+  try {
+    result = work();
+  } catch (error) {
+    failure = error;
+  }
+  const scopes = [device.popErrorScope(), device.popErrorScope(), device.popErrorScope()];
+  const [validation, internal, memory] = await Promise.all(scopes);
+  if (failure) throw failure;
+  if (memory) throw new LaunchError("memory", `${what}: the device is out of memory: ${memory.message}`);
+  const error = validation ?? internal;
+  if (error) throw new LaunchError("validation", `${what}: ${error.message}`);
+  return result;
+}
+
+const describe = (kernel) => `kernel ${kernel.name} (${kernel.origin.summary}; ${kernel.origin.source})`;
+
+async function makePipeline(device, kernel, modules, shaders) {
+  const code = modules[kernel.module];
+  if (code === undefined) throw new LaunchError("input", `${describe(kernel)}: its module ${kernel.module} is missing`);
+  let shader = shaders.get(kernel.module);
+  if (!shader) {
+    device.pushErrorScope("validation");
+    shader = { module: device.createShaderModule({ code, label: kernel.module }), error: device.popErrorScope() };
+    shaders.set(kernel.module, shader);
+  }
+  const [{ messages }, error] = await Promise.all([shader.module.getCompilationInfo(), shader.error]);
+  const errors = messages.filter((message) => message.type === "error");
+  if (errors.length > 0 || error) {
+    const lines = code.split("\n");
+    const found = errors.map(
+      (m) => `${kernel.module}:${m.lineNum}:${m.linePos}: ${m.message}\n    ${lines[m.lineNum - 1] ?? ""}`,
+    );
+    const words = found.length > 0 ? found.join("\n  ") : error.message;
+    throw new LaunchError("validation", `the device rejects ${describe(kernel)}:\n  ${words}`);
+  }
+  const what = `the device rejects ${describe(kernel)}`;
+  const entries = kernel.bindings.map(({ binding, access }) => ({
+    binding,
+    visibility: COMPUTE,
+    buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+  }));
+  if (kernel.symbols)
+    entries.push({ binding: kernel.symbols.binding, visibility: COMPUTE, buffer: { type: "uniform" } });
+  // The entries are given, not derived, as a kernel may leave a buffer unused.
+  const { layout, descriptor } = await checked(device, what, () => {
+    const layout = device.createBindGroupLayout({ entries, label: kernel.name });
+    const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
+    const compute = { module: shader.module, entryPoint: kernel.entryPoint };
+    return { layout, descriptor: { layout: pipelineLayout, compute, label: kernel.name } };
+  });
+  try {
+    return { kernel, layout, pipeline: await device.createComputePipelineAsync(descriptor) };
+  } catch (failure) {
+    throw new LaunchError("validation", `${what}: ${failure.message}`);
+  }
+}
+
+class Runner {
+  #device;
+  #prepare;
+  #kernels;
+  #alive;
+  /** Device memory by key: a buffer's name, a slot's number, or the symbols of a kernel. */
+  #memory = new Map();
+  #groups = new Map();
+  #hasWeights = false;
+  #destroyed = false;
+  /** The work before, so that runs do not overlap. */
+  #last = Promise.resolve();
+
+  constructor(device, plan, prepare, kernels, alive) {
+    this.plan = plan;
+    this.#device = device;
+    this.#prepare = prepare;
+    this.#kernels = kernels;
+    this.#alive = alive;
+  }
+
+  setWeights(weights) {
+    return this.#inTurn(() => this.#setWeights(weights));
+  }
+
+  run(inputs, symbols, options = {}) {
+    return this.#inTurn(() => this.#run(inputs, symbols, options.repeat ?? 1));
+  }
+
+  destroy() {
+    this.#destroyed = true;
+    for (const { buffer } of this.#memory.values()) buffer.destroy();
+    this.#memory.clear();
+    this.#groups.clear();
+  }
+
+  #inTurn(work) {
+    const turn = this.#last.then(() => {
+      if (this.#destroyed) throw new LaunchError("input", `layer ${this.plan.name} was destroyed: load it again`);
+      return this.#alive(work());
+    });
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #setWeights(weights) {
+    const symbols = {};
+    const known = (role) => this.plan.buffers.filter((buffer) => buffer.role === role);
+    const given = known("weight").map((buffer) => [buffer, this.#check(buffer, weights, symbols)]);
+    this.#hasWeights = false;
+    await checked(this.#device, `the weights of ${this.plan.name}`, () => {
+      for (const buffer of [...known("weight"), ...known("prepared")]) this.#allocate(buffer, symbols);
+      for (const [buffer, data] of given) this.#upload(buffer, data);
+    });
+    const commands = await this.#encode(this.#prepare, symbols);
+    await checked(this.#device, `the preparation of ${this.plan.name}`, () => this.#device.queue.submit([commands]));
+    await this.#device.queue.onSubmittedWorkDone();
+    // What only the preparation reads is not kept.
+    const kept = new Set(this.plan.kernels.flatMap((kernel) => kernel.bindings.map((binding) => binding.buffer)));
+    for (const { name } of known("weight")) if (!kept.has(name)) this.#free(name);
+    this.#hasWeights = true;
+  }
+
+  async #run(inputs, given, repeat) {
+    const { plan } = this;
+    const device = this.#device;
+    if (!this.#hasWeights && plan.buffers.some((buffer) => buffer.role === "weight"))
+      throw new LaunchError("input", `layer ${plan.name} has no weights yet: call setWeights first`);
+    if (!(Number.isInteger(repeat) && repeat >= 1))
+      throw new LaunchError("input", `repeat is a whole number of at least 1, found ${repeat}`);
+    const symbols = checkSymbols(plan, given);
+    refuse(lacks(plan, device.limits, symbols));
+    const data = plan.buffers
+      .filter((buffer) => buffer.role === "input")
+      .map((buffer) => [buffer, this.#check(buffer, inputs, symbols)]);
+    await checked(device, `the buffers of ${plan.name}`, () => {
+      for (const buffer of plan.buffers)
+        if (buffer.role !== "weight" && buffer.role !== "prepared") this.#allocate(buffer, symbols);
+      for (const [buffer, elements] of data) this.#upload(buffer, elements);
+    });
+    await device.queue.onSubmittedWorkDone();
+    const nanoseconds = new Float64Array(repeat);
+    for (let i = 0; i < repeat; i++) {
+      const commands = await this.#encode(this.#kernels, symbols);
+      const start = performance.now();
+      device.queue.submit([commands]);
+      await device.queue.onSubmittedWorkDone();
+      nanoseconds[i] = (performance.now() - start) * 1e6;
+    }
+    return { outputs: await this.#download(symbols), nanoseconds };
+  }
+
+  #check(buffer, given, symbols) {
+    const data = given[buffer.name];
+    const Elements = ARRAYS[buffer.dtype];
+    const dims = buffer.dims.map((dim) => evaluate(dim, symbols));
+    const expected = `${buffer.role} ${buffer.name} is ${buffer.dtype}[${dims.join(", ")}]`;
+    if (data === undefined) throw new LaunchError("input", `${expected}, and it was not given`);
+    if (!(data instanceof Elements))
+      throw new LaunchError("input", `${expected}: give a ${Elements.name}, found ${data?.constructor?.name}`);
+    const count = elements(buffer, symbols);
+    if (data.length !== count)
+      throw new LaunchError("input", `${expected} with ${count} elements, found ${data.length}`);
+    return data;
+  }
+
+  #key(buffer) {
+    return buffer.slot === undefined ? buffer.name : `slot ${buffer.slot}`;
+  }
+
+  /** Device memory of at least the buffer's size; what is there already is kept where it is large enough. */
+  #allocate(buffer, symbols) {
+    const slot = buffer.slot === undefined ? [buffer.bytes] : this.plan.slots[buffer.slot].bytes;
+    const bytes = Math.max(4, ...slot.map((each) => evaluate(each, symbols)));
+    this.#reserve(this.#key(buffer), bytes, STORAGE | COPY_SRC | COPY_DST);
+  }
+
+  #reserve(key, bytes, usage) {
+    const present = this.#memory.get(key);
+    if (present && present.bytes >= bytes) return present.buffer;
+    if (present) this.#free(key);
+    const buffer = this.#device.createBuffer({ size: bytes, usage, label: key });
+    this.#memory.set(key, { buffer, bytes });
+    this.#groups.clear();
+    return buffer;
+  }
+
+  #free(key) {
+    this.#memory.get(key)?.buffer.destroy();
+    this.#memory.delete(key);
+    this.#groups.clear();
+  }
+
+  #upload(buffer, data) {
+    const { buffer: target } = this.#memory.get(this.#key(buffer));
+    // In pieces, because the device copies each; and WebGPU takes no shared memory.
+    const step = UPLOAD_CHUNK / 4;
+    for (let at = 0; at < data.length; at += step) {
+      const piece = data.subarray(at, at + step);
+      const isShared = typeof SharedArrayBuffer !== "undefined" && piece.buffer instanceof SharedArrayBuffer;
+      this.#device.queue.writeBuffer(target, at * 4, isShared ? piece.slice() : piece);
+    }
+  }
+
+  /** One command buffer with a dispatch per kernel; kernels without blocks are left out. */
+  #encode(kernels, symbols) {
+    const device = this.#device;
+    return checked(device, `the commands of ${this.plan.name}`, () => {
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (const compiled of kernels) {
+        const count = blocks(compiled.kernel, symbols);
+        if (count === 0) continue;
+        const groups = Math.ceil(count / compiled.kernel.workgroupSize);
+        const y = Math.ceil(groups / device.limits.maxComputeWorkgroupsPerDimension);
+        pass.setPipeline(compiled.pipeline);
+        pass.setBindGroup(0, this.#group(compiled, symbols));
+        pass.dispatchWorkgroups(Math.ceil(groups / y), y);
+      }
+      pass.end();
+      return encoder.finish();
+    });
+  }
+
+  #group(compiled, symbols) {
+    const { kernel, layout } = compiled;
+    const uniform = kernel.symbols && this.#uniform(kernel.symbols.names, symbols);
+    const present = this.#groups.get(compiled);
+    if (present) return present;
+    const roles = new Map(this.plan.buffers.map((buffer) => [buffer.name, buffer]));
+    const entries = kernel.bindings.map(({ binding, buffer: name }) => ({
+      binding,
+      resource: { buffer: this.#memory.get(this.#key(roles.get(name))).buffer },
+    }));
+    if (uniform) entries.push({ binding: kernel.symbols.binding, resource: { buffer: uniform } });
+    const group = this.#device.createBindGroup({ layout, entries, label: kernel.name });
+    this.#groups.set(compiled, group);
+    return group;
+  }
+
+  /** The symbols' values on the device, written where they changed. */
+  #uniform(names, symbols) {
+    const key = `symbols ${names.join(" ")}`;
+    const buffer = this.#reserve(key, Math.ceil(names.length / 4) * 16, UNIFORM | COPY_DST);
+    const values = Int32Array.from(names, (name) => symbols[name]);
+    const present = this.#memory.get(key);
+    if (present.values !== values.join()) this.#device.queue.writeBuffer(buffer, 0, values);
+    present.values = values.join();
+    return buffer;
+  }
+
+  async #download(symbols) {
+    const device = this.#device;
+    const wanted = [];
+    let total = 0;
+    for (const buffer of this.plan.buffers) {
+      if (buffer.role !== "output") continue;
+      const bytes = evaluate(buffer.bytes, symbols);
+      wanted.push({ buffer, at: total, bytes });
+      total += bytes;
+    }
+    const staging = await checked(device, `reading the results of ${this.plan.name}`, () => {
+      const target = device.createBuffer({ size: Math.max(4, total), usage: MAP_READ | COPY_DST, label: "results" });
+      const encoder = device.createCommandEncoder();
+      for (const { buffer, at, bytes } of wanted) {
+        if (bytes > 0) encoder.copyBufferToBuffer(this.#memory.get(this.#key(buffer)).buffer, 0, target, at, bytes);
+      }
+      device.queue.submit([encoder.finish()]);
+      return target;
+    });
+    try {
+      await staging.mapAsync(READ);
+      const all = staging.getMappedRange();
+      const outputs = {};
+      for (const { buffer, at, bytes } of wanted) {
+        const dims = buffer.dims.map((dim) => evaluate(dim, symbols));
+        outputs[buffer.name] = { dtype: buffer.dtype, dims, data: new ARRAYS[buffer.dtype](all.slice(at, at + bytes)) };
+      }
+      return outputs;
+    } finally {
+      staging.destroy();
+    }
+  }
+}
+
+function checkSymbols(plan, given) {
+  const symbols = {};
+  for (const name of plan.symbols) {
+    const value = given[name];
+    if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 31))
+      throw new LaunchError("input", `${name} is a whole number of at least 0, found ${value}`);
+    symbols[name] = value;
+  }
+  return symbols;
+}

@@ -1,0 +1,35 @@
+import type { Target } from "../../codegen/target.ts";
+
+/** Limits that every WebGPU device has (https://www.w3.org/TR/webgpu/#limits), and that a layer is compiled for. */
+export const defaultLimits = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxStorageBufferBindingSize: 128 * 2 ** 20,
+  maxBufferSize: 256 * 2 ** 20,
+  maxComputeWorkgroupsPerDimension: 65_535,
+  maxComputeInvocationsPerWorkgroup: 256,
+} as const;
+
+/** WGSL without extensions: one invocation per block, sums in named scalars. */
+export const wgslTarget: Target = {
+  name: "wgsl",
+  isa: "wgsl",
+  // Private memory: 8192 bytes per invocation (https://www.w3.org/TR/WGSL/#limits).
+  spaces: { register: { alignment: 4 }, scratch: { capacity: 8192, alignment: 4 } },
+  vector: { space: "register", width: 4, blockColumns: 4 },
+  scratch: "scratch",
+  matmul: {
+    kind: "registers",
+    rows: [4, 1],
+    columns: 4,
+    dot: { f32: { activations: "f32", depth: 4 } },
+    packed: false,
+    panelsPerBlock: 1,
+  },
+  storages: ["f32"],
+  limits: {
+    buffersPerKernel: defaultLimits.maxStorageBuffersPerShaderStage,
+    bufferBytes: defaultLimits.maxStorageBufferBindingSize,
+    // One invocation per block; blocks are numbered by an i32.
+    blocks: 2 ** 31 - 1,
+  },
+};

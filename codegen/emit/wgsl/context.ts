@@ -1,0 +1,294 @@
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import type { Dim } from "../../../ir/core/dim.ts";
+import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
+import type { DType } from "../../../ir/core/types.ts";
+import type { KernelBuffer, Tile } from "../../tile/types.ts";
+import { applyOp, type Code, constant, primary, print, sum, times } from "./code.ts";
+import type { WgslLanguage } from "./language.ts";
+import { Names } from "./names.ts";
+
+/** Tiles of more elements are arrays, whatever their space. */
+const largestUnrolledTile = 64;
+
+/**
+ * What one attempt to print a kernel assumes. Where an assumption does not hold, it is struck out here and the kernel is
+ * printed again; each attempt strikes out at least one, so this ends.
+ */
+export interface Assumptions {
+  /** Register tiles that are read or written at positions known at run time only: arrays instead of named scalars. */
+  readonly indexed: Set<Tile>;
+  /** Buffers that are also read one element at a time: arrays of f32 instead of vec4<f32>. */
+  readonly byElement: Set<string>;
+  broken: boolean;
+}
+
+/** A buffer or tile as WGSL names it. */
+export interface Memory {
+  readonly kind: "buffer" | "scalars" | "array";
+  readonly name: string;
+  readonly type: ScalarType;
+  /** Elements between neighbours, per dimension. */
+  readonly strides: readonly Code[];
+  /** Read four elements at a time: declared as array<vec4<f32>>. */
+  readonly vectors: boolean;
+  /** Its name in tile IR. */
+  readonly source: string;
+  /** Of a tile. */
+  readonly tile?: Tile;
+}
+
+type Scope = Map<string, Code | Memory>;
+
+/** The state of printing one kernel: lines, names in scope, module-level declarations. */
+export class Context {
+  readonly language: WgslLanguage;
+  readonly assumptions: Assumptions;
+  readonly names: Names;
+  readonly lines: string[] = [];
+  /** Module-level declarations: the arrays of scratch tiles. */
+  readonly declarations: string[] = [];
+  /** Bytes of those arrays. */
+  privateBytes = 0;
+  /** Buffers read four elements at a time. */
+  readonly byVector = new Set<string>();
+  #depth = 1;
+  /** The end of the last conditional that another may join. */
+  #joinable: { readonly condition: string; readonly end: number } | undefined;
+  #scopes: Scope[] = [new Map()];
+
+  constructor(language: WgslLanguage, assumptions: Assumptions) {
+    this.language = language;
+    this.assumptions = assumptions;
+    this.names = new Names(Object.keys(language.helpers));
+  }
+
+  line(text: string): void {
+    this.lines.push(`${"  ".repeat(this.#depth)}${text}`);
+  }
+
+  /** `head {`, the lines that `body` prints in a scope of its own, and `}` or `tail`. */
+  block(head: string, body: () => void, tail = "}"): void {
+    this.line(`${head} {`);
+    this.#depth++;
+    this.scoped(body);
+    this.#depth--;
+    this.line(tail);
+  }
+
+  /** `if (condition) { … }`, joined with the one before where that has the same condition, which must still have its value. */
+  when(condition: string, body: () => void): void {
+    if (this.#joinable?.condition === condition && this.#joinable.end === this.lines.length) {
+      this.lines.pop();
+      this.resume(body);
+    } else {
+      this.block(`if (${condition})`, body);
+    }
+    this.#joinable = { condition, end: this.lines.length };
+  }
+
+  /** Continues after a block that ended with "} else {". */
+  resume(body: () => void): void {
+    this.#depth++;
+    this.scoped(body);
+    this.#depth--;
+    this.line("}");
+  }
+
+  /** Runs `body` in a scope of its own, without braces. */
+  scoped(body: () => void): void {
+    this.#scopes.push(new Map());
+    body();
+    this.#scopes.pop();
+  }
+
+  define(name: string, meaning: Code | Memory): void {
+    this.#scopes.at(-1)?.set(name, meaning);
+  }
+
+  #find(name: string): Code | Memory {
+    for (let i = this.#scopes.length - 1; i >= 0; i--) {
+      const found = this.#scopes[i]?.get(name);
+      if (found !== undefined) return found;
+    }
+    throw new IrError(`the kernel uses ${name}, which is not defined there`, `Define ${name} before its use.`);
+  }
+
+  memory(name: string): Memory {
+    const found = this.#find(name);
+    if ("kind" in found) return found;
+    throw new IrError(`the kernel uses the scalar ${name} as a buffer or tile`, "Use a buffer or tile here.");
+  }
+
+  /** Prints `let name = value`, unless the value is a constant or name already, and gives what to use in its place. */
+  hold(hint: string, value: Code): Code {
+    if (value.constant !== undefined || (value.offset === 0 && /^\w+$/.test(value.text))) return value;
+    const name = this.names.unique(hint);
+    this.line(`let ${name} = ${print(value)};`);
+    return primary(value.type, name, value);
+  }
+
+  /** A dimension over run-time symbols in scope. */
+  dim(dim: Dim): Code {
+    return sum(
+      dim.terms.map(({ factors, coefficient }) =>
+        [...factors.map((f) => this.scalar({ kind: "var", type: "i32", name: f }))].reduce(
+          (a, b) => times(a, b),
+          constant("i32", coefficient),
+        ),
+      ),
+    );
+  }
+
+  scalar(expr: ScalarExpr): Code {
+    switch (expr.kind) {
+      case "const":
+        return constant(expr.type, expr.value);
+      case "var": {
+        const found = this.#find(expr.name);
+        if (!("kind" in found)) return found;
+        throw new IrError(`the kernel uses ${expr.name} as a scalar`, "Read one of its elements.");
+      }
+      case "apply":
+        return applyOp(
+          expr.op,
+          expr.type,
+          expr.args.map((a) => this.scalar(a)),
+          this.language,
+        );
+      case "element":
+        return this.read(
+          this.memory(expr.base),
+          expr.index.map((i) => this.scalar(i)),
+        );
+    }
+  }
+
+  buffer(buffer: KernelBuffer): Memory {
+    if (buffer.dtype === "bool")
+      throw new IrError(`the buffer ${buffer.name} holds bool, which WGSL does not store`, "Store i32 in its place.");
+    const last = buffer.dims.at(-1)?.constant ?? 1;
+    const vectors =
+      buffer.dtype === "f32" &&
+      buffer.access === "read" &&
+      last % 4 === 0 &&
+      !this.assumptions.byElement.has(buffer.name);
+    return {
+      kind: "buffer",
+      name: this.names.unique(buffer.name),
+      type: scalarType(buffer.dtype, `buffer ${buffer.name}`),
+      // The first dimension takes part in no stride, so a symbol there need not be known.
+      strides: stridesOf(buffer.dims.map((d, i) => (i === 0 ? constant("i32", 0) : this.dim(d)))),
+      vectors,
+      source: buffer.name,
+    };
+  }
+
+  /** Declares a tile and defines its name. */
+  allocate(tile: Tile): void {
+    const count = tile.dims.reduce((a, b) => a * b, 1);
+    const type = scalarType(tile.dtype, `tile ${tile.name}`);
+    const inRegisters = tile.space === "register" && count <= largestUnrolledTile;
+    const kind = inRegisters && !this.assumptions.indexed.has(tile) ? "scalars" : "array";
+    const name = this.names.unique(tile.name);
+    const strides = stridesOf(tile.dims.map((d) => constant("i32", d)));
+    this.define(tile.name, { kind, name, type, strides, vectors: false, source: tile.name, tile });
+    if (kind === "scalars") {
+      // A line per row.
+      const row = tile.dims.at(-1) ?? 1;
+      const all = Array.from({ length: count }, (_, i) => `var ${scalarName(name, tile.dims, i)}: ${type};`);
+      for (let i = 0; i < count; i += row) this.line(all.slice(i, i + row).join(" "));
+    } else if (tile.space === "register") {
+      this.line(`var ${name}: array<${type}, ${Math.max(1, count)}>;`);
+    } else {
+      this.privateBytes += 4 * Math.max(1, count);
+      this.declarations.push(`var<private> ${name}: array<${type}, ${Math.max(1, count)}>;`);
+    }
+  }
+
+  read(memory: Memory, index: readonly Code[]): Code {
+    return this.readAt(memory, linear(memory, index));
+  }
+
+  /** The element at a linear position. */
+  readAt(memory: Memory, at: Code): Code {
+    if (memory.vectors) this.#strike(this.assumptions.byElement, memory.source);
+    return primary(memory.type, this.#place(memory, at));
+  }
+
+  write(memory: Memory, index: readonly Code[], value: Code): void {
+    this.writeAt(memory, linear(memory, index), value);
+  }
+
+  writeAt(memory: Memory, at: Code, value: Code): void {
+    this.line(`${this.#place(memory, at)} = ${print(convert(value, memory.type, this.language))};`);
+  }
+
+  /** Four neighbours as a vec4, where the position allows; else undefined. */
+  vectorAt(memory: Memory, at: Code): string | undefined {
+    if (!memory.vectors || at.multiple % 4 !== 0) return undefined;
+    this.byVector.add(memory.source);
+    return `${memory.name}[${print(quarter(at))}]`;
+  }
+
+  #place(memory: Memory, at: Code): string {
+    if (memory.kind !== "scalars") return `${memory.name}[${print(at)}]`;
+    if (at.constant !== undefined) return scalarName(memory.name, memory.tile?.dims ?? [], at.constant);
+    if (memory.tile) this.#strike(this.assumptions.indexed, memory.tile);
+    return memory.name;
+  }
+
+  #strike<T>(set: Set<T>, value: T): void {
+    set.add(value);
+    this.assumptions.broken = true;
+  }
+}
+
+/** at / 4 for a position that is a multiple of 4, and not negative where it is meant to be read. */
+function quarter(at: Code): Code {
+  if (at.constant !== undefined) return constant("i32", at.constant / 4);
+  const whole = at.offset % 4 === 0;
+  const shifted = print(whole ? { ...at, offset: 0 } : at, "primary");
+  return { ...at, text: `${shifted} >> 2u`, level: "relational", offset: whole ? at.offset / 4 : 0, multiple: 1 };
+}
+
+/** Row-major strides. */
+function stridesOf(dims: readonly Code[]): readonly Code[] {
+  return dims.map((_, i) => dims.slice(i + 1).reduce((a, b) => times(a, b), constant("i32", 1)));
+}
+
+export function linear(memory: Memory, index: readonly Code[]): Code {
+  if (index.length !== memory.strides.length)
+    throw new IrError(
+      `${memory.name} has ${memory.strides.length} dimensions and is read with ${index.length} indices`,
+      "Give one index per dimension.",
+    );
+  return sum(index.map((x, i) => times(x, memory.strides[i] ?? constant("i32", 1))));
+}
+
+function scalarName(name: string, dims: readonly number[], position: number): string {
+  const parts: number[] = [];
+  let rest = position;
+  for (const d of dims.toReversed()) {
+    parts.unshift(rest % d);
+    rest = Math.floor(rest / d);
+  }
+  return [name, ...parts].join("_");
+}
+
+export function scalarType(dtype: DType, where: string): ScalarType {
+  if (dtype === "f32" || dtype === "i32" || dtype === "bool") return dtype;
+  throw new IrError(
+    `${where} holds ${dtype}, and WGSL without extensions computes with f32 and i32`,
+    "Choose f32 storage for this target, or cast to f32.",
+  );
+}
+
+/** Converts a value for storing: i32 and f32 as toFloat and toInt do, bool as 0 or 1. */
+function convert(value: Code, type: ScalarType, language: WgslLanguage): Code {
+  if (value.type === type) return value;
+  if (value.type === "bool" && type !== "bool")
+    return applyOp("select", type, [value, constant(type, 1), constant(type, 0)], language);
+  if (value.type === "i32" && type === "f32") return applyOp("toFloat", type, [value], language);
+  if (value.type === "f32" && type === "i32") return applyOp("toInt", type, [value], language);
+  throw new IrError(`a ${value.type} is stored where a ${type} is expected`, "Compare the value with zero first.");
+}

@@ -1,0 +1,53 @@
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import { formatSpan } from "../../../ir/core/span.ts";
+import type { Program } from "../../program.ts";
+import type { Kernel } from "../../tile/types.ts";
+import { emitKernel } from "./kernel.ts";
+import type { WgslLanguage } from "./language.ts";
+import { Names } from "./names.ts";
+import { type LaunchPlan, makePlan, type PrintedKernel } from "./plan.ts";
+
+export { emitKernel, type WgslModule } from "./kernel.ts";
+export type { WgslFunction, WgslLanguage } from "./language.ts";
+export type { LaunchPlan, PlanBuffer, PlanKernel, Polynomial } from "./plan.ts";
+
+/** A program as WGSL: modules by path, and the plan that runs them. */
+export interface WgslSources {
+  readonly plan: LaunchPlan;
+  readonly modules: ReadonlyMap<string, string>;
+}
+
+/** Bytes of private arrays that WGSL guarantees per invocation (section "Limits" of the specification). */
+const privateBytes = 8192;
+
+/**
+ * Prints a program: one module per kernel, and the launch plan.
+ * Throws IrError where WGSL without extensions cannot say what a kernel does.
+ */
+export function emitWgsl(program: Program, language: WgslLanguage): WgslSources {
+  for (const { name, dtype } of program.buffers) {
+    if (dtype !== "f32" && dtype !== "i32")
+      throw new IrError(
+        `the buffer ${name} holds ${dtype}, and WGSL without extensions stores f32 and i32`,
+        "Choose f32 storage for this target, or cast to f32.",
+      );
+  }
+  const names = new Names();
+  const printAll = (kernels: readonly Kernel[]): PrintedKernel[] =>
+    kernels.map((kernel) => {
+      const module = emitKernel(kernel, program.symbols, language);
+      if (module.privateBytes > privateBytes) {
+        throw new IrError(
+          `${kernel.origin.summary} (${formatSpan(kernel.origin.span)}) keeps ${module.privateBytes} bytes per invocation, and WGSL allows ${privateBytes}`,
+          "Choose fewer experts or a smaller size for this target.",
+        );
+      }
+      return { kernel, path: `kernels/${names.unique(kernel.name)}.wgsl`, module };
+    });
+  const prepare = printAll(program.prepare);
+  const kernels = printAll(program.kernels);
+  return {
+    plan: makePlan(program, prepare, kernels, language.workgroupSize),
+    modules: new Map([...prepare, ...kernels].map((k) => [k.path, k.module.text])),
+  };
+}

@@ -1,0 +1,151 @@
+import { formatSpan } from "../../../ir/core/span.ts";
+import type { Kernel } from "../../tile/types.ts";
+import { type Code, constant, expression, primary, print, times } from "./code.ts";
+import { type Assumptions, Context } from "./context.ts";
+import type { WgslLanguage } from "./language.ts";
+import { emitStatements } from "./statements.ts";
+
+/** A kernel as a WGSL module. */
+export interface WgslModule {
+  readonly text: string;
+  readonly entryPoint: string;
+  /** Storage bindings in order: binding number = position. The symbols, where used, follow them as a uniform buffer. */
+  readonly bindings: readonly { readonly buffer: string; readonly access: "read" | "read_write" }[];
+  /** Run-time symbols in the uniform buffer, in order; empty where the kernel uses none. */
+  readonly symbols: readonly string[];
+  /** Bytes of private arrays per invocation. */
+  readonly privateBytes: number;
+}
+
+/**
+ * Prints a kernel: each invocation runs one block of the grid. The work of a grid is numbered along the first two dimensions
+ * of the dispatch, because one dimension takes 65,535 workgroups only.
+ * Throws IrError where WGSL without extensions cannot say what the kernel does.
+ */
+export function emitKernel(kernel: Kernel, symbols: readonly string[], language: WgslLanguage): WgslModule {
+  const assumptions: Assumptions = { indexed: new Set(), byElement: new Set(), broken: false };
+  for (;;) {
+    assumptions.broken = false;
+    const module = attempt(kernel, symbols, language, assumptions);
+    if (!assumptions.broken) return module;
+  }
+}
+
+function attempt(
+  kernel: Kernel,
+  symbols: readonly string[],
+  language: WgslLanguage,
+  assumptions: Assumptions,
+): WgslModule {
+  const context = new Context(language, assumptions);
+  const entryPoint = context.names.unique(kernel.name);
+  const used = symbols.filter((name) => usesSymbol(kernel, name));
+  const members = used.map((name) => ({ name, member: context.names.unique(name) }));
+  for (const { name, member } of members) context.define(name, primary("i32", `symbols.${member}`, { natural: true }));
+  const buffers = kernel.buffers.map((buffer) => ({ buffer, memory: context.buffer(buffer) }));
+  for (const { buffer, memory } of buffers) context.define(buffer.name, memory);
+  emitGrid(context, kernel);
+  emitStatements(context, kernel.body);
+
+  const declarations = buffers.map(({ buffer, memory }, i) => {
+    const access = buffer.access === "read" ? "read" : "read_write";
+    const element = memory.vectors && context.byVector.has(buffer.name) ? "vec4<f32>" : memory.type;
+    const shape = `${buffer.dtype}[${buffer.dims.join(", ")}]`;
+    return `/* ${shape} */ @group(0) @binding(${i}) var<storage, ${access}> ${memory.name}: array<${element}>;`;
+  });
+  if (used.length > 0) {
+    declarations.push(
+      "",
+      "struct Symbols {",
+      ...members.map(({ member }) => `  ${member}: i32,`),
+      "}",
+      `@group(0) @binding(${buffers.length}) var<uniform> symbols: Symbols;`,
+    );
+  }
+  const main = [
+    `@compute @workgroup_size(${language.workgroupSize})`,
+    `fn ${entryPoint}(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {`,
+    ...context.lines,
+    "}",
+  ];
+  const text = [
+    ...header(kernel),
+    "",
+    ...declarations,
+    ...(context.declarations.length > 0 ? ["", ...context.declarations] : []),
+    ...helpersOf(main.join("\n"), language).flatMap((h) => ["", h]),
+    "",
+    ...main,
+    "",
+  ].join("\n");
+  return {
+    text,
+    entryPoint,
+    bindings: kernel.buffers.map((b) => ({ buffer: b.name, access: b.access === "read" ? "read" : "read_write" })),
+    symbols: used,
+    privateBytes: context.privateBytes,
+  };
+}
+
+/** The block's number, the guard for the last workgroup, and the block's coordinates. */
+function emitGrid(context: Context, kernel: Kernel): void {
+  const size = context.language.workgroupSize;
+  const extents = kernel.grid.map(({ extent }) => context.dim(extent));
+  const total = extents.reduce((a, b) => times(a, b), constant("i32", 1));
+  context.line(`let block = i32(id.x + id.y * groups.x * ${size}u);`);
+  context.line(`if (${print(total, "additive")} <= block || block < 0) { return; }`);
+  let rest: Code = primary("i32", "block", { natural: true });
+  const coordinates: { name: string; value: Code }[] = [];
+  for (const [i, { name }] of [...kernel.grid.entries()].reverse()) {
+    const extent = extents[i] ?? constant("i32", 1);
+    const whole = extent.constant === 1;
+    const value = whole ? constant("i32", 0) : i === 0 ? rest : operation("%", rest, extent);
+    coordinates.unshift({ name, value });
+    if (i > 0 && !whole) rest = operation("/", rest, extent);
+  }
+  for (const { name, value } of coordinates) {
+    if (value.constant !== undefined) {
+      context.define(name, value);
+      continue;
+    }
+    const held = context.names.unique(name);
+    context.line(`let ${held} = ${print(value)};`);
+    context.define(name, primary("i32", held, { natural: true }));
+  }
+}
+
+const operation = (sign: "/" | "%", a: Code, b: Code): Code =>
+  expression("i32", `${print(a, "multiplicative")} ${sign} ${print(b, "unary")}`, "multiplicative");
+
+function header(kernel: Kernel): string[] {
+  const { op, summary, span } = kernel.origin;
+  const grid = kernel.grid.map(({ name, extent }) => `${name} < ${extent}`).join(", ");
+  return [
+    `// ${oneLine(summary)}`,
+    `// ${oneLine(op)} at ${oneLine(formatSpan(span))}`,
+    `// One invocation computes one block: ${oneLine(grid) || "the only one"}.`,
+  ];
+}
+
+/** Text that cannot end a line comment. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: WGSL ends a line at each of these.
+const oneLine = (text: string): string => text.replace(/[\u000a-\u000d\u0085\u2028\u2029\0]+/g, " ");
+
+function helpersOf(text: string, language: WgslLanguage): string[] {
+  return Object.entries(language.helpers).flatMap(([name, declaration]) =>
+    new RegExp(`\\b${name}\\(`).test(text) ? [declaration] : [],
+  );
+}
+
+/** Whether a symbol occurs in the dimensions of the kernel, or in an expression where nothing local has its name. */
+function usesSymbol(kernel: Kernel, symbol: string): boolean {
+  const dims = [...kernel.grid.map((g) => g.extent), ...kernel.buffers.flatMap((b) => b.dims.slice(1))];
+  return dims.some((d) => d.symbols.includes(symbol)) || mentions(kernel.body, symbol);
+}
+
+function mentions(value: unknown, name: string): boolean {
+  if (Array.isArray(value)) return value.some((v) => mentions(v, name));
+  if (typeof value !== "object" || value === null) return false;
+  if ("kind" in value && value.kind === "var" && "name" in value) return value.name === name;
+  return Object.values(value).some((v) => mentions(v, name));
+}

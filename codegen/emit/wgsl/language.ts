@@ -1,0 +1,32 @@
+import type { ScalarOp, ScalarType } from "../../../ir/core/scalar.ts";
+
+/** How tightly a WGSL expression binds, loosest first. `and` and `or` do not mix without parentheses. */
+export const levels = ["or", "and", "relational", "additive", "multiplicative", "unary", "primary"] as const;
+export type Level = (typeof levels)[number];
+
+/** A scalar operation as WGSL writes it: data that the backend supplies, tested one by one on a device. */
+export interface WgslFunction {
+  /** Text with holes {a} {b} {c}. */
+  readonly text: string;
+  /** How tightly the text binds. */
+  readonly level: Level;
+  /** Per hole, the loosest operand that stands there without parentheses. */
+  readonly operands: readonly Level[];
+  /** A shorter form for i32 where no operand is negative and the second is a positive constant. */
+  readonly natural?: { readonly text: string; readonly level: Level; readonly operands: readonly Level[] };
+  /** What it gives on arguments of the type, rounded to f32 or wrapped to 32 bits: the executable meaning. bool is 0 or 1. */
+  meaning(type: ScalarType, a: number, b: number, c: number): number;
+  /** Largest error of a device in units in the last place of f32, at this argument; absent: correctly rounded or exact. */
+  ulps?(a: number, b: number): number;
+  /** Arguments for which the result is indeterminate in WGSL and not compared. */
+  indeterminate?(a: number, b: number): boolean;
+}
+
+/** The vocabulary of the target: scalar operations, and support functions by name, which texts may call. */
+export interface WgslLanguage {
+  readonly functions: Readonly<Record<ScalarOp, WgslFunction>>;
+  /** Declarations of the support functions: those of `functions`, infinity, not_a_number, and order_key for top-k. */
+  readonly helpers: Readonly<Record<string, string>>;
+  /** Invocations per workgroup. */
+  readonly workgroupSize: number;
+}

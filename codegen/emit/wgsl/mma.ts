@@ -1,0 +1,98 @@
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import type { Statement } from "../../tile/types.ts";
+import { add, type Code, constant, expression, print } from "./code.ts";
+import type { Context } from "./context.ts";
+import { type BoundView, bindView, loop } from "./views.ts";
+
+/** Larger products of rows and columns, and longer sums, are walked by loops. */
+const largestUnrolled = 64;
+const longestUnrolled = 16;
+
+/** Prints acc[m, n] += Σ_k a[m, k]·b[n, k]: dot products of four, each a and b read once where the loops are unrolled. */
+export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>): void {
+  const acc = bindView(context, s.acc, true);
+  const a = bindView(context, s.a, true);
+  const b = bindView(context, s.b, true);
+  const [m = 0, k = 0] = a.shape;
+  const [n = 0] = b.shape;
+  const shapes = [acc.shape, a.shape, b.shape].map((shape) => `[${shape.join(", ")}]`);
+  if (
+    acc.shape.length !== 2 ||
+    a.shape.length !== 2 ||
+    b.shape.join() !== `${n},${k}` ||
+    acc.shape.join() !== `${m},${n}`
+  )
+    throw new IrError(
+      `a product has sums ${shapes[0]}, a ${shapes[1]}, b ${shapes[2]}`,
+      "Give sums [m, n], a [m, k] and b [n, k].",
+    );
+  for (const view of [acc, a, b]) {
+    if (view.memory.type !== "f32")
+      throw new IrError(`a product takes ${view.memory.type} from ${view.memory.source}`, "Multiply f32 tiles.");
+  }
+  const rows = s.rows && context.hold("rows", context.scalar(s.rows));
+  const init = s.init && context.scalar(s.init);
+  const inText = m * n <= largestUnrolled || [acc, a, b].some((v) => v.memory.kind === "scalars");
+  const walkRows = (body: (row: Code) => void) => {
+    const guarded = (row: Code) => {
+      if (rows === undefined) return body(row);
+      if (row.constant !== undefined && rows.constant !== undefined) {
+        if (row.constant < rows.constant) body(row);
+        return;
+      }
+      context.block(`if (${print(row, "additive")} < ${print(rows, "additive")})`, () => body(row));
+    };
+    if (!inText) return loop(context, m, guarded);
+    for (let i = 0; i < m; i++) guarded(constant("i32", i));
+  };
+  const walkColumns = (body: (column: Code) => void) => {
+    if (!inText) return loop(context, n, body);
+    for (let i = 0; i < n; i++) body(constant("i32", i));
+  };
+
+  const startsAtOnce = init?.constant !== undefined && init.constant !== 0 && inText && k <= longestUnrolled;
+  if (init && init.constant !== 0 && !startsAtOnce) {
+    const clear = (): void => walkRows((i) => walkColumns((j) => acc.write([i, j], constant("f32", 0))));
+    if (init.constant !== undefined) clear();
+    else context.block(`if (${print(init)})`, clear);
+  }
+
+  /** One step of `width` elements of k from `at`. */
+  const step = (at: Code, width: number, first: boolean): void => {
+    const columns = inText
+      ? Array.from({ length: n }, (_, j) => holdVector(context, b, constant("i32", j), at, width))
+      : [];
+    walkRows((i) => {
+      const row = holdVector(context, a, i, at, width);
+      walkColumns((j) => {
+        const column = columns[j.constant ?? -1] ?? vector(context, b, j, at, width);
+        const product = width === 1 ? `${row} * ${column}` : `dot(${row}, ${column})`;
+        const text = first ? product : `${print(acc.read([i, j]))} + ${product}`;
+        acc.write([i, j], expression("f32", text, "additive"));
+      });
+    });
+  };
+
+  const whole = k - (k % 4);
+  if (k <= longestUnrolled || [a, b].some((v) => v.memory.kind === "scalars")) {
+    for (let at = 0; at < whole; at += 4) step(constant("i32", at), 4, startsAtOnce && at === 0);
+  } else {
+    loop(context, whole, (at) => step(at, 4, false), 4);
+  }
+  if (whole < k) step(constant("i32", whole), k - whole, startsAtOnce && whole === 0);
+}
+
+/** `width` neighbours along k as text: one read of four where memory allows it. */
+function vector(context: Context, view: BoundView, row: Code, at: Code, width: number): string {
+  const position = view.at([row, at]);
+  const whole = width === 4 && view.isInnermost ? context.vectorAt(view.memory, position) : undefined;
+  if (whole !== undefined) return whole;
+  const parts = Array.from({ length: width }, (_, i) => print(view.read([row, add(at, constant("i32", i))])));
+  return width === 1 ? (parts[0] ?? "") : `vec${width}(${parts.join(", ")})`;
+}
+
+function holdVector(context: Context, view: BoundView, row: Code, at: Code, width: number): string {
+  const name = context.names.unique(`${view.memory.name}_${row.constant ?? "m"}`);
+  context.line(`let ${name} = ${vector(context, view, row, at, width)};`);
+  return name;
+}

@@ -1,0 +1,156 @@
+import { Dim } from "../../../ir/core/dim.ts";
+import { formatSpan } from "../../../ir/core/span.ts";
+import { type DType, dtypeBytes } from "../../../ir/core/types.ts";
+import type { Program } from "../../program.ts";
+import type { Kernel } from "../../tile/types.ts";
+import type { WgslModule } from "./kernel.ts";
+
+/**
+ * A sum of products: coefficient × the product of the factors' values, summed. Factors name run-time symbols. The value of
+ * [{coefficient: 4, factors: ["T"]}, {coefficient: 4, factors: []}] at T = 3 is 16; that of [] is 0.
+ */
+export type Polynomial = readonly { readonly coefficient: number; readonly factors: readonly string[] }[];
+
+/** A program on WebGPU, as data: what to bind where, and how much of it to start. Written as plan.json. */
+export interface LaunchPlan {
+  readonly format: "unmoor-launch-plan";
+  readonly version: 1;
+  readonly name: string;
+  readonly params: Readonly<Record<string, number>>;
+  /** Run-time symbols that a run is given values for. */
+  readonly symbols: readonly string[];
+  readonly requires: {
+    readonly features: readonly string[];
+    /** Limits by WebGPU's names; the device's limit is at least the largest of the values. */
+    readonly limits: Readonly<Record<string, readonly Polynomial[]>>;
+  };
+  readonly buffers: readonly PlanBuffer[];
+  /** Workspace: temporaries of one slot share memory, as they are never in use at the same time. */
+  readonly slots: readonly { readonly bytes: readonly Polynomial[] }[];
+  /** Run once when the weights are given. */
+  readonly prepare: readonly PlanKernel[];
+  /** Run at each call, in order. */
+  readonly kernels: readonly PlanKernel[];
+  readonly results: readonly { readonly name: string; readonly buffer: string }[];
+  readonly routings: readonly { readonly ids: string; readonly weights: string }[];
+}
+
+export interface PlanBuffer {
+  readonly name: string;
+  readonly dtype: "f32" | "i32";
+  /** Row-major. */
+  readonly dims: readonly Polynomial[];
+  readonly bytes: Polynomial;
+  readonly role: "input" | "weight" | "prepared" | "output" | "temporary";
+  /** Position in `slots`, of a temporary. */
+  readonly slot?: number;
+}
+
+export interface PlanKernel {
+  readonly name: string;
+  /** Path of the WGSL module, below the plan's folder. */
+  readonly module: string;
+  readonly entryPoint: string;
+  readonly workgroupSize: number;
+  /** Blocks per dimension of the grid; one invocation per block, numbered along x, then y of the dispatch. */
+  readonly grid: readonly Polynomial[];
+  /** Storage buffers of group 0. */
+  readonly bindings: readonly {
+    readonly binding: number;
+    readonly buffer: string;
+    readonly access: "read" | "read_write";
+  }[];
+  /** A uniform buffer of group 0 that holds the symbols as i32, in order; absent where the kernel uses none. */
+  readonly symbols?: { readonly binding: number; readonly names: readonly string[] };
+  /** What the kernel computes, and where in the layer's source it stands. */
+  readonly origin: { readonly op: string; readonly summary: string; readonly source: string };
+}
+
+/** A kernel with the module printed for it. */
+export interface PrintedKernel {
+  readonly kernel: Kernel;
+  readonly path: string;
+  readonly module: WgslModule;
+}
+
+const polynomial = (dim: Dim): Polynomial =>
+  dim.terms.map(({ coefficient, factors }) => ({ coefficient, factors: [...factors] }));
+
+const dtypeOf = (dtype: DType): "f32" | "i32" => (dtype === "i32" ? "i32" : "f32");
+
+/** The plan that runs the printed kernels of a program. */
+export function makePlan(
+  program: Program,
+  prepare: readonly PrintedKernel[],
+  kernels: readonly PrintedKernel[],
+  workgroupSize: number,
+): LaunchPlan {
+  const slotOf = new Map(program.memory.slots.flatMap((slot, i) => slot.buffers.map((name) => [name, i] as const)));
+  const buffers = program.buffers.map((b): PlanBuffer => {
+    const slot = b.role === "temporary" ? slotOf.get(b.name) : undefined;
+    const bytes = b.dims.reduce((x, y) => x.times(y), Dim.of(dtypeBytes[b.dtype]));
+    return {
+      name: b.name,
+      dtype: dtypeOf(b.dtype),
+      dims: b.dims.map(polynomial),
+      bytes: polynomial(bytes),
+      role: b.role,
+      ...(slot === undefined ? {} : { slot }),
+    };
+  });
+  const all = [...prepare, ...kernels];
+  const bound = new Set(all.flatMap((k) => k.module.bindings.map((b) => b.buffer)));
+  const bytes = unique(buffers.filter((b) => bound.has(b.name)).map((b) => b.bytes));
+  const count = Math.max(0, ...all.map((k) => k.module.bindings.length));
+  return {
+    format: "unmoor-launch-plan",
+    version: 1,
+    name: program.name,
+    params: program.params,
+    symbols: program.symbols,
+    requires: {
+      features: [],
+      limits: {
+        maxStorageBuffersPerShaderStage: [[{ coefficient: count, factors: [] }]],
+        maxStorageBufferBindingSize: bytes,
+        maxBufferSize: unique([...bytes, ...program.memory.slots.flatMap((s) => s.bytes.map(polynomial))]),
+        maxComputeInvocationsPerWorkgroup: [[{ coefficient: workgroupSize, factors: [] }]],
+      },
+    },
+    buffers,
+    slots: program.memory.slots.map((s) => ({ bytes: s.bytes.map(polynomial) })),
+    prepare: prepare.map((k) => planKernel(k, workgroupSize)),
+    kernels: kernels.map((k) => planKernel(k, workgroupSize)),
+    results: program.results,
+    routings: program.routings,
+  };
+}
+
+function planKernel({ kernel, path, module }: PrintedKernel, workgroupSize: number): PlanKernel {
+  const { op, summary, span } = kernel.origin;
+  return {
+    name: kernel.name,
+    module: path,
+    entryPoint: module.entryPoint,
+    workgroupSize,
+    grid: kernel.grid.map((g) => polynomial(g.extent)),
+    bindings: module.bindings.map((b, binding) => ({ binding, ...b })),
+    ...(module.symbols.length === 0 ? {} : { symbols: { binding: module.bindings.length, names: module.symbols } }),
+    origin: { op, summary, source: formatSpan(span) },
+  };
+}
+
+/** Without repetitions, and of the constants only the largest. */
+function unique(values: readonly Polynomial[]): Polynomial[] {
+  const symbolic = new Map<string, Polynomial>();
+  let largest = 0;
+  for (const value of values) {
+    if (value.some((t) => t.factors.length > 0)) symbolic.set(JSON.stringify(value), value);
+    else
+      largest = Math.max(
+        largest,
+        value.reduce((a, t) => a + t.coefficient, 0),
+      );
+  }
+  return [...(largest > 0 ? [[{ coefficient: largest, factors: [] }]] : []), ...symbolic.values()];
+}

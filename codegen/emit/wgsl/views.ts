@@ -1,0 +1,125 @@
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import type { View } from "../../tile/types.ts";
+import { add, type Code, constant, print, sum, times } from "./code.ts";
+import type { Context, Memory } from "./context.ts";
+
+/** More elements than this are walked by loops, unless they are named scalars. */
+const largestUnrolled = 16;
+
+const zero = constant("i32", 0);
+
+/** A view whose position in memory is computed once, ready to be read and written element by element. */
+export interface BoundView {
+  readonly memory: Memory;
+  readonly shape: readonly number[];
+  readonly isGlobal: boolean;
+  /** Whether neighbours along its last dimension are neighbours in memory. */
+  readonly isInnermost: boolean;
+  /** The linear position of an element, by its coordinates in the view. */
+  at(coordinates: readonly Code[]): Code;
+  read(coordinates: readonly Code[]): Code;
+  write(coordinates: readonly Code[], value: Code): void;
+}
+
+/** Extents of the view, outermost first. */
+export const shapeOf = (view: View): number[] => view.index.flatMap((i) => (i.kind === "at" ? [] : [i.extent]));
+
+/**
+ * Computes where a view starts, printing what is worth a name. `byRow` says that the rows of a gather are walked one after
+ * the other in the text, whatever their length.
+ */
+export function bindView(context: Context, view: View, byRow = false): BoundView {
+  const memory = context.memory(view.base);
+  if (view.index.length !== memory.strides.length)
+    throw new IrError(
+      `${view.base} has ${memory.strides.length} dimensions and its view ${view.index.length}`,
+      "Give one index per dimension.",
+    );
+  const shape = shapeOf(view);
+  const stride = (i: number): Code => memory.strides[i] ?? zero;
+  const start = holdStart(
+    context,
+    memory,
+    sum(
+      view.index.flatMap((index, i) =>
+        index.kind === "gather" ? [] : [times(context.scalar(index.kind === "at" ? index.at : index.start), stride(i))],
+      ),
+    ),
+  );
+  const inText = byRow || shape.reduce((a, b) => a * b, 1) <= largestUnrolled;
+  const terms = view.index.flatMap((index, i) => {
+    if (index.kind === "at") return [];
+    if (index.kind === "range") return [(c: Code): Code => times(c, stride(i))];
+    const positions = context.memory(index.positions);
+    const rowStart = (c: Code): Code => times(context.readAt(positions, c), stride(i));
+    if (index.extent > largestUnrolled || !(inText || positions.kind === "scalars")) return [rowStart];
+    // Named here, so that the names are in scope wherever the view is used.
+    const rows = Array.from({ length: index.extent }, (_, c) =>
+      context.hold(`${memory.name}_row`, rowStart(constant("i32", c))),
+    );
+    return [(c: Code): Code => rows[c.constant ?? -1] ?? rowStart(c)];
+  });
+  const at = (coordinates: readonly Code[]): Code =>
+    terms.reduce((total, term, i) => add(total, term(coordinates[i] ?? zero)), start);
+  return {
+    memory,
+    shape,
+    isGlobal: memory.kind === "buffer",
+    isInnermost: view.index.at(-1)?.kind === "range",
+    at,
+    read: (coordinates) => context.readAt(memory, at(coordinates)),
+    write: (coordinates, value) => context.writeAt(memory, at(coordinates), value),
+  };
+}
+
+/** Names the part of a position that is computed; the constant part stays with the coordinates, where it folds. */
+function holdStart(context: Context, memory: Memory, start: Code): Code {
+  if (start.constant !== undefined || memory.kind === "scalars") return start;
+  const held = context.hold(`${memory.name}_at`, { ...start, offset: 0 });
+  return { ...held, offset: start.offset, natural: start.natural, multiple: start.multiple };
+}
+
+/** Visits all coordinates of a shape: one after the other in the text, or by loops where there are many. */
+export function forEach(
+  context: Context,
+  shape: readonly number[],
+  views: readonly BoundView[],
+  body: (coordinates: readonly Code[]) => void,
+): void {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const unrolled = count <= largestUnrolled || views.some((v) => v.memory.kind === "scalars");
+  const visit = (coordinates: readonly Code[]): void => {
+    const extent = shape[coordinates.length];
+    if (extent === undefined) {
+      body(coordinates);
+    } else if (unrolled || extent === 1) {
+      for (let i = 0; i < extent; i++) visit([...coordinates, constant("i32", i)]);
+    } else {
+      loop(context, extent, (i) => visit([...coordinates, i]));
+    }
+  };
+  visit([]);
+}
+
+/** A loop from 0 to a constant. */
+export function loop(context: Context, extent: number, body: (index: Code) => void, step = 1): void {
+  const name = context.names.unique("i");
+  const next = step === 1 ? `${name}++` : `${name} += ${step}`;
+  context.block(`for (var ${name} = 0; ${name} < ${extent}; ${next})`, () =>
+    body({ type: "i32", text: name, level: "primary", offset: 0, natural: true, multiple: step }),
+  );
+}
+
+/** The condition that coordinates lie within the valid counts: true or false where known, else text. */
+export function within(coordinates: readonly Code[], valid: readonly Code[] | undefined): boolean | string {
+  const parts: string[] = [];
+  for (const [i, count] of (valid ?? []).entries()) {
+    const c = coordinates[i] ?? zero;
+    if (c.constant !== undefined && count.constant !== undefined) {
+      if (c.constant >= count.constant) return false;
+    } else {
+      parts.push(`${print(c, "additive")} < ${print(count, "additive")}`);
+    }
+  }
+  return parts.length === 0 ? true : parts.join(" && ");
+}
