@@ -1,0 +1,144 @@
+import { IrError } from "../../ir/core/diagnostic.ts";
+import { isFloat } from "../../ir/core/types.ts";
+import type { Program, ProgramBuffer } from "../program.ts";
+import { slotOf } from "./evaluate.ts";
+import { compileList, type Executor } from "./execute.ts";
+import { Memory, makeArray, storesDType, type TypedArray } from "./memory.ts";
+import type { Kernel } from "./types.ts";
+
+export type { TypedArray } from "./memory.ts";
+
+/** How to run kernels. Results must not depend on it. */
+export interface RunOptions {
+  /** The order of blocks; default forward. */
+  readonly order?: "forward" | "reverse" | { readonly seed: number };
+  /** Whether blocks of one launch that touch one element, one of them writing, trap; default true. */
+  readonly races?: boolean;
+}
+
+/**
+ * Runs a checked kernel over buffers, by name, which it changes. f32 arithmetic is rounded at each step; mma sums in order
+ * of k, each product and addition rounded once. `dims` gives the run-time symbols.
+ * Throws IrError for: a missing buffer or one of another size or type, a position outside a buffer or tile, a read of a tile's
+ * element that has no value, an i32 overflow, and (option) a race between blocks. The message names the block and the statement.
+ */
+export function runKernel(
+  kernel: Kernel,
+  buffers: ReadonlyMap<string, TypedArray>,
+  dims: Readonly<Record<string, number>>,
+  options: RunOptions = {},
+): void {
+  const extents = kernel.grid.map((g) => g.extent.evaluate(dims));
+  const blocks = extents.reduce((a, b) => a * b, 1);
+  const coordinates = new Array<number>(extents.length).fill(0);
+  const machine: Executor = {
+    values: [],
+    slots: new Map(),
+    memories: new Map(),
+    place: () => "grid",
+    trap: (problem) => {
+      const block = kernel.grid.map(({ name }, i) => `${name} = ${coordinates[i]}`).join(", ");
+      throw new IrError(
+        `kernel ${kernel.name}, block (${block}): ${problem}, in: ${machine.place()}`,
+        "Mend the schedule that made this kernel.",
+      );
+    },
+  };
+  for (const [name, value] of Object.entries(dims)) machine.values[slotOf(machine, name)] = value;
+  const slots = kernel.grid.map(({ name }) => slotOf(machine, name));
+  for (const b of kernel.buffers) {
+    const shape = b.dims.map((d) => d.evaluate(dims));
+    const data = expectArray(b, shape, buffers.get(b.name));
+    const races = options.races === false || b.access === "read" ? undefined : b.access === "write" ? "writes" : "all";
+    machine.memories.set(b.name, new Memory(b.name, b.dtype, shape, data, { trap: machine.trap, local: false, races }));
+  }
+  const globals = [...machine.memories.values()];
+  const body = compileList(kernel.body, machine);
+  for (const block of blockOrder(blocks, options.order ?? "forward")) {
+    let rest = block;
+    for (let d = extents.length - 1; d >= 0; d--) {
+      coordinates[d] = rest % extents[d];
+      rest = Math.floor(rest / extents[d]);
+      machine.values[slots[d]] = coordinates[d];
+    }
+    for (const memory of globals) memory.block = block + 1;
+    body();
+  }
+}
+
+/**
+ * Runs a checked program: its preparation, then its kernels. Weights and inputs are given by buffer name and not changed.
+ * Returns all buffers, so that a wrong result can be followed to the kernel that made it. What nobody writes is NaN, or the
+ * least i32.
+ */
+export function runProgram(
+  program: Program,
+  given: {
+    readonly weights: ReadonlyMap<string, TypedArray>;
+    readonly inputs: ReadonlyMap<string, TypedArray>;
+    readonly dims: Readonly<Record<string, number>>;
+  },
+  options: RunOptions = {},
+): Map<string, TypedArray> {
+  const buffers = new Map<string, TypedArray>();
+  for (const b of program.buffers) {
+    const dims = b.dims.map((d) => d.evaluate(given.dims));
+    if (b.role === "input") buffers.set(b.name, expectArray(b, dims, given.inputs.get(b.name)));
+    else if (b.role === "weight") buffers.set(b.name, expectArray(b, dims, given.weights.get(b.name)));
+    else buffers.set(b.name, poisoned(b, dims));
+  }
+  for (const kernel of [...program.prepare, ...program.kernels]) runKernel(kernel, buffers, given.dims, options);
+  return buffers;
+}
+
+function expectArray(
+  buffer: Pick<ProgramBuffer, "name" | "dtype">,
+  dims: readonly number[],
+  array: TypedArray | undefined,
+): TypedArray {
+  const length = dims.reduce((a, b) => a * b, 1);
+  const type = `${buffer.dtype}[${dims.join(", ")}]`;
+  if (array === undefined)
+    throw new IrError(`expected buffer ${buffer.name}: ${type}, found none`, "Give every buffer.");
+  if (!storesDType(array, buffer.dtype) || array.length !== length) {
+    throw new IrError(
+      `expected buffer ${buffer.name}: ${type}, found ${array.constructor.name} of ${array.length} elements`,
+      "Give an array of this type and size; bf16 and f16 as their bits in a Uint16Array.",
+    );
+  }
+  return array;
+}
+
+/** Values that show when they are used: NaN of any width, and the least i32. */
+function poisoned(buffer: ProgramBuffer, dims: readonly number[]): TypedArray {
+  const array = makeArray(
+    buffer.dtype,
+    dims.reduce((a, b) => a * b, 1),
+  );
+  if (isFloat(buffer.dtype)) array.fill(buffer.dtype === "f32" ? Number.NaN : 0x7fff);
+  else if (buffer.dtype === "i32") array.fill(-(2 ** 31));
+  return array;
+}
+
+function blockOrder(blocks: number, order: NonNullable<RunOptions["order"]>): Int32Array {
+  const list = Int32Array.from({ length: blocks }, (_, i) => i);
+  if (order === "reverse") return list.reverse();
+  if (order === "forward") return list;
+  const random = mulberry32(order.seed);
+  for (let i = blocks - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [list[i], list[j]] = [list[j], list[i]];
+  }
+  return list;
+}
+
+/** Numbers in [0, 1) from a seed. Source: Tommy Ettinger's mulberry32, public domain. */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

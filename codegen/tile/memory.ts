@@ -1,0 +1,132 @@
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../../ir/core/float16.ts";
+import type { DType } from "../../ir/core/types.ts";
+
+/** Elements of a buffer: bf16 and f16 as their bits, bool as 0 or 1. */
+export type TypedArray = Float32Array | Uint16Array | Int32Array | Uint32Array | Int8Array | Uint8Array;
+
+const arrays = {
+  f32: Float32Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+  bool: Uint8Array,
+} as const satisfies Record<DType, unknown>;
+
+/** Zeros, in the storage of a dtype. */
+export const makeArray = (dtype: DType, length: number): TypedArray => new arrays[dtype](length);
+
+/** Whether an array is the storage of a dtype. */
+export const storesDType = (array: TypedArray, dtype: DType): boolean => array instanceof arrays[dtype];
+
+/** Where an access goes wrong, as told to the author of a schedule. Never returns. */
+export type Trap = (problem: string) => never;
+
+/** A launch's bookkeeping of who touched an element: block + 1; 0 for nobody. */
+interface Marks {
+  readonly writer: Int32Array;
+  /** −1 for several blocks. Absent where the kernel does not read the buffer. */
+  readonly reader: Int32Array | undefined;
+}
+
+/** A buffer or tile while a kernel runs. Elements are numbers: floats of any width as f32 values. */
+export class Memory {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly strides: readonly number[];
+  readonly #data: TypedArray;
+  readonly #decode: (stored: number) => number;
+  readonly #encode: (value: number) => number;
+  readonly #exact: boolean;
+  readonly #trap: Trap;
+  /** Per element of a tile, whether it has a value. Absent for buffers. */
+  readonly #defined: Uint8Array | undefined;
+  readonly #marks: Marks | undefined;
+  /** The block that runs, plus 1. */
+  block = 0;
+
+  constructor(
+    name: string,
+    dtype: DType,
+    dims: readonly number[],
+    data: TypedArray,
+    options: { readonly trap: Trap; readonly local: boolean; readonly races?: "writes" | "all" | undefined },
+  ) {
+    this.name = name;
+    this.dtype = dtype;
+    this.dims = dims;
+    this.strides = dims.map((_, d) => dims.slice(d + 1).reduce((a, b) => a * b, 1));
+    this.#data = data;
+    this.#decode =
+      dtype === "bf16" ? bf16ToF32 : dtype === "f16" ? f16ToF32 : dtype === "u32" ? (v) => v | 0 : (v) => v;
+    this.#encode = dtype === "bf16" ? f32ToBf16 : dtype === "f16" ? f32ToF16 : (v) => v;
+    this.#exact = dtype === "i8" || dtype === "u8";
+    this.#trap = options.trap;
+    this.#defined = options.local ? new Uint8Array(data.length) : undefined;
+    this.#marks = options.races && {
+      writer: new Int32Array(data.length),
+      reader: options.races === "all" ? new Int32Array(data.length) : undefined,
+    };
+  }
+
+  get local(): boolean {
+    return this.#defined !== undefined;
+  }
+
+  /** All elements of a tile become undefined. */
+  undefineAll(): void {
+    this.#defined?.fill(0);
+  }
+
+  /** Elements of a tile become undefined. */
+  undefine(offsets: Int32Array): void {
+    if (this.#defined) for (const o of offsets) if (o >= 0) this.#defined[o] = 0;
+  }
+
+  load(offset: number): number {
+    if (this.#defined !== undefined && this.#defined[offset] === 0)
+      this.#trap(`${this.#where(offset)} is read before it has a value`);
+    const marks = this.#marks;
+    if (marks?.reader !== undefined) {
+      const writer = marks.writer[offset];
+      if (writer !== 0 && writer !== this.block)
+        this.#trap(`${this.#where(offset)} is read by one block and written by another`);
+      const reader = marks.reader[offset];
+      marks.reader[offset] = reader === 0 || reader === this.block ? this.block : -1;
+    }
+    return this.#decode(this.#data[offset]);
+  }
+
+  store(offset: number, value: number): void {
+    if (this.#defined !== undefined) this.#defined[offset] = 1;
+    const marks = this.#marks;
+    if (marks !== undefined) {
+      const writer = marks.writer[offset];
+      if (writer !== 0 && writer !== this.block) this.#trap(`${this.#where(offset)} is written by two blocks`);
+      marks.writer[offset] = this.block;
+      const reader = marks.reader?.[offset] ?? 0;
+      if (reader !== 0 && reader !== this.block)
+        this.#trap(`${this.#where(offset)} is read by one block and written by another`);
+    }
+    this.#data[offset] = this.#encode(value);
+    if (this.#exact && this.#data[offset] !== value) this.#trap(`${value} does not fit ${this.dtype}`);
+  }
+
+  /** Elements at offsets; zero where an offset is negative. */
+  gather(offsets: Int32Array, out: Float64Array): void {
+    for (let i = 0; i < offsets.length; i++) out[i] = offsets[i] < 0 ? 0 : this.load(offsets[i]);
+  }
+
+  /** Stores values at the offsets that are not negative. */
+  scatter(offsets: Int32Array, values: Float64Array): void {
+    for (let i = 0; i < offsets.length; i++) if (offsets[i] >= 0) this.store(offsets[i], values[i]);
+  }
+
+  #where(offset: number): string {
+    const index = this.strides.map((stride, d) => Math.floor(offset / stride) % this.dims[d]);
+    return `${this.name}[${index.join(", ")}]`;
+  }
+}
