@@ -5,11 +5,14 @@ import type { Span } from "../core/span.ts";
 export class Cursor {
   readonly #text: string;
   readonly #file: string;
+  readonly #blank: RegExp;
   #position = 0;
 
-  constructor(text: string, file: string) {
+  /** `comment`: the mark that begins a comment, up to the end of its line. */
+  constructor(text: string, file: string, comment: "//" | "#" = "//") {
     this.#text = text;
     this.#file = file;
+    this.#blank = comment === "//" ? /(?:\s|\/\/[^\n]*)*/y : /(?:\s|#[^\n]*)*/y;
   }
 
   get position(): number {
@@ -21,9 +24,9 @@ export class Cursor {
     this.#position = position;
   }
 
-  /** Skips white space, and comments from `//` to the end of the line. */
+  /** Skips white space and comments. */
   skip(comments = true): void {
-    const pattern = comments ? /(?:\s|\/\/[^\n]*)*/y : /\s*/y;
+    const pattern = comments ? this.#blank : /\s*/y;
     pattern.lastIndex = this.#position;
     pattern.exec(this.#text);
     this.#position = pattern.lastIndex;

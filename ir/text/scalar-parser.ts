@@ -2,11 +2,13 @@ import { IrError } from "../core/diagnostic.ts";
 import {
   apply,
   bool,
+  element,
   f32,
   i32,
   type ScalarExpr,
   type ScalarFunction,
   type ScalarOp,
+  type ScalarType,
   scalarOps,
   variable,
 } from "../core/scalar.ts";
@@ -33,6 +35,16 @@ const levels: readonly (readonly (readonly [string, ScalarOp])[])[] = [
   ],
 ];
 
+/** What names mean in an expression. */
+export interface ScalarScope {
+  /** The type of a scalar; undefined where there is none of that name. */
+  variable(name: string): ScalarType | undefined;
+  /** The type of the elements of a buffer or tile; undefined where there is none of that name. */
+  element(base: string): ScalarType | undefined;
+  /** What could stand for an unknown name, for messages: "x, y". */
+  readonly known: string;
+}
+
 const isScalarOp = (name: string): name is ScalarOp => Object.hasOwn(scalarOps, name);
 
 /**
@@ -50,27 +62,35 @@ export function parseScalarFunction(cursor: Cursor): ScalarFunction {
     cursor.expect(")", "Separate parameters by commas.");
   }
   cursor.expect("=>", "Write a function as (x, y) => expression.");
-  return { params, body: parseLevel(cursor, params, 0, 0) };
+  const scope: ScalarScope = {
+    variable: (name) => (params.includes(name) ? "f32" : undefined),
+    element: () => undefined,
+    known: params.join(", "),
+  };
+  return { params, body: parseLevel(cursor, scope, 0, 0) };
 }
 
-function parseLevel(cursor: Cursor, params: readonly string[], level: number, depth: number): ScalarExpr {
+/** Reads an expression; `//` divides whole numbers in all of it. */
+export const parseScalar = (cursor: Cursor, scope: ScalarScope): ScalarExpr => parseLevel(cursor, scope, 0, 1);
+
+function parseLevel(cursor: Cursor, scope: ScalarScope, level: number, depth: number): ScalarExpr {
   const operators = levels[level];
-  if (operators === undefined) return parsePrimary(cursor, params, depth);
-  let left = parseLevel(cursor, params, level + 1, depth);
+  if (operators === undefined) return parsePrimary(cursor, scope, depth);
+  let left = parseLevel(cursor, scope, level + 1, depth);
   for (;;) {
     const comments = depth === 0;
     cursor.skip(comments);
     const start = cursor.position;
     const operator = operators.find(([mark]) => cursor.accept(mark, comments));
     if (operator === undefined) return left;
-    const right = parseLevel(cursor, params, level + 1, depth);
+    const right = parseLevel(cursor, scope, level + 1, depth);
     left = applied(cursor, start, operator[1], [left, right]);
   }
 }
 
-function parsePrimary(cursor: Cursor, params: readonly string[], depth: number): ScalarExpr {
+function parsePrimary(cursor: Cursor, scope: ScalarScope, depth: number): ScalarExpr {
   if (cursor.accept("(")) {
-    const inner = parseLevel(cursor, params, 0, depth + 1);
+    const inner = parseLevel(cursor, scope, 0, depth + 1);
     cursor.expect(")", "Close the parenthesis.");
     return inner;
   }
@@ -82,25 +102,40 @@ function parsePrimary(cursor: Cursor, params: readonly string[], depth: number):
   const name = cursor.match(/[A-Za-z_]\w*/y);
   if (name === undefined)
     return cursor.unexpected("an expression", "Write a number, a parameter, a function such as exp(x), or ( … ).");
-  if (params.includes(name)) return variable(name, "f32");
+  // A scalar may be named like a function: only the parenthesis tells.
+  if (isScalarOp(name) && cursor.accept("(")) {
+    const args: ScalarExpr[] = [];
+    do args.push(parseLevel(cursor, scope, 0, depth + 1));
+    while (cursor.accept(","));
+    cursor.expect(")", "Close the parenthesis.");
+    return applied(cursor, start, name, args);
+  }
+  const type = scope.variable(name);
+  if (type !== undefined) return variable(name, type);
+  const elementType = scope.element(name);
+  if (elementType !== undefined) return element(name, elementType, parseIndices(cursor, scope));
   if (name === "true" || name === "false") return bool(name === "true");
   if (name === "inf") return f32(Number.POSITIVE_INFINITY);
   if (name === "nan") return f32(Number.NaN);
-  if (!isScalarOp(name))
-    return cursor.fail({
-      code: "U402",
-      span: cursor.span(start, cursor.position),
-      message: `${name} is neither a parameter nor a scalar function`,
-      expected: `${[...params].join(", ")} or one of ${Object.keys(scalarOps).join(", ")}`,
-      found: name,
-      help: "Mend the name, or make it a parameter.",
-    });
-  cursor.expect("(", `Write ${name}( … ).`);
-  const args: ScalarExpr[] = [];
-  do args.push(parseLevel(cursor, params, 0, depth + 1));
+  if (isScalarOp(name)) return cursor.unexpected('"("', `Write ${name}( … ).`);
+  return cursor.fail({
+    code: "U402",
+    span: cursor.span(start, cursor.position),
+    message: `${name} is neither a parameter nor a scalar function`,
+    expected: `${scope.known} or one of ${Object.keys(scalarOps).join(", ")}`,
+    found: name,
+    help: "Mend the name, or make it a parameter.",
+  });
+}
+
+function parseIndices(cursor: Cursor, scope: ScalarScope): ScalarExpr[] {
+  const index: ScalarExpr[] = [];
+  cursor.expect("[", "Write an element as base[index, …].");
+  if (cursor.accept("]")) return index;
+  do index.push(parseScalar(cursor, scope));
   while (cursor.accept(","));
-  cursor.expect(")", "Close the parenthesis.");
-  return applied(cursor, start, name, args);
+  cursor.expect("]", "Close the index.");
+  return index;
 }
 
 function applied(cursor: Cursor, start: number, op: ScalarOp, args: readonly ScalarExpr[]): ScalarExpr {
