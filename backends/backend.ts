@@ -31,6 +31,8 @@ export interface LoadedLayer {
   readonly evidence: Evidence;
   /** The device in words: "AMD EPYC, 2 threads, AVX-512 BF16", "SwiftShader (software)". */
   readonly device: string;
+  /** Versions of the tools that made it, by name: {"gcc": "12.2.0"}. */
+  readonly tools?: Readonly<Record<string, string>>;
   /** Gives the weights, by argument name, in the program's dtypes, and runs the preparation. */
   setWeights(weights: ReadonlyMap<string, Tensor>): Promise<void>;
   /**

@@ -27,5 +27,13 @@ export function compileLayer(layer: Layer, target: Target, storage: Storage): Co
   const after = (name: string): Layer => stages.find((s) => s.pass?.name === name)?.layer ?? layer;
   const program = lowerLayer(lowered, target);
   checkLegality(layer, program, target);
-  return { target, storage, stages, stored: after("select-storage"), rounded: after("convert-activations"), lowered, program };
+  return {
+    target,
+    storage,
+    stages,
+    stored: after("select-storage"),
+    rounded: after("convert-activations"),
+    lowered,
+    program,
+  };
 }

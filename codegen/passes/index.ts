@@ -3,6 +3,7 @@ import type { Layer } from "../../ir/core/layer.ts";
 import type { Storage, Target } from "../target.ts";
 import { eliminateCommon, removeDeadCode } from "./clean.ts";
 import { fuseEpilogue, fuseGather, fuseZeroExperts } from "./fuse.ts";
+import { fuseMaps } from "./fuse-maps.ts";
 import { groupExperts } from "./group-experts.ts";
 import { packWeights } from "./pack-weights.ts";
 import { removeZeroExperts } from "./remove-zero-experts.ts";
@@ -32,6 +33,7 @@ export function passesFor(target: Target, storage: Storage): readonly Pass[] {
       run: groupExperts,
     },
     { name: "eliminate-common", summary: "compute equal operations once", run: eliminateCommon },
+    { name: "fuse-maps", summary: "elementwise functions of elementwise functions become one", run: fuseMaps },
     { name: "fuse-zero-experts", summary: "add the identity share where slots are combined", run: fuseZeroExperts },
   ];
   if (matmul.kind === "registers") {

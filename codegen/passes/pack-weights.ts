@@ -24,10 +24,12 @@ export function packWeights(layer: Layer, matmul: RegisterMatmul): Layer {
     if (!own.every((w) => weights.has(w))) return false;
     const packed = packing(operation, own, matmul);
     const operands = [...operation.operands.slice(0, lead), ...own].map((v) => to.get(v));
+    const size = (i: number): number => own[0]?.type.dims.at(i)?.evaluate(layer.params) ?? 1;
+    const blocks = { rows: Math.ceil(size(-2) / packed.rows), depth: Math.ceil(size(-1) / packed.depth) };
     const panel = to.one(
       "pack",
       operands.slice(lead),
-      packed,
+      { ...packed, blocks },
       operation.span,
       `${own.map((w) => w.name).join("_")}_panels`,
     );

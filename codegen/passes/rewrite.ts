@@ -6,6 +6,17 @@ import type { Span } from "../../ir/core/span.ts";
 export class Rewriter {
   readonly body: Operation[] = [];
   readonly #values = new Map<Value, Value>();
+  /** Names of values already defined, also inside regions. */
+  readonly #names: Set<string>;
+
+  constructor(names: Set<string> = new Set()) {
+    this.#names = names;
+  }
+
+  /** Says that an argument is defined. */
+  define(value: Value): void {
+    this.#names.add(value.name);
+  }
 
   /** The new value that stands for an old one. */
   get(value: Value): Value {
@@ -24,7 +35,8 @@ export class Rewriter {
     attributes: AttributeMap,
     options: { span: Span; names?: readonly string[] },
   ): readonly Value[] {
-    const operation = makeOperation(op, operands, attributes, options);
+    const names = (options.names ?? []).map((n) => this.#unique(n));
+    const operation = makeOperation(op, operands, attributes, { ...options, names });
     this.body.push(operation);
     return operation.results;
   }
@@ -42,7 +54,7 @@ export class Rewriter {
       operation.attributes,
       {
         span: operation.span,
-        names: operation.results.map((r) => r.name),
+        names: operation.results.map((r) => this.#unique(r.name)),
         regions: operation.regions.map((r) => this.#region(r)),
       },
     );
@@ -52,8 +64,18 @@ export class Rewriter {
     });
   }
 
+  #unique(hint: string): string {
+    let name = hint;
+    for (let i = 1; this.#names.has(name); i++) name = `${hint}_${i}`;
+    this.#names.add(name);
+    return name;
+  }
+
   #region(region: Region): Region {
-    const inner = new Rewriter();
+    const inner = new Rewriter(this.#names);
+    region.args.forEach((a) => {
+      inner.define(a);
+    });
     for (const [old, replacement] of this.#values) inner.replace(old, replacement);
     for (const operation of region.body) inner.copy(operation);
     return { args: region.args, body: inner.body, results: region.results.map((v) => inner.get(v)) };
@@ -72,6 +94,7 @@ export function rewriteLayer(
   const rewriter = new Rewriter();
   const newArgs = layer.args.map((old) => {
     const made = args(old);
+    rewriter.define(made.value);
     rewriter.replace(old.value, made.value);
     return made;
   });

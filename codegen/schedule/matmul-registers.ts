@@ -205,11 +205,16 @@ export const schedulePack: Schedule = (operation, context) => {
   const from = mul(panel, rows);
   const copy = (step: ScalarExpr, valid: readonly (ScalarExpr | number)[] | undefined): void =>
     sources.forEach((w, q) => {
-      b.copy(
-        view(y, ...lead, panel, step, range(q * rows, rows), range(0, depth)),
-        view(w, ...lead, range(from, rows), range(mul(step, depth), depth)),
-        valid ? { valid } : {},
-      );
+      const panelPart = view(y, ...lead, panel, step, range(q * rows, rows), range(0, depth));
+      const weightPart = view(w, ...lead, range(from, rows), range(mul(step, depth), depth));
+      if (valid === undefined) {
+        b.copy(panelPart, weightPart);
+        return;
+      }
+      // A tile between them holds the zeros that pad the panel.
+      const edge = b.alloc("edge", w.dtype, [rows, depth], context.target.scratch);
+      b.copy(whole(edge), weightPart, { valid });
+      b.copy(panelPart, whole(edge));
     });
   const wholeSteps = Math.floor(inner / depth);
   const onPanel = (width: ScalarExpr | number, edge: boolean): void => {

@@ -111,8 +111,10 @@ function checkAccesses(
       );
   }
   const made = new Set(["input", "weight"]);
+  // A tile may have the name of a buffer that its kernel does not use.
+  const own = new Set(kernel.buffers.map((b) => b.name));
   for (const { base, writes } of accesses(kernel.body)) {
-    if (!buffers.has(base)) continue;
+    if (!own.has(base)) continue;
     if (writes) order.written.add(base);
     else {
       order.read.add(base);

@@ -1,0 +1,63 @@
+import type { Target } from "./target.ts";
+
+/** Descriptions of imagined devices for tests: one per kind of schedule, with small tiles so that edges are met. */
+
+/** Packed weights, bf16 pairs, register tiles with several row sizes. */
+export const packedTarget: Target = {
+  name: "simd-c",
+  isa: "test-packed",
+  spaces: { register: { alignment: 16 }, scratch: { alignment: 16 } },
+  vector: { space: "register", width: 16, blockColumns: "row" },
+  scratch: "scratch",
+  matmul: {
+    kind: "registers",
+    rows: [6, 4, 2, 1],
+    columns: 8,
+    dot: { f32: { activations: "f32", depth: 1 }, bf16: { activations: "bf16", depth: 2 } },
+    packed: true,
+    panelsPerBlock: 2,
+    rowBlocks: { linear: 3, grouped: 1 },
+  },
+  storages: ["f32", "bf16"],
+  limits: {},
+};
+
+/** Weights read in place, one panel per block, elementwise work in single tiles. */
+export const plainTarget: Target = {
+  ...packedTarget,
+  name: "wgsl",
+  isa: "test-plain",
+  vector: { space: "register", width: 4, blockColumns: 4 },
+  matmul: {
+    kind: "registers",
+    rows: [4, 1],
+    columns: 4,
+    dot: { f32: { activations: "f32", depth: 4 }, bf16: { activations: "f32", depth: 4 } },
+    packed: false,
+    panelsPerBlock: 1,
+    rowBlocks: { linear: 2, grouped: 2 },
+  },
+};
+
+/** A matrix unit without epilogues. */
+export const cubeTarget: Target = {
+  ...packedTarget,
+  name: "ascend",
+  isa: "test-cube",
+  spaces: {
+    ub: { capacity: 2 ** 17, alignment: 32 },
+    l1: { capacity: 2 ** 19, alignment: 32 },
+    l0a: { capacity: 2 ** 16, alignment: 512 },
+    l0b: { capacity: 2 ** 16, alignment: 512 },
+    l0c: { capacity: 2 ** 17, alignment: 64 },
+  },
+  vector: { space: "ub", width: 64, blockColumns: "row" },
+  scratch: "ub",
+  matmul: {
+    kind: "cube",
+    rows: 16,
+    columns: 16,
+    depth: 16,
+    dot: { f32: { activations: "f32" }, bf16: { activations: "bf16" } },
+  },
+};
