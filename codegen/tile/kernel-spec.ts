@@ -3,7 +3,7 @@ import { i32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { isFloat } from "../../ir/core/types.ts";
 import { identifier, PartChecker, reservedNames, type Scope } from "./part-spec.ts";
 import { broadcasts, disjoint, formatShape, sameView, scalarTypeOf, viewShape } from "./shape.ts";
-import { formatTile, formatView, statementHead } from "./text.ts";
+import { formatBuffer, formatTile, formatView, statementHead } from "./text.ts";
 import type { Kernel, Statement, View } from "./types.ts";
 
 /**
@@ -59,7 +59,7 @@ class KernelChecker extends PartChecker {
       scope.scalars.set(symbol, "i32");
     }
     for (const b of buffers) {
-      this.place = `${b.access} ${b.name}: ${b.dtype}[${b.dims.join(", ")}]`;
+      this.enter(b, formatBuffer(b));
       this.define(b.name);
       this.checkType(b.dtype, b.dims);
       scope.bases.set(b.name, {
@@ -70,8 +70,9 @@ class KernelChecker extends PartChecker {
         space: undefined,
       });
     }
-    for (const { name: coordinate, extent } of grid) {
-      this.place = `grid(${coordinate} = ${extent})`;
+    for (const part of grid) {
+      const { name: coordinate, extent } = part;
+      this.enter(part, `grid(${coordinate} = ${extent})`);
       this.define(coordinate);
       if (extent.constant !== undefined && extent.constant < 0)
         this.fail("a grid extent of at least 0", String(extent), "Give the number of blocks.");
@@ -83,7 +84,7 @@ class KernelChecker extends PartChecker {
   #checkList(list: readonly Statement[], outer: Scope): void {
     const scope: Scope = { scalars: new Map(outer.scalars), bases: new Map(outer.bases) };
     for (const statement of list) {
-      this.place = statementHead(statement);
+      this.enter(statement, statementHead(statement));
       this.#checkStatement(statement, scope);
     }
   }

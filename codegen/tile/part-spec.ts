@@ -28,20 +28,37 @@ export const identifier = /^[A-Za-z_]\w*$/;
 /** Words that mean something in the text form where a name could stand. */
 export const reservedNames: ReadonlySet<string> = new Set(["true", "false", "inf", "nan", "gather"]);
 
-/** Checks the parts of a kernel's statements: names, expressions, views. Errors name the kernel and `place`. */
+/** A rule of tile IR is broken, by this statement, buffer or block coordinate of a kernel. */
+export class TileError extends IrError {
+  readonly part: object | undefined;
+
+  constructor(message: string, help: string, part: object | undefined) {
+    super(message, help);
+    this.name = "TileError";
+    this.part = part;
+  }
+}
+
+/** Checks the parts of a kernel's statements: names, expressions, views. Errors name the kernel and the part. */
 export class PartChecker {
   readonly #kernel: string;
   readonly #names = new Set<string>();
-  /** Text of the statement that is being checked. */
-  place = "";
+  #part: object | undefined;
+  #text = "";
 
   constructor(kernel: string) {
     this.#kernel = kernel;
   }
 
+  /** Names the part of the kernel that is checked from now on: a statement, buffer or block coordinate, and its text. */
+  enter(part: object, text: string): void {
+    this.#part = part;
+    this.#text = text;
+  }
+
   fail(expected: string, found: string, help: string): never {
-    const place = this.place === "" ? "" : ` in: ${this.place}`;
-    throw new IrError(`kernel ${this.#kernel}: expected ${expected}, found ${found}${place}`, help);
+    const place = this.#text === "" ? "" : ` in: ${this.#text}`;
+    throw new TileError(`kernel ${this.#kernel}: expected ${expected}, found ${found}${place}`, help, this.#part);
   }
 
   define(name: string): void {
@@ -160,7 +177,10 @@ export class PartChecker {
         "Convert it with toFloat or toInt, or compare it.",
       );
     for (const part of subexpressions(expr)) {
-      if (part.kind === "var") {
+      if (part.kind === "const") {
+        if (part.type === "i32" && part.value !== (part.value | 0))
+          this.fail("an i32 constant", String(part.value), "Stay within 32 bits.");
+      } else if (part.kind === "var") {
         const known = scope.scalars.get(part.name);
         if (known === undefined) this.fail("a scalar in scope", part.name, "Define it before its use.");
         if (known !== part.type)

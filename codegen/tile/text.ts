@@ -16,7 +16,7 @@ import type { Kernel, KernelBuffer, Statement, Tile, View, ViewIndex } from "./t
  *     }
  *
  * A view has one index per dimension: `t` keeps none of it, `0:+256` keeps 256 elements from 0, `gather(pos, 12)` keeps the
- * 12 elements at the positions in tile pos. `#` starts a comment.
+ * 12 elements at the positions in tile pos. `#` begins a comment.
  */
 export interface PrintOptions {
   /** Whether origins carry their place in the source. Hashes are over text without; default false. */
