@@ -35,7 +35,9 @@ const passing = {
   vector: ["add", "tails", "reductions", "casts", "halves", "math", "select"],
   launch: ["order", "sync", "mix", "abi"],
 };
-const programs = ["cube", "vector", "broken", "launch"];
+/** Programs whose cases must each be refused with the report in `tests/NAME.expected`. */
+const refused = ["operands", "broken"];
+const programs = ["operands", "cube", "broken", "vector", "launch"];
 
 async function compile(name: string): Promise<void> {
   const flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-I", join(here, "include")];
@@ -63,29 +65,36 @@ describe("kernels that are right", () => {
   }
 });
 
-const source = readFileSync(join(here, "tests", "broken.cpp"), "utf8").split("\n");
 /** One block per case: `== name`, then the report with line numbers written as `_`. */
-const expected = new Map(
-  readFileSync(join(here, "tests", "broken.expected"), "utf8")
+function expectedReports(program: string): Map<string, string> {
+  const blocks = readFileSync(join(here, "tests", `${program}.expected`), "utf8")
     .split(/^== /m)
-    .slice(1)
-    .map((block) => [block.slice(0, block.indexOf("\n")), block.slice(block.indexOf("\n") + 1)] as const),
-);
+    .slice(1);
+  return new Map(
+    blocks.map((block) => [block.slice(0, block.indexOf("\n")), block.slice(block.indexOf("\n") + 1)] as const),
+  );
+}
 
-describe("broken kernels", () => {
+describe.each(refused)("kernels that are broken: %s", (program) => {
+  const expected = expectedReports(program);
+  const source = readFileSync(join(here, "tests", `${program}.cpp`), "utf8").split("\n");
+
   it("each have an expected report", async () => {
-    const { stdout } = await run(join(folder, "broken"), ["--list"]);
-    expect(stdout.trim().split("\n").sort()).toEqual([...expected.keys(), "wrong-layout"].sort());
+    const { stdout } = await run(join(folder, program), ["--list"]);
+    const listed = stdout.trim().split("\n");
+    expect(listed.filter((name) => name !== "wrong-layout").sort()).toEqual([...expected.keys()].sort());
   });
 
-  it.each([...expected.keys()])("%s is refused", async (name) => {
-    const { status, stdout } = await run(join(folder, "broken"), [name]);
-    expect(stdout.replace(/broken\.cpp:\d+/g, "broken.cpp:_")).toBe(expected.get(name));
+  it.each([...expected.keys()])("%s", async (name) => {
+    const { status, stdout } = await run(join(folder, program), [name]);
+    expect(stdout.replace(/\.(cpp|h):\d+/g, ".$1:_")).toBe(expected.get(name));
     expect(status).toBe(2);
     const line = source.findIndex((text) => text.endsWith(`// HERE ${name}`)) + 1;
-    if (line > 0) expect(stdout.split("\n")[0]).toContain(`broken.cpp:${line}: `);
+    if (line > 0) expect(stdout.split("\n")[0]).toContain(`${program}.cpp:${line}: `);
   });
+});
 
+describe("a kernel that is legal but wrong", () => {
   it("gives a wrong product for fractals in the wrong order", async () => {
     const { status, stdout } = await run(join(folder, "broken"), ["wrong-layout"]);
     expect(stdout).toContain("c[1]: got 115.000000, want 157.000000");

@@ -33,8 +33,13 @@ inline std::vector<float> randoms(size_t n, uint32_t seed, float low = -1, float
 
 using Cases = std::map<std::string, std::function<void()>>;
 
+/// Runs the case that the first argument names; `--list` prints the names.
 /// 0: the case passed; 1: a value is wrong; 2: the emulator refused it, with its report on stdout; 3: no such case.
 inline int runCase(const Cases &cases, int argc, char **argv) {
+  if (argc > 1 && std::string(argv[1]) == "--list") {
+    for (const auto &one : cases) std::printf("%s\n", one.first.c_str());
+    return 0;
+  }
   const auto found = argc > 1 ? cases.find(argv[1]) : cases.end();
   if (found == cases.end()) return 3;
   try {

@@ -21,7 +21,7 @@ struct Call {
   }
 
   /// A number within limits of the instruction.
-  void limit(const char *what, uint64_t value, uint64_t low, uint64_t high, const char *remedy) const {
+  void limit(const char *what, int64_t value, int64_t low, int64_t high, const char *remedy) const {
     if (value < low || value > high)
       fail("limit", "", std::string(what) + " in " + std::to_string(low) + ".." + std::to_string(high),
            std::to_string(value), remedy);

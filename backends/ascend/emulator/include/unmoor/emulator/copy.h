@@ -12,7 +12,7 @@ inline AscendC::DataCopyParams wholeBlocks(const Call &call, uint64_t count, uin
   const uint64_t bytes = count * size;
   call.require(count > 0 && bytes % 32 == 0, "copy-length", "count", "a positive multiple of 32 bytes",
                std::to_string(count) + " elements = " + std::to_string(bytes) + " bytes", USE_PAD);
-  call.limit("count in DataBlocks", bytes / 32, 1, 65535, "split the copy");
+  call.limit("count in DataBlocks", static_cast<int64_t>(bytes / 32), 1, 65535, "split the copy");
   return {1, static_cast<uint16_t>(bytes / 32), 0, 0};
 }
 

@@ -41,7 +41,7 @@ inline const char *nameOf(KernelMetaType type) {
 /// What an instruction does with a range of bytes.
 enum class Access : uint8_t {
   Read,   // uses the values: every byte must have been written
-  Look,   // moves bytes with their state: they must be allocated, not written
+  Look,   // moves bytes with their state, written or not
   Write,  // gives every byte a value
   Touch,  // may change the bytes; the instruction sets their state itself
 };
@@ -193,8 +193,6 @@ struct Core {
   void checkLocal(const Instruction &at, const Range &range) {
     const Region &region = regions[static_cast<size_t>(range.region)];
     const uint8_t *state = local(range.space).state.data();
-    const bool reads = range.access == Access::Read;
-    const uint8_t least = reads ? Ready : Fresh;
     eachRun(range, [&](int64_t begin) {
       if (begin < region.begin || begin + range.bytes > region.end)
         fail(at, {"local-range", "", operandText(range, region),
@@ -202,13 +200,10 @@ struct Core {
                   "bytes " + std::to_string(begin - region.begin) + ".." +
                       std::to_string(begin - region.begin + range.bytes),
                   "make the buffer larger in InitBuffer, or lower the count, repeat or stride"});
-      const uint32_t bad = firstBelow(state + begin, range.bytes, least);
+      if (range.access != Access::Read) return;
+      const uint32_t bad = firstFresh(state + begin, range.bytes);
       if (bad == range.bytes) return;
       const uint64_t offset = static_cast<uint64_t>(begin) - region.begin + bad;
-      if (state[begin + bad] <= Freed)
-        fail(at, {"use-after-free", "", operandText(range, region), "a tensor that is allocated",
-                  "byte " + std::to_string(offset) + " belongs to no allocated tensor",
-                  "use the tensor between AllocTensor or DeQue and FreeTensor"});
       fail(at, {"uninitialised-read", "", operandText(range, region), "bytes that were written before",
                 "byte " + std::to_string(offset) + " was never written",
                 "copy or compute that part first, or lower the count (padding counts as unwritten unless filled)"});
@@ -231,10 +226,8 @@ struct Core {
                   "bytes " + std::to_string(offset) + ".." + std::to_string(offset + range.bytes),
                   "lower the length of the last transfer (DataCopyPad moves any number of bytes)"});
       if (range.access != Access::Read || buffer->written.empty()) return;
-      const uint8_t *written = buffer->written.data() + offset;
-      if (std::memchr(written, 0, range.bytes) == nullptr) return;
-      uint32_t bad = 0;
-      while (written[bad] != 0) bad++;
+      const uint32_t bad = firstFresh(buffer->written.data() + offset, range.bytes);
+      if (bad == range.bytes) return;
       fail(at, {"gm-uninitialised-read", "", std::string(range.operand) + " in " + buffer->text(),
                 "bytes that the host or an earlier instruction wrote",
                 "byte " + std::to_string(offset + bad) + " was never written",
@@ -256,7 +249,7 @@ struct Core {
     GlobalBuffer *buffer = global->find(reinterpret_cast<const void *>(range.begin));
     if (buffer->written.empty()) return;
     const auto base = reinterpret_cast<int64_t>(buffer->begin);
-    eachRun(range, [&](int64_t begin) { std::memset(buffer->written.data() + (begin - base), 1, range.bytes); });
+    eachRun(range, [&](int64_t begin) { std::memset(buffer->written.data() + (begin - base), Ready, range.bytes); });
   }
 };
 

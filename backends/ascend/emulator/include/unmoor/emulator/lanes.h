@@ -72,7 +72,7 @@ inline void binaryCount(const Call &call, const AscendC::LocalTensor<T> &dst, co
   call.operand(dst, "dst", Space::UB);
   call.operand(src0, "src0", Space::UB);
   call.operand(src1, "src1", Space::UB);
-  call.limit("count", static_cast<uint64_t>(count), 0, arch2201::UB_TOTAL, "the count is the number of elements");
+  call.limit("count", count, 0, arch2201::UB_TOTAL, "the count is the number of elements");
   const uint64_t bytes = static_cast<uint64_t>(count) * sizeof(T);
   const Range to = call.range(dst, "dst", Access::Write, bytes), a = call.range(src0, "src0", Access::Read, bytes),
               b = call.range(src1, "src1", Access::Read, bytes);
@@ -118,7 +118,7 @@ inline void unaryCount(const Call &call, const AscendC::LocalTensor<D> &dst, con
                        int64_t count, F &&f) {
   call.operand(dst, "dst", Space::UB);
   call.operand(src, "src", Space::UB);
-  call.limit("count", static_cast<uint64_t>(count), 0, arch2201::UB_TOTAL, "the count is the number of elements");
+  call.limit("count", count, 0, arch2201::UB_TOTAL, "the count is the number of elements");
   const auto n = static_cast<uint64_t>(count);
   const Range to = call.range(dst, "dst", Access::Write, n * sizeof(D)),
               from = call.range(src, "src", Access::Read, n * sizeof(S));

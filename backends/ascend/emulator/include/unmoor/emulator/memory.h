@@ -66,24 +66,14 @@ inline uint32_t alignmentOf(Space space) {
   }
 }
 
-/// State of one byte of local memory.
-enum ByteState : uint8_t { Unallocated = 0, Freed = 1, Fresh = 2, Ready = 3 };
+/// State of one byte of local memory. Freed tensors are known by their generation instead.
+enum ByteState : uint8_t { Fresh = 0, Ready = 1 };
 inline constexpr uint8_t POISON = 0xff;  // a NaN in every float type, -1 as an integer
 
-/// Index of the first byte of `state[0..bytes)` below `least`, or `bytes`.
-inline uint32_t firstBelow(const uint8_t *state, uint32_t bytes, uint8_t least) {
-  uint32_t i = 0;
-  const uint64_t ready = 0x0303030303030303u;
-  for (; i + 8 <= bytes; i += 8) {
-    uint64_t word;
-    std::memcpy(&word, state + i, 8);
-    if (word == ready) continue;
-    for (uint32_t j = 0; j < 8; j++)
-      if (state[i + j] < least) return i + j;
-  }
-  for (; i < bytes; i++)
-    if (state[i] < least) return i;
-  return bytes;
+/// Index of the first byte of `state[0..bytes)` that is not Ready, or `bytes`.
+inline uint32_t firstFresh(const uint8_t *state, uint32_t bytes) {
+  const void *found = std::memchr(state, Fresh, bytes);
+  return found == nullptr ? bytes : static_cast<uint32_t>(static_cast<const uint8_t *>(found) - state);
 }
 
 /// One local memory of one core.
@@ -94,13 +84,13 @@ struct LocalMemory {
 
   void reset(uint32_t capacity) {
     data.resize(capacity);
-    state.assign(capacity, Unallocated);
+    state.assign(capacity, Fresh);
     used = 0;
   }
   /// Gives a range new, undefined contents.
-  void refresh(uint32_t begin, uint32_t end, ByteState to) {
+  void refresh(uint32_t begin, uint32_t end) {
     std::memset(data.data() + begin, POISON, end - begin);
-    std::memset(state.data() + begin, to, end - begin);
+    std::memset(state.data() + begin, Fresh, end - begin);
   }
 };
 

@@ -104,7 +104,7 @@ class TPipe {
     checkLeftovers(c, where);
     for (auto &region : c.regions) {
       region.generation++;
-      c.local(region.space).refresh(region.begin, region.end, Unallocated);
+      c.local(region.space).refresh(region.begin, region.end);
     }
     for (auto &memory : c.memory) memory.used = 0;
     c.queues.clear();
@@ -118,7 +118,7 @@ class TPipe {
     const Call call("TPipe::InitBuffer", PIPE_S, where);
     call.limit("num", num, 1, 255, "give the queue at least one buffer");
     QueueState state{position, depth, where, {}, {}};
-    for (uint32_t i = 0; i < num; i++) state.slots.push_back({Slot::Free, allocate(call, position, len, num, Freed)});
+    for (uint32_t i = 0; i < num; i++) state.slots.push_back({Slot::Free, allocate(call, position, len, num)});
     queue.id = static_cast<int32_t>(call.c.queues.size());
     call.c.queues.push_back(std::move(state));
     return true;
@@ -128,7 +128,7 @@ class TPipe {
   bool InitBuffer(TBuf<position> &buffer, uint32_t len,
                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
     using namespace unmoor::ascend::detail;
-    buffer.region = allocate(Call("TPipe::InitBuffer", PIPE_S, where), position, len, 1, Fresh);
+    buffer.region = allocate(Call("TPipe::InitBuffer", PIPE_S, where), position, len, 1);
     return true;
   }
 
@@ -162,8 +162,7 @@ class TPipe {
               "call ReleaseEventID when a flag is no longer needed");
   }
 
-  int32_t allocate(const unmoor::ascend::detail::Call &call, TPosition position, uint32_t len, uint32_t num,
-                   unmoor::ascend::detail::ByteState state) {
+  int32_t allocate(const unmoor::ascend::detail::Call &call, TPosition position, uint32_t len, uint32_t num) {
     using namespace unmoor::ascend::detail;
     const Space space = spaceOf(position);
     if (space == Space::GM || space == Space::None || position == TPosition::C2)
@@ -192,7 +191,7 @@ class TPipe {
     const uint32_t begin = memory.used;
     const uint32_t end = begin + static_cast<uint32_t>(rounded);
     memory.used = end;
-    memory.refresh(begin, end, state);
+    memory.refresh(begin, end);
     c.regions.push_back(
         {space, position, begin, end, 0, static_cast<uint32_t>(c.regions.size()), call.at.where});
     return static_cast<int32_t>(c.regions.size()) - 1;

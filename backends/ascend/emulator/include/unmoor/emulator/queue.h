@@ -30,7 +30,7 @@ LocalTensor<T> TQue<position, depth, mask>::AllocTensor(unmoor::ascend::SourceLo
     if (slot.state != Slot::Free) continue;
     slot.state = Slot::Allocated;
     const Region &region = call.c.regions[static_cast<size_t>(slot.region)];
-    call.c.local(region.space).refresh(region.begin, region.end, Fresh);
+    call.c.local(region.space).refresh(region.begin, region.end);
     return LocalTensor<T>({position, region.begin, region.end - region.begin, slot.region, region.generation});
   }
   call.fail("queue-no-free-buffer", queue.text(), "a free buffer for AllocTensor",
@@ -88,7 +88,7 @@ void TQue<position, depth, mask>::FreeTensor(LocalTensor<T> &tensor, unmoor::asc
               "a tensor that is enqueued", "DeQue it before FreeTensor");
   slot.state = Slot::Free;
   region.generation++;
-  call.c.local(region.space).refresh(region.begin, region.end, Freed);
+  call.c.local(region.space).refresh(region.begin, region.end);
 }
 
 template <TPosition position, int32_t depth, auto mask> bool TQue<position, depth, mask>::VacantInQue() const {

@@ -6,7 +6,7 @@
 namespace unmoor::ascend::detail {
 
 inline SourceLoc &flagOf(const Call &call, AscendC::HardEvent event, int32_t id) {
-  call.limit("event id", static_cast<uint64_t>(static_cast<int64_t>(id)), 0, arch2201::EVENT_IDS - 1,
+  call.limit("event id", static_cast<int64_t>(id), 0, arch2201::EVENT_IDS - 1,
              "take the id from FetchEventID");
   return call.c.flags[static_cast<size_t>(event)][static_cast<size_t>(id)];
 }

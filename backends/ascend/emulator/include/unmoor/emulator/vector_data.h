@@ -14,7 +14,7 @@ inline constexpr Dtypes INDEXABLE{{Dtype::I16, Dtype::F16, Dtype::I32, Dtype::F3
 template <class T, class F>
 inline void fillCount(const Call &call, const AscendC::LocalTensor<T> &dst, int64_t count, F &&f) {
   call.operand(dst, "dst", Space::UB);
-  call.limit("count", static_cast<uint64_t>(count), 0, arch2201::UB_TOTAL, "the count is the number of elements");
+  call.limit("count", count, 0, arch2201::UB_TOTAL, "the count is the number of elements");
   const auto n = static_cast<uint64_t>(count);
   const Range to = call.range(dst, "dst", Access::Write, n * sizeof(T));
   call.issue({}, {to}, [&] {
@@ -139,7 +139,7 @@ inline void Sort32(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const 
   call.operand(dst, "dst", d::Space::UB);
   call.operand(src0, "src0", d::Space::UB);
   call.operand(src1, "src1", d::Space::UB);
-  call.limit("repeatTime", static_cast<uint64_t>(repeatTime), 0, 255, "split the call");
+  call.limit("repeatTime", repeatTime, 0, 255, "split the call");
   const auto n = static_cast<uint64_t>(repeatTime) * 32;
   const d::Range values = call.range(src0, "src0", d::Access::Read, n * sizeof(T)),
                  ids = call.range(src1, "src1", d::Access::Read, n * 4),

@@ -148,6 +148,7 @@ inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &
   call.dtype<T>("dst", std::is_same_v<U, float> ? d::Dtypes{{d::Dtype::F32}} : d::FLOATS, d::CAST_FIRST);
   call.operand(dst, "dst", d::Space::UB);
   call.operand(src, "src", d::Space::UB);
+  call.limit("count", count, 0, unmoor::ascend::arch2201::UB_TOTAL, "the count is the number of elements");
   const auto n = static_cast<uint64_t>(count);
   const d::Range add = call.range(dst, "dst", d::Access::Read, n * sizeof(T)),
                  to = call.range(dst, "dst", d::Access::Write, n * sizeof(T)),
@@ -174,6 +175,7 @@ inline void MulAddDst(const LocalTensor<T> &dst, const LocalTensor<U> &src0, con
   call.operand(dst, "dst", d::Space::UB);
   call.operand(src0, "src0", d::Space::UB);
   call.operand(src1, "src1", d::Space::UB);
+  call.limit("count", count, 0, unmoor::ascend::arch2201::UB_TOTAL, "the count is the number of elements");
   const auto n = static_cast<uint64_t>(count);
   const d::Range add = call.range(dst, "dst", d::Access::Read, n * sizeof(T)),
                  to = call.range(dst, "dst", d::Access::Write, n * sizeof(T)),

@@ -49,7 +49,7 @@ inline void reduceAll(const Call &call, ReduceKind kind, const AscendC::LocalTen
   call.operand(dst, "dst", Space::UB, static_cast<uint32_t>(sizeof(T)) * (withIndex ? 2 : 1));
   call.operand(src, "src", Space::UB);
   call.operand(work, "sharedTmpBuffer", Space::UB);
-  call.limit("count", static_cast<uint64_t>(count), 0, arch2201::UB_TOTAL, "the count is the number of elements");
+  call.limit("count", count, 0, arch2201::UB_TOTAL, "the count is the number of elements");
   if (count == 0) return;
   const auto n = static_cast<uint32_t>(count);
   if (withIndex && sizeof(T) == 2) call.limit("count", n, 1, 65535, "a half holds indices up to 65535 only");
@@ -95,7 +95,7 @@ inline void reduceRepeats(const Call &call, ReduceKind kind, const AscendC::Loca
   call.dtype<T>("src", FLOATS, CAST_FIRST);
   call.operand(dst, "dst", Space::UB, unit);
   call.operand(src, "src", Space::UB);
-  call.limit("repeatTime", static_cast<uint64_t>(repeats), 0, 255, "split the call");
+  call.limit("repeatTime", repeats, 0, 255, "split the call");
   const Mask mask = maskOf(call, maskArg, lanes);
   const auto times = static_cast<uint32_t>(repeats);
   const Strided walk{sizeof(T), srcBlk, srcRep};
@@ -138,7 +138,7 @@ inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::Local
   call.dtype<T>("src", FLOATS, CAST_FIRST);
   call.operand(dst, "dst", Space::UB, 8 * sizeof(T));
   call.operand(src, "src", Space::UB);
-  call.limit("repeat", static_cast<uint64_t>(repeats), 0, 255, "split the call");
+  call.limit("repeat", repeats, 0, 255, "split the call");
   const Mask mask = maskOf(call, maskArg, lanes);
   const auto times = static_cast<uint32_t>(repeats);
   const Strided walk{sizeof(T), srcBlk, srcRep};
