@@ -116,7 +116,7 @@ function checkPositive(type: TensorType, params: Readonly<Record<string, number>
 
 /**
  * Checks what no single operation can: each value is defined once, before its use; names are unique; and the sizes fit the
- * parameters' values. Throws IrError, or DiagnosticError U401 where sizes do not fit and the operation has a place in the source.
+ * parameters' values. Throws IrError, or DiagnosticError U201 where sizes do not fit and the operation has a place in the source.
  */
 export function checkLayer(layer: Layer): Layer {
   const names = new Set<string>();

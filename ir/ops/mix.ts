@@ -17,8 +17,8 @@ import { WeightedSum } from "./weighted-sum.ts";
 const bodyOps: ReadonlyMap<string, OpDefinition> = new Map([linear, map, cast, index].map((op) => [op.name, op]));
 
 /**
- * Each token's experts, mixed: Σ over its slots of weight · (expert < ffn ? body(token, expert) : token).
- * The body may use weights of the layer around it.
+ * Each token's experts, mixed: Σ over its slots of weight · (expert < ffn ? body(token, expert) : token), where
+ * ids from ffn + identity on add nothing: zero experts, or such whose share is added elsewhere. The body may use weights of the layer around it.
  *
  * Its reference meaning runs the body once per expert, on all tokens that chose it, and adds each slot as it comes: over reals
  * the order of a sum has no meaning, and the bound holds for every order, also where the weights of the identity experts are
@@ -65,13 +65,13 @@ export const mix: OpDefinition = {
     const { region, result } = bodyOf(regions);
     const columns = dimAt(result.type, 0).evaluate(context.dims);
     const ffn = sizeAttribute("mix", attributes, "ffn").evaluate(context.dims);
-    const identity = sizeAttribute("mix", attributes, "identity", 0).evaluate(context.dims);
+    const all = ffn + sizeAttribute("mix", attributes, "identity", 0).evaluate(context.dims);
     const factors = realsOf(weights);
     const sum = new WeightedSum(tokens, columns, gamma(2 * k));
     const add = (slot: number, y: Float64Array, bound: Float64Array | undefined, start: number) =>
       sum.add(Math.floor(slot / k), factors[slot], weights.bound?.[slot] ?? 0, y, bound, start);
     const values = realsOf(x);
-    for (const [expert, slots] of slotsByExpert(ids, ffn, identity)) {
+    for (const [expert, slots] of slotsByExpert(ids, all)) {
       if (expert >= ffn) {
         for (const slot of slots) add(slot, values, x.bound, Math.floor(slot / k) * width);
         continue;
@@ -144,19 +144,12 @@ function checkBody(token: Value, body: Region["body"]): void {
   }
 }
 
-/**
- * Slots of each expert, by ascending expert. A mixture without identity experts leaves out ids past its experts: those are zero
- * experts whose share is added elsewhere.
- */
-function slotsByExpert(ids: Int32Array, ffn: number, identity: number): [number, number[]][] {
+/** Slots of each expert, by ascending expert. Ids past the experts of this mixture weigh nothing in it. */
+function slotsByExpert(ids: Int32Array, experts: number): [number, number[]][] {
   const slots = new Map<number, number[]>();
   ids.forEach((id, slot) => {
-    if (id < 0 || (identity > 0 && id >= ffn + identity))
-      throw new IrError(
-        `expert ${id} is outside 0 … ${ffn + identity - 1}`,
-        "Route over as many experts as the mixture has.",
-      );
-    if (id >= ffn + identity) return;
+    if (id < 0) throw new IrError(`expert ${id} is negative`, "Give ids as route makes them.");
+    if (id >= experts) return;
     const list = slots.get(id);
     if (list === undefined) slots.set(id, [slot]);
     else list.push(slot);

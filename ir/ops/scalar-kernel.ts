@@ -1,5 +1,5 @@
 import { IrError } from "../core/diagnostic.ts";
-import { type ScalarExpr, type ScalarFunction, scalarOp } from "../core/scalar.ts";
+import { type ScalarExpr, type ScalarFunction, type ScalarOp, scalarOp } from "../core/scalar.ts";
 
 /** A scalar function over arrays: values and error bounds of `count` elements. Absent errors are zero. */
 export type ScalarKernel = (
@@ -13,6 +13,20 @@ const chunk = 1024;
 
 /** A result beyond this is infinite on a machine. */
 const largestF32 = 3.4028234663852886e38;
+
+/**
+ * Arguments that are infinite on a machine where they exceed f32, and make the result useless even if it would fit again.
+ * A divisor's bound sees to this itself; comparisons, min and max work with infinity as with the number.
+ */
+const overflowCarriers: Partial<Record<ScalarOp, readonly number[]>> = {
+  add: [0, 1],
+  sub: [0, 1],
+  mul: [0, 1],
+  div: [0],
+  log: [0],
+  sqrt: [0],
+  toInt: [0],
+};
 
 interface Node {
   readonly values: Float64Array;
@@ -108,6 +122,7 @@ function applyLoop(
   const ae = a?.errors ?? zeros;
   const be = b?.errors ?? zeros;
   const ce = c?.errors ?? zeros;
+  const carriers = overflowCarriers[expr.op] ?? [];
   const argument = [0, 0, 0];
   const error = [0, 0, 0];
   return (length) => {
@@ -126,7 +141,8 @@ function applyLoop(
       argument[1] = bv[i];
       argument[2] = cv[i];
       const e = definition.bound?.(r, argument, error) ?? 0;
-      errors[i] = Number.isNaN(e) ? Number.POSITIVE_INFINITY : e;
+      const lost = Math.abs(r) <= largestF32 && carriers.some((j) => Math.abs(argument[j]) + error[j] > largestF32);
+      errors[i] = lost || Number.isNaN(e) ? Number.POSITIVE_INFINITY : e;
     }
   };
 }
