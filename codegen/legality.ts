@@ -12,7 +12,7 @@ export function checkStorage(layer: Layer, target: Target, storage: Storage): vo
   if (target.storages.includes(storage)) return;
   throw new DiagnosticError([
     {
-      code: "U201",
+      code: "U211",
       span: layer.span,
       message: `weights in ${storage} cannot be used on ${target.name} (${target.isa})`,
       expected: `storage ${target.storages.join(" or ")}`,
@@ -36,7 +36,7 @@ export function checkLegality(layer: Layer, program: Program, target: Target): v
     const limit = target.limits.bufferBytes;
     if (bytes !== undefined && limit !== undefined && bytes > limit) {
       found.push({
-        code: "U203",
+        code: "U213",
         span: layer.span,
         message: `${buffer.name} is too large for one buffer on ${where}`,
         expected: `at most ${megabytes(limit)}`,
@@ -60,7 +60,7 @@ function kernelProblems(kernel: Kernel, target: Target, where: string): Diagnost
     const description = target.spaces[space];
     if (description === undefined) {
       problem(
-        "U204",
+        "U214",
         `${kernel.origin.summary} needs the memory space ${space}, which ${where} does not have`,
         Object.keys(target.spaces).join(", "),
         space,
@@ -68,7 +68,7 @@ function kernelProblems(kernel: Kernel, target: Target, where: string): Diagnost
       );
     } else if (description.capacity !== undefined && bytes > description.capacity) {
       problem(
-        "U204",
+        "U214",
         `${kernel.origin.summary} does not fit into the memory space ${space} of ${where}`,
         `at most ${description.capacity} bytes per block`,
         `${bytes} bytes`,
@@ -79,7 +79,7 @@ function kernelProblems(kernel: Kernel, target: Target, where: string): Diagnost
   const buffers = target.limits.buffersPerKernel;
   if (buffers !== undefined && kernel.buffers.length > buffers) {
     problem(
-      "U205",
+      "U215",
       `${kernel.origin.summary} reads and writes more buffers than ${where} allows in a kernel`,
       `at most ${buffers}`,
       `${kernel.buffers.length}`,
@@ -89,7 +89,7 @@ function kernelProblems(kernel: Kernel, target: Target, where: string): Diagnost
   const blocks = kernel.grid.reduce((n, g) => n * (g.extent.constant ?? 1), 1);
   if (target.limits.blocks !== undefined && blocks > target.limits.blocks) {
     problem(
-      "U206",
+      "U216",
       `${kernel.origin.summary} needs more blocks than ${where} allows`,
       `at most ${target.limits.blocks}`,
       `${blocks}`,

@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { DiagnosticError, formatDiagnostic } from "../ir/core/diagnostic.ts";
+import { parseLayer } from "../ir/text/index.ts";
+import { compileLayer } from "./compile.ts";
+import { workspaceBytes } from "./memory.ts";
+import type { Target } from "./target.ts";
+import { cubeTarget, packedTarget, plainTarget } from "./testing.ts";
+
+const text = readFileSync(new URL("./fixtures/longcat.moe", import.meta.url), "utf8");
+const layer = parseLayer(text, "longcat.moe");
+
+function refusal(target: Target, storage: "f32" | "bf16" = "f32"): string {
+  try {
+    compileLayer(layer, target, storage);
+  } catch (error) {
+    if (error instanceof DiagnosticError)
+      return error.diagnostics.map((d) => formatDiagnostic(d, () => undefined)).join("\n");
+    throw error;
+  }
+  throw new Error("expected a refusal, found none");
+}
+
+describe("a target refuses, in words and before anything is emitted,", () => {
+  test("a storage it cannot read", () => {
+    const text = refusal({ ...plainTarget, storages: ["f32"] }, "bf16");
+    expect(text).toContain("weights in bf16 cannot be used on wgsl (test-plain)");
+    expect(text).toContain("--storage f32");
+  });
+  test("buffers beyond its size", () => {
+    expect(refusal({ ...plainTarget, limits: { bufferBytes: 2 ** 20 } })).toMatch(
+      /gate is too large for one buffer on wgsl.*\n\s+expected: at most 1.0 MiB\n\s+found:\s+2.0 MiB/,
+    );
+  });
+  test("tiles beyond a memory space", () => {
+    const spaces = { ...cubeTarget.spaces, l0c: { capacity: 512, alignment: 64 } };
+    expect(refusal({ ...cubeTarget, spaces })).toContain("does not fit into the memory space l0c");
+  });
+  test("a memory space it lacks", () => {
+    expect(refusal({ ...packedTarget, spaces: { register: { alignment: 16 } } })).toContain(
+      "needs the memory space scratch",
+    );
+  });
+  test("kernels with too many buffers or blocks", () => {
+    expect(refusal({ ...plainTarget, limits: { buffersPerKernel: 3 } })).toMatch(/at most 3\n\s+found:\s+[4-9]/);
+    expect(refusal({ ...plainTarget, limits: { blocks: 5 } })).toContain("more blocks than wgsl");
+  });
+});
+
+test("temporaries that are never alive together share workspace", () => {
+  const { program } = compileLayer(layer, packedTarget, "bf16");
+  const temporaries = program.buffers.filter((b) => b.role === "temporary");
+  expect(program.memory.slots.length).toBeLessThan(temporaries.length);
+  expect(program.memory.slots.flatMap((s) => s.buffers).sort()).toEqual(temporaries.map((b) => b.name).sort());
+  expect(workspaceBytes(program, { T: 0 })).toBeLessThanOrEqual(64 * program.memory.slots.length * 2);
+  expect(workspaceBytes(program, { T: 64 })).toBeGreaterThan(workspaceBytes(program, { T: 8 }));
+});
