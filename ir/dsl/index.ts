@@ -1,0 +1,26 @@
+// What authors import from "unmoor". The frontend knows each of these names; a test holds the two lists together.
+export { type Concrete, type LayerFunction, type LayerOptions, layer, type Params } from "./layer.ts";
+export {
+  abs,
+  add,
+  cast,
+  div,
+  exp,
+  linear,
+  log,
+  map,
+  max,
+  min,
+  mul,
+  range,
+  relu,
+  sigmoid,
+  silu,
+  softplus,
+  sqrt,
+  sub,
+  tanh,
+} from "./ops.ts";
+export { type RouteOptions, type Routing, route } from "./routing.ts";
+export { type ConcreteTensor, tensor } from "./tensor.ts";
+export type { AnyTensor, Dims, Expert, Storage, Tensor } from "./types.ts";

@@ -1,0 +1,130 @@
+import { IrError } from "../core/diagnostic.ts";
+import { evaluateScalar, f32, type ScalarFunction, substitute } from "../core/scalar.ts";
+import type { DType } from "../core/types.ts";
+import { type ScalarFunctionName, scalarFunctions } from "./scalar-functions.ts";
+import { concrete, EagerTensor, evaluateOne } from "./tensor.ts";
+import type { AnyTensor, Broadcast, Broadcasts, Dims, Init, LinearFits, Tensor } from "./types.ts";
+
+/** What the functions below give is concrete; the type system sees it as symbolic. */
+const symbolic = <D extends Dims, S extends DType>(t: EagerTensor): Tensor<D, S> => t as unknown as Tensor<D, S>;
+
+/** x·wᵀ: x [..., K] and w [N, K] give [..., N], summed in f32. */
+export function linear<A extends Dims, W extends Dims>(
+  x: AnyTensor<A>,
+  w: AnyTensor<W> & LinearFits<A, W>,
+): Tensor<[...Init<A>, W[0]], "f32"> {
+  return symbolic(evaluateOne("linear", [concrete(x, "the input of linear"), concrete(w, "the weight of linear")], {}));
+}
+
+/** Rounds to a dtype: `cast(x, "bf16")`. */
+export function cast<D extends Dims, S extends "f32" | "f16" | "bf16">(x: AnyTensor<D>, to: S): Tensor<D, S> {
+  return symbolic(evaluateOne("cast", [concrete(x, "the operand of cast")], { to }));
+}
+
+interface Unary {
+  (x: number): number;
+  <D extends Dims>(x: AnyTensor<D>): Tensor<D, "f32">;
+}
+
+interface Binary {
+  (a: number, b: number): number;
+  <A extends Dims>(a: AnyTensor<A>, b: number): Tensor<A, "f32">;
+  <B extends Dims>(a: number, b: AnyTensor<B>): Tensor<B, "f32">;
+  <A extends Dims, B extends Dims>(a: AnyTensor<A>, b: AnyTensor<B> & Broadcasts<A, B>): Tensor<Broadcast<A, B>, "f32">;
+}
+
+/** Numbers among the arguments of an elementwise function become constants of the expression. */
+function elementwise(name: ScalarFunctionName): (...args: readonly unknown[]) => unknown {
+  const fn: ScalarFunction = scalarFunctions[name];
+  return (...args) => {
+    const numbers = fn.params.flatMap((p, i) => {
+      const arg = args[i];
+      return typeof arg === "number" ? [[p, arg] as const] : [];
+    });
+    if (numbers.length === fn.params.length) return evaluateScalar(fn.body, Object.fromEntries(numbers));
+    const body = substitute(fn.body, new Map(numbers.map(([p, value]) => [p, f32(value)])));
+    const rest = fn.params.flatMap((p, i) => (typeof args[i] === "number" ? [] : [[p, args[i]] as const]));
+    const operands = rest.map(([, arg]) => concrete(arg, `the argument of ${name}`));
+    return evaluateOne("map", operands, { fn: { params: rest.map(([p]) => p), body } });
+  };
+}
+
+const unary = (name: ScalarFunctionName): Unary => elementwise(name) as Unary;
+const binary = (name: ScalarFunctionName): Binary => elementwise(name) as Binary;
+
+// Each takes numbers or tensors. Tensors broadcast: aligned at the last dimension; missing leading dimensions and 1 stretch.
+export const exp = unary("exp");
+export const log = unary("log");
+export const sqrt = unary("sqrt");
+export const abs = unary("abs");
+/** 1 / (1 + e⁻ˣ) */
+export const sigmoid = unary("sigmoid");
+/** x · sigmoid(x) */
+export const silu = unary("silu");
+/** max(x, 0) */
+export const relu = unary("relu");
+export const tanh = unary("tanh");
+/** log(1 + eˣ) */
+export const softplus = unary("softplus");
+export const add = binary("add");
+export const sub = binary("sub");
+export const mul = binary("mul");
+export const div = binary("div");
+export const min = binary("min");
+export const max = binary("max");
+
+interface MapFunction {
+  <A extends Dims>(a: AnyTensor<A>, fn: (a: number) => number): Tensor<A, "f32">;
+  <A extends Dims, B extends Dims>(
+    a: AnyTensor<A>,
+    b: AnyTensor<B> & Broadcasts<A, B>,
+    fn: (a: number, b: number) => number,
+  ): Tensor<Broadcast<A, B>, "f32">;
+  <A extends Dims, B extends Dims, C extends Dims>(
+    a: AnyTensor<A>,
+    b: AnyTensor<B> & Broadcasts<A, B>,
+    c: AnyTensor<C> & Broadcasts<Broadcast<A, B>, C>,
+    fn: (a: number, b: number, c: number) => number,
+  ): Tensor<Broadcast<Broadcast<A, B>, C>, "f32">;
+}
+
+/** Applies an own function of numbers to each element: `map(g, u, (g, u) => (u + 1) * g)`. One to three tensors, which broadcast. */
+export const map = ((...args: readonly unknown[]): unknown => {
+  const fn = args[args.length - 1];
+  if (typeof fn !== "function") {
+    throw new IrError("the last argument of map is a function of numbers", "Write map(x, (x) => …).");
+  }
+  const operands = args.slice(0, -1).map((arg) => concrete(arg, "the operand of map"));
+  // The op's own rule says what shape the result has; the function itself is opaque, so it is called for each element.
+  const params = operands.map((_, i) => `x${i}`);
+  const like = evaluateOne("map", operands, { fn: { params, body: f32(0) } });
+  const data = new Float64Array(like.data.length);
+  for (let i = 0; i < data.length; i++) {
+    data[i] = Number(fn(...operands.map((t) => Number(t.data[sourceIndex(t.dims, like.dims, i)]))));
+  }
+  return new EagerTensor({ dtype: like.dtype, dims: like.dims, data });
+}) as MapFunction;
+
+/** Where element `index` of the result comes from in an operand that broadcasts to it. */
+function sourceIndex(dims: readonly number[], result: readonly number[], index: number): number {
+  let source = 0;
+  let stride = 1;
+  let rest = index;
+  for (let back = 1; back <= result.length; back++) {
+    const size = result[result.length - back] ?? 1;
+    const own = dims[dims.length - back];
+    if (own === undefined) break;
+    if (own !== 1) source += (rest % size) * stride;
+    stride *= own;
+    rest = Math.floor(rest / size);
+  }
+  return source;
+}
+
+/** The whole numbers from `start` (default 0) up to, not including, `end`: `for (const i of range(3))`. */
+export function range(end: number): number[];
+export function range(start: number, end: number): number[];
+export function range(a: number, b?: number): number[] {
+  const [start, end] = b === undefined ? [0, a] : [a, b];
+  return Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
+}

@@ -1,0 +1,186 @@
+import type { ts } from "ts-morph";
+import { evaluateScalar, f32, type ScalarFunction, substitute, variable } from "../core/scalar.ts";
+import { formatType } from "../core/types.ts";
+import { isScalarFunction, type ScalarFunctionName, scalarFunctions } from "../dsl/scalar-functions.ts";
+import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
+import type { Machine } from "./machine.ts";
+import { scalarOf } from "./operators.ts";
+import { routeCall } from "./route.ts";
+import { Problem, problem } from "./source.ts";
+import { describe, numberValue, type StaticValue } from "./values.ts";
+
+/** A call of a function of "unmoor". */
+export type Builtin = (
+  machine: Machine,
+  args: readonly StaticValue[],
+  call: ts.CallExpression,
+  hint: string | undefined,
+) => StaticValue;
+
+const builtins: Readonly<Record<string, Builtin>> = {
+  linear(machine, args, call, hint) {
+    checkCount(call, "linear", args.length, 2);
+    const x = tensorArgument(args[0], "the input of linear", argumentNode(call, 0));
+    const w = tensorArgument(args[1], "the weight of linear", argumentNode(call, 1));
+    const [own, inner] = [x.type.dims.at(-1), w.type.dims.at(-1)];
+    if (own !== undefined && inner !== undefined && w.type.dims.length === 2 && !own.equals(inner)) {
+      throw problem("U019", argumentNode(call, 1), `inner dimensions differ: ${own} vs ${inner}`, {
+        expected: `a weight [N, ${own}], since ${x.name} is ${formatType(x.type)}`,
+        found: `${w.name} is ${formatType(w.type)}`,
+      });
+    }
+    return machine.one("linear", [x, w], {}, call, { names: [hint ?? "linear"] });
+  },
+  cast(machine, args, call, hint) {
+    checkCount(call, "cast", args.length, 2);
+    const x = tensorArgument(args[0], "the operand of cast", argumentNode(call, 0));
+    const to = args[1];
+    const floats = ["f32", "f16", "bf16"];
+    if (to?.kind !== "string" || !floats.includes(to.value)) {
+      throw problem(
+        "U016",
+        argumentNode(call, 1),
+        `cast rounds to a float dtype, found ${to === undefined ? "nothing" : describe(to)}`,
+        {
+          expected: floats.map((d) => `"${d}"`).join(", "),
+          help: "Write one of these.",
+        },
+      );
+    }
+    return machine.one("cast", [x], { to: to.value }, call, { names: [hint ?? "cast"] });
+  },
+  map: mapCall,
+  route: routeCall,
+  range(_, args, call) {
+    checkCount(call, "range", args.length, 1, 2);
+    const [start, end] = args.length === 1 ? [numberValue(0), args[0]] : args;
+    if (
+      start?.kind !== "number" ||
+      end?.kind !== "number" ||
+      !Number.isInteger(start.value) ||
+      !Number.isInteger(end.value)
+    ) {
+      throw problem("U013", call, "range counts whole numbers", { found: args.map(describe).join(" and ") });
+    }
+    const length = Math.max(0, end.value - start.value);
+    if (length > longest) {
+      throw problem("U028", call, `range of ${length} numbers is too long`, { expected: `at most ${longest}` });
+    }
+    return { kind: "array", items: Array.from({ length }, (_item, i) => numberValue(start.value + i)) };
+  },
+  layer(_, __, call) {
+    throw problem("U008", call, "a layer is declared at the top of a file, not inside a function", {
+      help: "Write what is used several times as a function, and call it.",
+    });
+  },
+  tensor(_, __, call) {
+    throw problem("U008", call, "tensor(…) makes numbers to call a layer with; inside a layer there are none", {
+      help: "Take the tensor as an input or a weight of the layer.",
+    });
+  },
+};
+
+/** The longest range that is written out. */
+const longest = 100_000;
+
+export function builtin(
+  machine: Machine,
+  name: string,
+  args: readonly StaticValue[],
+  call: ts.CallExpression,
+  hint?: string,
+): StaticValue {
+  if (isScalarFunction(name)) return elementwise(machine, name, args, call, hint);
+  const run = builtins[name];
+  // A name that "unmoor" does not have was reported at its import.
+  if (run === undefined) throw new Problem(undefined);
+  return run(machine, args, call, hint);
+}
+
+/** `silu(x)`, `mul(a, b)`: on numbers a number, inside map's function an expression, on tensors a map. */
+function elementwise(
+  machine: Machine,
+  name: ScalarFunctionName,
+  args: readonly StaticValue[],
+  call: ts.CallExpression,
+  hint?: string,
+): StaticValue {
+  const fn = scalarFunctions[name];
+  checkCount(call, name, args.length, fn.params.length);
+  if (args.every((a) => a.kind === "number")) {
+    const values = Object.fromEntries(fn.params.map((p, i) => [p, (args[i] as { value: number }).value]));
+    return numberValue(evaluateScalar(fn.body, values));
+  }
+  const tensors = args.some((a) => a.kind === "tensor");
+  const exprs = fn.params.map((p, i) => {
+    const arg = args[i] as StaticValue;
+    if (tensors && arg.kind === "tensor") return variable(p, "f32");
+    const expr = tensors && arg.kind !== "number" ? undefined : scalarOf(arg);
+    if (expr !== undefined && expr.type === "f32") return expr;
+    throw problem(
+      "U025",
+      argumentNode(call, i),
+      `${name} does not work on ${describe(arg)}${tensors ? " together with a tensor" : ""}`,
+      {
+        expected: tensors ? "tensors, or numbers known at compile time" : "a number or a tensor",
+        ...(tensors && arg.kind === "scalar"
+          ? { help: "Give the tensor to map as a further operand: map(x, y, (x, y) => …)." }
+          : {}),
+      },
+    );
+  });
+  const body = substitute(fn.body, new Map(fn.params.map((p, i) => [p, exprs[i] ?? variable(p, "f32")])));
+  if (!tensors) return { kind: "scalar", expr: body };
+  const params = fn.params.filter((_, i) => args[i]?.kind === "tensor");
+  const operands = args.flatMap((a) => (a.kind === "tensor" ? [a.value] : []));
+  return machine.one("map", operands, { fn: { params, body } }, call, { names: [hint ?? name] });
+}
+
+/** `map(g, u, (g, u) => …)`: the function is evaluated once, over variables, into one expression. */
+function mapCall(machine: Machine, args: readonly StaticValue[], call: ts.CallExpression, hint?: string): StaticValue {
+  if (args.length < 2) checkCount(call, "map", args.length, 2, Number.POSITIVE_INFINITY);
+  const fn = args[args.length - 1] as StaticValue;
+  const at = argumentNode(call, args.length - 1);
+  const operands = args.slice(0, -1).map((a, i) => tensorArgument(a, "an operand of map", argumentNode(call, i)));
+  if (fn.kind === "builtin" && isScalarFunction(fn.name)) {
+    const { params, body } = scalarFunctions[fn.name];
+    if (params.length !== operands.length) throw wrongArity(at, params.length, operands.length);
+    return machine.one("map", operands, { fn: { params, body } }, call, { names: [hint ?? fn.name] });
+  }
+  if (fn.kind !== "function") {
+    throw problem("U025", at, `the last argument of map is a function of numbers, found ${describe(fn)}`, {
+      help: "Write map(x, (x) => …).",
+    });
+  }
+  const { parameters } = fn.node;
+  if (parameters.length !== operands.length) throw wrongArity(at, parameters.length, operands.length);
+  const params = parameters.map((p, i) => (p.name.getText().match(/^[A-Za-z_]\w*$/) ? p.name.getText() : `x${i}`));
+  const result = machine.invoke(
+    fn,
+    params.map((p) => ({ kind: "scalar", expr: variable(p, "f32") })),
+    at,
+  );
+  if (result.kind === "unknown") throw new Problem(undefined);
+  const body = result.kind === "number" ? f32(result.value) : result.kind === "scalar" ? result.expr : undefined;
+  if (body?.type !== "f32") {
+    throw problem("U025", at, `map's function gives ${describe(result)}`, {
+      expected: "a number",
+      help:
+        result.kind === "scalar"
+          ? "Choose between numbers: condition ? 1 : 0."
+          : "The function is given one element of each operand, and returns one number.",
+    });
+  }
+  const scalar: ScalarFunction = { params, body };
+  return machine.one("map", operands, { fn: scalar }, call, { names: [hint ?? "map"] });
+}
+
+const wrongArity = (at: ts.Node, found: number, operands: number): Problem =>
+  problem(
+    "U024",
+    at,
+    `map's function takes ${found} number${found === 1 ? "" : "s"}, but ${operands} tensor${operands === 1 ? " is" : "s are"} given`,
+    {
+      help: "Give the function one parameter for each tensor.",
+    },
+  );

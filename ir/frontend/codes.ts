@@ -1,0 +1,72 @@
+/**
+ * Every diagnostic that reading a layer from source can give. Codes are stable: a meaning never changes, a code is never reused.
+ * `help` is the mend where the place itself does not suggest a better one.
+ */
+export const codes = {
+  U001: { title: "File cannot be read", help: "Check the path, and that the file may be read." },
+  U002: { title: "Not valid TypeScript", help: "Mend the syntax at this place." },
+  U003: {
+    title: "No layer in the file",
+    help: 'Declare one: import { layer } from "unmoor"; export const myLayer = layer({ … }, (p, x, w) => …).',
+  },
+  U004: { title: "Several layers and none named", help: "Name one with --layer NAME." },
+  U005: { title: "No layer of this name", help: "Name a layer that the file declares." },
+  U006: { title: "Import of something that does not exist", help: "Import a name that the module exports." },
+  U007: { title: "Name that is not defined", help: "Define the name before its use, or import it." },
+  U008: {
+    title: "Function that a layer cannot call",
+    help: 'Call the functions of "unmoor", or functions that this file or a file next to it defines.',
+  },
+  U009: {
+    title: "Construct outside the language",
+    help: "A layer is made of constants, if, conditionals, for … of, functions, and calls. See docs/language.md.",
+  },
+  U010: {
+    title: "Change of a value",
+    help: "Make a new value. Only a variable that the same function declares with let can be assigned.",
+  },
+  U011: { title: "Unknown parameter", help: "Give a parameter that the layer declares." },
+  U012: { title: "Parameter that is not a number", help: "Give a finite number." },
+  U013: { title: "Size that is not a whole number", help: "Give a whole number." },
+  U014: { title: "Unknown member", help: "Use a member that exists." },
+  U015: {
+    title: "Missing type of a tensor",
+    help: 'Write the type: x: Tensor<["T", "H"]>, w: { gate: Tensor<["E", "I", "H"]> }.',
+  },
+  U016: { title: "Unknown dtype", help: 'Write one of the dtypes, or "auto" to let the compiler choose among floats.' },
+  U017: {
+    title: "Not a dimension",
+    help: 'Write a tuple of names, whole numbers, and sums and products of them: ["T", "E+Z", "2*I", 64].',
+  },
+  U018: {
+    title: "Dimension of a weight that is no parameter",
+    help: "Weights are loaded once, so their sizes must be parameters of the layer. Declare it, or mend the name.",
+  },
+  U019: {
+    title: "Inner dimensions differ",
+    help: "linear(x [..., K], w [N, K]) multiplies along K: the last dimension of both must be the same.",
+  },
+  U020: { title: "Shapes that do not fit", help: "Change the operands so that their shapes fit." },
+  U021: { title: "More experts chosen than there are", help: "Lower topK, or raise the number of experts." },
+  U022: { title: "Unknown option", help: "Leave it out, or mend its name." },
+  U023: { title: "Wrong value of an option", help: "Give one of the values that the option takes." },
+  U024: { title: "Wrong number of arguments", help: "Give as many arguments as the function takes." },
+  U025: { title: "Value of the wrong kind", help: "Give a value of the expected kind." },
+  U026: {
+    title: "Result that is no tensor",
+    help: "Return a tensor, or an object whose members are tensors: return { y, ids: routing.ids }.",
+  },
+  U027: {
+    title: "Value not known at compile time",
+    help: "Decide on parameters and constants only: they are known when the layer is compiled, elements of tensors are not.",
+  },
+  U028: { title: "Calls or loops without end", help: "Make the recursion or the loop end." },
+  U029: { title: "Name given twice", help: "Give each input and weight its own name." },
+  U030: { title: "Malformed layer", help: "Write layer({ H: 64, … }, (p, x: Tensor<…>, w: { … }) => …)." },
+  U031: {
+    title: "Wrong published name of a weight",
+    help: 'Write "name" or, for stacked experts, "prefix.{e}.suffix".',
+  },
+} as const satisfies Record<string, { readonly title: string; readonly help: string }>;
+
+export type Code = keyof typeof codes;

@@ -1,0 +1,289 @@
+import { ts } from "ts-morph";
+import { argument, checkLayer } from "../core/builder.ts";
+import { DiagnosticError } from "../core/diagnostic.ts";
+import { Dim } from "../core/dim.ts";
+import type { Argument, Layer } from "../core/layer.ts";
+import { formatSpan } from "../core/span.ts";
+import { Annotations, type TensorSpec } from "./annotations.ts";
+import type { CompileOptions } from "./index.ts";
+import { Interpreter } from "./interpreter.ts";
+import { type Module, Modules } from "./module.ts";
+import { member, options } from "./options.ts";
+import { Scope } from "./scope.ts";
+import { Problem, problem, Sources, spanOf } from "./source.ts";
+import { list, nearest } from "./suggest.ts";
+import { describe, type FunctionNode, numberValue, type StaticValue } from "./values.ts";
+
+/** See compileSource. */
+export function compile(given: CompileOptions): Layer {
+  const modules = new Modules(new Sources(given.host));
+  const interpreter = new Interpreter(modules);
+  const attempt = <T>(run: () => T): T | undefined => {
+    try {
+      return run();
+    } catch (error) {
+      interpreter.report(error);
+      return undefined;
+    }
+  };
+  const layer = attempt(() => new LayerCompiler(given, modules, interpreter, attempt).compile());
+  interpreter.diagnostics.push(...modules.wrong);
+  if (layer !== undefined && interpreter.diagnostics.length === 0) return layer;
+  const seen = new Set<string>();
+  throw new DiagnosticError(
+    interpreter.diagnostics.filter((d) => {
+      const key = `${d.code} ${formatSpan(d.span)} ${d.message}`;
+      return !seen.has(key) && seen.add(key);
+    }),
+  );
+}
+
+type Attempt = <T>(run: () => T) => T | undefined;
+
+/** Reads one `layer(params, options?, body)` and builds its IR. */
+class LayerCompiler {
+  readonly #given: CompileOptions;
+  readonly #modules: Modules;
+  readonly #interpreter: Interpreter;
+  readonly #attempt: Attempt;
+  readonly #args = new Map<string, Argument>();
+  /** Parameters that are sizes, with the first input or weight that has them. */
+  readonly #sizes = new Map<string, string>();
+
+  constructor(given: CompileOptions, modules: Modules, interpreter: Interpreter, attempt: Attempt) {
+    this.#given = given;
+    this.#modules = modules;
+    this.#interpreter = interpreter;
+    this.#attempt = attempt;
+  }
+
+  /** @throws Problem, or undefined where errors were reported */
+  compile(): Layer | undefined {
+    const module = this.#modules.load(this.#given.entry);
+    const { name, call } = this.#choose(module);
+    const [paramsNode, second, third] = call.arguments;
+    const bodyNode = third ?? second;
+    if (paramsNode === undefined || bodyNode === undefined || call.arguments.length > 3) {
+      throw problem("U030", call, "layer takes parameters, maybe options, and a body", {
+        found: `${call.arguments.length} argument${call.arguments.length === 1 ? "" : "s"}`,
+      });
+    }
+    const scope = new Scope(module, {});
+    const params = this.#params(paramsNode, scope);
+    const body = this.#attempt(() => this.#body(bodyNode, scope));
+    const values = body && params && this.#arguments(module, body.node, params);
+    if (params !== undefined) this.#checkSizes(params, paramsNode);
+    if (params === undefined || body === undefined || values === undefined) return undefined;
+    const bindings = third === undefined || second === undefined ? {} : this.#bindings(second, scope);
+    const result = this.#interpreter.invoke(body, values, bodyNode, "y");
+    const results = this.#results(result, body.node);
+    if (results === undefined || bindings === undefined || this.#interpreter.diagnostics.length > 0) return undefined;
+    return checkLayer({
+      name,
+      params: Object.fromEntries(params),
+      args: [...this.#args.values()],
+      body: this.#interpreter.body,
+      results,
+      bindings,
+      span: spanOf(call),
+    });
+  }
+
+  #choose(module: Module): Module["layers"][number] {
+    const { layers } = module;
+    const names = layers.map((l) => l.name);
+    const wanted = this.#given.layer;
+    const [first] = layers;
+    if (first === undefined) throw problem("U003", undefined, `${module.path} declares no layer`);
+    if (wanted === undefined) {
+      if (layers.length === 1) return first;
+      const second = layers[1]?.call.parent ?? first.call;
+      throw problem("U004", second, `${module.path} declares ${layers.length} layers, and none is named`, {
+        expected: `one of ${list(names)}`,
+        help: `Name one: --layer ${names[0]}.`,
+      });
+    }
+    const found = layers.find((l) => l.name === wanted);
+    if (found !== undefined) return found;
+    const near = nearest(wanted, names);
+    throw problem("U005", undefined, `${module.path} has no layer ${wanted}`, {
+      help: near === undefined ? `It has ${list(names)}.` : `Did you mean ${near}?`,
+    });
+  }
+
+  /** Parameters with their final values. Undefined where one has none. */
+  #params(node: ts.Expression, scope: Scope): Map<string, number> | undefined {
+    const params = new Map<string, number>();
+    const defaults = this.#attempt(() => {
+      const value = this.#interpreter.evaluate(node, scope);
+      if (value.kind === "object") return value;
+      throw problem("U030", node, `the parameters of a layer are an object of numbers, found ${describe(value)}`);
+    });
+    if (defaults === undefined) return undefined;
+    for (const [name, value] of defaults.members) {
+      this.#attempt(() => {
+        if (value.kind === "number" && Number.isFinite(value.value)) params.set(name, value.value);
+        else
+          throw problem("U012", member(node, name) ?? node, `parameter ${name} is ${describe(value)}`, {
+            expected: "a finite number",
+          });
+      });
+    }
+    const names = [...defaults.members.keys()];
+    for (const [name, value] of Object.entries(this.#given.params ?? {})) {
+      this.#attempt(() => {
+        if (!defaults.members.has(name)) {
+          const near = nearest(name, names);
+          throw problem("U011", node, `the layer has no parameter ${name}`, {
+            expected: `one of ${list(names)}`,
+            help: near === undefined ? "Give a parameter that the layer declares." : `Did you mean ${near}?`,
+          });
+        }
+        if (!Number.isFinite(value)) {
+          throw problem("U012", member(node, name) ?? node, `the value given for parameter ${name} is ${value}`, {
+            expected: "a finite number",
+          });
+        }
+        params.set(name, value);
+      });
+    }
+    return params.size === defaults.members.size ? params : undefined;
+  }
+
+  #body(node: ts.Expression, scope: Scope): StaticValue & { kind: "function" } {
+    const value = this.#interpreter.evaluate(node, scope);
+    if (value.kind === "function") return value;
+    throw problem("U030", node, `the body of a layer is a function, found ${describe(value)}`);
+  }
+
+  /** Makes inputs and weights of the body's parameters. Undefined where one is wrong. */
+  #arguments(module: Module, body: FunctionNode, params: ReadonlyMap<string, number>): StaticValue[] | undefined {
+    const annotations = new Annotations(this.#modules);
+    const members = new Map([...params].map(([name, value]) => [name, numberValue(value, Dim.symbol(name))]));
+    const p = body.parameters[0]?.name;
+    const what = p !== undefined && ts.isIdentifier(p) ? p.text : "the object of parameters";
+    const values: (StaticValue | undefined)[] = [{ kind: "object", members, what }];
+    for (const p of body.parameters.slice(1)) {
+      values.push(
+        this.#attempt((): StaticValue => {
+          if (p.initializer !== undefined || p.dotDotDotToken !== undefined || p.questionToken !== undefined) {
+            throw problem("U009", p, "an input cannot be optional", { help: "Write name: Tensor<…>." });
+          }
+          const spec = annotations.read(module, p.type, p.name);
+          if (spec.kind === "tensor") {
+            if (ts.isIdentifier(p.name)) return this.#declare(p.name.text, spec, "input", p.name, params);
+            throw problem("U025", p.name, "a tensor cannot be taken apart", { expected: "a name" });
+          }
+          const weights = [...spec.members].map(
+            ([name, s]) => [name, this.#attempt(() => this.#declare(name, s, "weight", s.name, params))] as const,
+          );
+          const known = weights.flatMap(([name, v]) => (v === undefined ? [] : [[name, v] as const]));
+          if (known.length < weights.length) throw new Problem(undefined);
+          return {
+            kind: "object",
+            members: new Map(known),
+            what: ts.isIdentifier(p.name) ? p.name.text : "the weights",
+          };
+        }),
+      );
+    }
+    const known = values.flatMap((v) => (v === undefined ? [] : [v]));
+    return known.length === values.length ? known : undefined;
+  }
+
+  #declare(
+    name: string,
+    spec: TensorSpec,
+    role: Argument["role"],
+    at: ts.Node,
+    params: ReadonlyMap<string, number>,
+  ): StaticValue {
+    if (!/^[A-Za-z_]\w*$/.test(name)) {
+      throw problem("U009", at, `${name} is no name of an input or weight`, { help: "Use letters, digits and _." });
+    }
+    if (this.#args.has(name)) throw problem("U029", at, `${name} is the name of two inputs or weights`);
+    for (const symbol of spec.dims.flatMap((d) => d.symbols)) {
+      const value = params.get(symbol);
+      if (value === undefined && role === "weight") {
+        const near = nearest(symbol, params.keys());
+        throw problem("U018", spec.node, `weight ${name} has dimension ${symbol}, which is no parameter`, {
+          expected: `parameters: ${list([...params.keys()])}`,
+          ...(near === undefined
+            ? {}
+            : { help: `Did you mean ${near}? Sizes of weights must be parameters of the layer.` }),
+        });
+      }
+      if (value !== undefined && !this.#sizes.has(symbol)) this.#sizes.set(symbol, name);
+    }
+    const made = argument(this.#interpreter.fresh(name), { dtype: spec.dtype, dims: spec.dims }, role, spec.storage);
+    this.#args.set(name, made);
+    return { kind: "tensor", value: made.value };
+  }
+
+  /** Parameters that are sizes of tensors are whole numbers. */
+  #checkSizes(params: ReadonlyMap<string, number>, node: ts.Expression): void {
+    for (const [name, tensor] of this.#sizes) {
+      const value = params.get(name);
+      if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) continue;
+      this.#attempt(() => {
+        throw problem(
+          "U013",
+          member(node, name) ?? node,
+          `parameter ${name} is ${value}, but it is a size of ${tensor}`,
+          {
+            expected: "a whole number, 0 or more",
+          },
+        );
+      });
+    }
+  }
+
+  /** Published names of weights, from `{ weights: { … } }`. Undefined where one is wrong. */
+  #bindings(node: ts.Expression, scope: Scope): Record<string, string> | undefined {
+    return this.#attempt(() => {
+      const given = options(this.#interpreter.evaluate(node, scope), node, "layer", ["weights"]);
+      const value = given.get("weights");
+      const weights = [...this.#args].filter(([, a]) => a.role === "weight").map(([name]) => name);
+      const bindings: Record<string, string> = {};
+      if (value === undefined || value.kind === "undefined") return bindings;
+      const at = given.at("weights");
+      if (value.kind !== "object")
+        throw problem("U025", at, `weights is ${describe(value)}`, { expected: "an object of names" });
+      for (const [name, text] of value.members) {
+        const place = member(at, name) ?? at;
+        if (!weights.includes(name)) {
+          const near = nearest(name, weights);
+          throw problem("U031", place, `the layer has no weight ${name}`, {
+            help: near === undefined ? `Its weights are ${list(weights)}.` : `Did you mean ${near}?`,
+          });
+        }
+        if (text.kind !== "string" || /[{}]/.test(text.value.replace("{e}", ""))) {
+          throw problem("U031", place, `the published name of ${name} is ${describe(text)}`, {
+            expected: "a text, in which {e} may stand once for the expert's number",
+          });
+        }
+        bindings[name] = text.value;
+      }
+      return bindings;
+    });
+  }
+
+  /** One tensor is the result "y"; an object's members are results by their names. */
+  #results(result: StaticValue, body: FunctionNode): Layer["results"] | undefined {
+    if (result.kind === "unknown") return undefined;
+    const block = body.body;
+    const end = block !== undefined && ts.isBlock(block) ? block.statements.findLast(ts.isReturnStatement) : block;
+    const at = end ?? body;
+    if (result.kind === "tensor") return [{ name: "y", value: result.value }];
+    if (result.kind !== "object" || result.what !== undefined) {
+      throw problem("U026", at, `the layer returns ${describe(result)}`, {
+        expected: "a tensor, or an object of tensors",
+      });
+    }
+    if (result.members.size === 0) throw problem("U026", at, "the layer returns an object without members");
+    return [...result.members].map(([name, value]) => {
+      if (value.kind === "tensor") return { name, value: value.value };
+      throw problem("U026", at, `result ${name} is ${describe(value)}`, { expected: "a tensor" });
+    });
+  }
+}

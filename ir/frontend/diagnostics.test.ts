@@ -1,0 +1,256 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { DiagnosticError, formatDiagnostic } from "../core/diagnostic.ts";
+import { type CompileOptions, codes, compileSource, memoryHost } from "./index.ts";
+
+/**
+ * Every diagnostic with its full text. The texts are in fixtures/diagnostics.txt; UPDATE_FIXTURES=1 rewrites them as they are
+ * now: read the difference as a user would before committing it.
+ */
+const golden = new URL("fixtures/diagnostics.txt", import.meta.url);
+
+interface Case {
+  /** What the file imports from "unmoor". */
+  readonly uses?: string;
+  /** Lines before the layer. */
+  readonly before?: string;
+  readonly params?: string;
+  readonly options?: string;
+  /** Parameters of the body after p. */
+  readonly args?: string;
+  /** Statements of the body. */
+  readonly body?: string;
+  /** The whole file, instead of the members above. */
+  readonly file?: string;
+  readonly files?: Readonly<Record<string, string>>;
+  readonly compile?: Partial<CompileOptions>;
+}
+
+const source = (c: Case): string =>
+  c.file ??
+  [
+    `import { layer, ${c.uses ?? "linear"}, type Tensor } from "unmoor";`,
+    ...(c.before === undefined ? [] : [c.before]),
+    `export const moe = layer(${c.params ?? "{ H: 8, I: 4, E: 3, K: 2 }"}, ${c.options === undefined ? "" : `${c.options}, `}`,
+    `  (p, ${c.args ?? 'x: Tensor<["T", "H"]>, w: { up: Tensor<["I", "H"]>; down: Tensor<["H", "I"]>; router: Tensor<["E", "H"]>; gate: Tensor<["E", "H", "H"]> }'}) => {`,
+    c.body ?? "return linear(x, w.up);",
+    "});",
+    "",
+  ].join("\n");
+
+const empty = { score: '"softmax"', topK: "p.K", experts: "{ ffn: p.E }" };
+const route = (options: Readonly<Record<string, string>>): string =>
+  `return route(linear(x, w.router), { ${Object.entries({ ...empty, ...options })
+    .map(([k, v]) => `${k}: ${v}`)
+    .join(", ")} }).mix(x, (token, e) => linear(token, w.gate[e]));`;
+const routing = { uses: "linear, route" };
+
+const cases: Readonly<Record<string, Case>> = {
+  "U001 the file": { compile: { entry: "missing.ts" } },
+  "U001 an imported file": { before: 'import { f } from "./missing.ts";', body: "return f(x, w);" },
+  "U002 two errors": { file: "const a = (1;\nexport const = 2;\n" },
+  "U003 no layer": { file: 'import { linear } from "unmoor";\nexport const a = 1;\n' },
+  "U003 a layer of somewhere else": { file: 'import { layer } from "other";\nexport const a = layer({}, (p) => p);\n' },
+  "U004 two layers": {
+    file: 'import { layer } from "unmoor";\nexport const a = layer({}, (p) => p);\nexport const b = layer({}, (p) => p);\n',
+  },
+  "U005 near": { compile: { layer: "moo" } },
+  "U005 far": { compile: { layer: "attention" } },
+  "U006 near": { uses: "linear, sigmiod", body: "return sigmiod(linear(x, w.up));" },
+  "U006 far": { uses: "linear, attention" },
+  "U006 not exported": {
+    before: 'import { scale } from "./other.ts";',
+    files: { "other.ts": "const scale = 2;\n" },
+    body: "return linear(x, w.up[scale]);",
+  },
+  "U006 wrong name": {
+    before: 'import { scala } from "./other.ts";',
+    files: { "other.ts": "export const scale = 2;\n" },
+    body: "return linear(x, w.up[scala]);",
+  },
+  "U007 near": { body: "const hidden = linear(x, w.up);\nreturn linear(hiden, w.down);" },
+  "U007 not imported": { body: "return silu(linear(x, w.up));" },
+  "U007 far": { body: "return flash(x);" },
+  "U007 a type": { args: 'x: Tensro<["T"]>' },
+  "U007 Tensor not imported": {
+    file: 'import { layer } from "unmoor";\nexport const a = layer({}, (p, x: Tensor<["T"]>) => x);\n',
+  },
+  "U008 another package": {
+    before: 'import { writeFileSync } from "node:fs";',
+    body: "writeFileSync('a', 'b');\nreturn x;",
+  },
+  "U008 not a function": { body: "return p.H(x);" },
+  "U008 a layer": {
+    before: 'export const inner = layer({}, (p, x: Tensor<["T"]>) => x);',
+    body: "return inner(x);",
+    compile: { layer: "moe" },
+  },
+  "U008 layer in a layer": { body: "return layer({}, () => x);" },
+  "U008 tensor": { uses: "tensor", body: "return tensor([1], [1]);" },
+  "U009 while": { body: "let y = x;\nwhile (true) { y = linear(y, w.gate); }\nreturn y;" },
+  "U009 for": { body: "for (let i = 0; i < 3; i++) {}\nreturn x;" },
+  "U009 class": { body: "class A {}\nreturn x;" },
+  "U009 class at the top": { before: "class A {}", body: "return A(x);" },
+  "U009 await": { before: "async function f(x) { return await x; }", body: "return f(x);" },
+  "U009 new": { body: "const a = new Map();\nreturn x;" },
+  "U009 try": { body: "try { return x; } catch { return x; }" },
+  "U009 var": { body: "var a = 1;\nreturn x;" },
+  "U009 let at the top": { before: "let count = 0;", body: "return count === 0 ? x : linear(x, w.up);" },
+  "U009 optional weight": { args: 'w: { up?: Tensor<["I", "H"]> }', body: "return w.up;" },
+  "U009 optional input": { args: 'x?: Tensor<["T", "H"]>', body: "return x;" },
+  "U009 name of a weight": { args: 'w: { "up-proj": Tensor<["I", "H"]> }', body: "return w;" },
+  "U010 a constant": { body: "const y = x;\ny = linear(x, w.up);\nreturn y;" },
+  "U010 a member": { body: "w.up = w.down;\nreturn x;" },
+  "U010 of the function around": {
+    ...routing,
+    body: `let n = 0;\n${route({}).replace("linear(token, w.gate[e])", "{ n += 1; return token; }")}`,
+  },
+  "U010 in an expression": { body: "let n = 0;\nconst m = (n = 1);\nreturn x;" },
+  "U011 near": { compile: { params: { k: 3 } } },
+  "U011 far": { compile: { params: { heads: 3 } } },
+  "U012 a text": { params: '{ H: "8", I: 4, E: 3, K: 2 }' },
+  "U012 given": { compile: { params: { H: Number.NaN } } },
+  "U013 a size of a tensor": { compile: { params: { H: 2.5 } } },
+  "U013 topK": { ...routing, body: route({ topK: "p.K / 4" }) },
+  "U013 range": { uses: "range", body: "for (const i of range(0.5)) {}\nreturn x;" },
+  "U014 a parameter": { ...routing, body: route({ topK: "p.Kk" }) },
+  "U014 a weight": { body: "return linear(x, w.gat);" },
+  "U014 of a tensor": { body: "return linear(x, w.up.dims);" },
+  "U014 an element": { body: "const ws = [w.up];\nreturn linear(x, ws[1]);" },
+  "U015 nothing written": { args: "x", body: "return x;" },
+  "U015 no tensor": { args: "x: number", body: "return x;" },
+  "U015 weights in weights": { args: 'w: { shared: { up: Tensor<["I", "H"]> } }', body: "return w;" },
+  "U016 near": { args: 'x: Tensor<["T", "H"], "fp32">', body: "return x;" },
+  "U016 cast": { uses: "cast", body: 'return cast(x, "i8");' },
+  "U017 syntax": { args: 'x: Tensor<["T", "E-Z"]>', body: "return x;" },
+  "U017 no tuple": { args: "x: Tensor<string>", body: "return x;" },
+  "U017 nothing": { args: "x: Tensor", body: "return x;" },
+  "U018 near": { args: 'x: Tensor<["T", "H"]>, w: { up: Tensor<["I", "h"]> }', body: "return linear(x, w.up);" },
+  "U019 linear": { body: "return linear(linear(x, w.up), w.up);" },
+  "U020 map": { uses: "add, linear", body: "return add(x, linear(x, w.up));" },
+  "U020 stacked weight": { body: "return linear(x, w.gate);" },
+  "U020 experts": { ...routing, body: route({ experts: "{ ffn: p.E, identity: 1 }" }) },
+  "U020 mix": { ...routing, body: route({}).replace("mix(x", "mix(w.gate") },
+  "U021 parameters": { ...routing, body: route({}), compile: { params: { K: 4 } } },
+  "U021 numbers": { ...routing, body: route({ topK: "5" }) },
+  "U022 route": { ...routing, body: route({ renormalize: '"sum"' }) },
+  "U022 layer": { options: "{ names: {} }" },
+  "U023 score": { ...routing, body: route({ score: '"soft"' }) },
+  "U023 missing": { ...routing, body: route({ topK: "undefined" }) },
+  "U024 linear": { body: "return linear(x);" },
+  "U024 own function": { before: "const f = (a, b = 1) => a;", body: "return f(x, 1, 2);" },
+  "U024 map": { uses: "map", body: "return map(x, (a, b) => a);" },
+  "U025 operator on tensors": { body: "return x + x;" },
+  "U025 a number for a tensor": { body: "return linear(p.H, w.up);" },
+  "U025 a tensor inside map": { uses: "map, mul", body: "return map(x, (v) => mul(v, x));" },
+  "U025 a condition from map": { uses: "map", body: "return map(x, (v) => v > 0);" },
+  "U025 index": { body: "return linear(x, w.gate[0]);" },
+  "U025 pattern": { body: "const [a] = p;\nreturn x;" },
+  "U026 a number": { body: "return p.H;" },
+  "U026 nothing": { body: "linear(x, w.up);" },
+  "U026 a member": { body: "return { y: x, n: p.H };" },
+  "U026 expert": { ...routing, body: route({}).replace("linear(token, w.gate[e])", "e") },
+  "U027 if in map": { uses: "map", body: "return map(x, (v) => { if (v > 0) return v; return 0; });" },
+  "U027 a tensor": { body: "return w.up ? x : x;" },
+  "U028 recursion": { before: "const f = (n) => f(n + 1);", body: "return f(0);" },
+  "U028 circle": { before: "const a = b + 1;\nconst b = a + 1;", body: "return a > 0 ? x : x;" },
+  "U028 range": { uses: "range", body: "for (const i of range(1e9)) {}\nreturn x;" },
+  "U029 twice": { args: 'x: Tensor<["T", "H"]>, w: { x: Tensor<["H"]> }', body: "return x;" },
+  "U030 parameters": { params: "8" },
+  "U030 arguments": { file: 'import { layer } from "unmoor";\nexport const a = layer({ H: 1 });\n' },
+  "U030 body": { file: 'import { layer } from "unmoor";\nexport const a = layer({ H: 1 }, 3);\n' },
+  "U031 no such weight": { options: '{ weights: { Up: "a" } }' },
+  "U031 placeholder": { options: '{ weights: { up: "experts.{expert}.up" } }' },
+  "several errors": {
+    args: 'x: Tensor<["T", "H"]>, w: { up: Tensor<["I", "H"]>; down: Tensor<["H", "I"]> }',
+    body: "const a = linear(x, w.down);\nconst b = linear(a, w.up);\nconst c = silu(x);\nreturn linear(x, w.upp);",
+  },
+  "several wrong types": {
+    args: 'x: Tensor<["T-1"]>, w: { a: Tensor<["H"], "f31">; b: Tensor<["Q"]> }',
+    body: "return x;",
+  },
+};
+
+async function text(name: string): Promise<string> {
+  const found = cases[name] as Case;
+  const files = { "moe.ts": source(found), ...found.files };
+  try {
+    await compileSource({ host: memoryHost(files), entry: "moe.ts", ...found.compile });
+  } catch (error) {
+    if (!(error instanceof DiagnosticError)) throw error;
+    return error.diagnostics
+      .map((d) => formatDiagnostic(d, (file) => (files as Readonly<Record<string, string>>)[file]))
+      .join("\n\n");
+  }
+  throw new Error(`${name} compiles`);
+}
+
+const separator = (name: string): string => `\n======== ${name}\n`;
+
+describe("diagnostics", async () => {
+  if (process.env.UPDATE_FIXTURES === "1") {
+    const texts = await Promise.all(Object.keys(cases).map(async (name) => `${separator(name)}${await text(name)}\n`));
+    writeFileSync(golden, texts.join(""));
+  }
+  const expected = existsSync(golden) ? readFileSync(golden, "utf8") : "";
+  const expectedOf = (name: string): string | undefined =>
+    expected.split(separator(name))[1]?.split("\n======== ")[0]?.trimEnd();
+
+  test.each(Object.keys(cases))("%s", async (name) => {
+    expect(await text(name)).toBe(expectedOf(name));
+  });
+
+  test.each(Object.keys(codes))("%s has a case, and its case gives it", async (code) => {
+    const names = Object.keys(cases).filter((name) => name.startsWith(code));
+    expect(names).not.toEqual([]);
+    for (const name of names) expect(await text(name)).toContain(`error[${code}]`);
+  });
+});
+
+/** Pieces of source that stand in for others. */
+const pieces = [
+  "x",
+  "p",
+  "p.K",
+  "w",
+  "w.gate",
+  "e",
+  "0",
+  '"a"',
+  "[]",
+  "{}",
+  "()",
+  "=> 1",
+  "(a) => a",
+  "...",
+  "?.",
+  "undefined",
+];
+
+describe("whatever a file says, only diagnostics come of it", () => {
+  const example = readFileSync(new URL("../../examples/longcat-moe.ts", import.meta.url), "utf8");
+  const tokens = example.match(/\w+|"[^"]*"|\s+|[^\w\s"]/g) ?? [];
+
+  test.each([1, 2, 3, 4, 5])("seed %i", async (seed) => {
+    let state = seed;
+    // Numerical Recipes' linear congruential generator.
+    const below = (n: number): number => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor((state / 2 ** 32) * n);
+    };
+    for (let round = 0; round < 60; round++) {
+      const changed = [...tokens];
+      const at = below(changed.length);
+      if (round % 3 === 0) changed.splice(at, 1 + below(6));
+      else if (round % 3 === 1) changed[at] = pieces[below(pieces.length)] ?? "";
+      else changed[at] = changed[below(changed.length)] ?? "";
+      const text = changed.join("");
+      try {
+        await compileSource({ host: memoryHost({ "a.ts": text }), entry: "a.ts" });
+      } catch (error) {
+        const wrong = `seed ${seed}, round ${round}: ${error instanceof Error ? error.stack : error}\n${text}`;
+        expect(error instanceof DiagnosticError && error.diagnostics.length > 0, wrong).toBe(true);
+      }
+    }
+  });
+});

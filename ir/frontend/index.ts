@@ -1,0 +1,25 @@
+import type { Layer } from "../core/layer.ts";
+import type { SourceHost } from "./host.ts";
+
+export { type Code, codes } from "./codes.ts";
+export { memoryHost, type SourceHost } from "./host.ts";
+
+export interface CompileOptions {
+  readonly host: SourceHost;
+  /** Path of the DSL file, as it shall stand in diagnostics. */
+  readonly entry: string;
+  /** Which layer, where the file declares several. */
+  readonly layer?: string;
+  /** Values that replace the defaults of parameters. */
+  readonly params?: Readonly<Record<string, number>>;
+}
+
+/**
+ * Compiles one layer of a DSL file to layer IR. Reads source only: nothing of the file, nor of what it imports, is executed.
+ * ts-morph is loaded at the first call.
+ * @throws DiagnosticError with everything found wrong in the source or the options
+ */
+export async function compileSource(options: CompileOptions): Promise<Layer> {
+  const { compile } = await import("./compile.ts");
+  return compile(options);
+}

@@ -1,0 +1,105 @@
+import { ts } from "ts-morph";
+import type { Machine } from "./machine.ts";
+import type { Scope } from "./scope.ts";
+import { Problem, problem } from "./source.ts";
+import { nearest } from "./suggest.ts";
+import { describe, numberValue, type StaticValue, undefinedValue } from "./values.ts";
+
+/** `object.member`, `array[i]`, `weight[e]`. */
+export function memberOf(
+  machine: Machine,
+  node: ts.PropertyAccessExpression | ts.ElementAccessExpression,
+  scope: Scope,
+): StaticValue {
+  const base = machine.evaluate(node.expression, scope);
+  if (base.kind === "unknown") throw new Problem(undefined);
+  if (base.kind === "undefined" && node.questionDotToken !== undefined) return undefinedValue;
+  if (ts.isPropertyAccessExpression(node)) return named(machine, node, base, node.name.text);
+  const key = machine.evaluate(node.argumentExpression, scope);
+  if (key.kind === "unknown") throw new Problem(undefined);
+  if (base.kind === "tensor") return slice(machine, node, base, key);
+  if (base.kind === "array" && key.kind === "number") {
+    const item = base.items[key.value];
+    if (item !== undefined) return item;
+    throw problem("U014", node.argumentExpression, `the array has no element ${key.value}`, {
+      expected: `an index from 0 to ${base.items.length - 1}`,
+      help: "Use an index inside the array.",
+    });
+  }
+  if (key.kind === "string") return named(machine, node, base, key.value);
+  throw problem("U025", node.argumentExpression, `${describe(base)} has no element for ${describe(key)}`, {
+    expected: "an array with a number, an object with a text, or a weight with an expert",
+  });
+}
+
+function slice(
+  machine: Machine,
+  node: ts.ElementAccessExpression,
+  base: StaticValue & { kind: "tensor" },
+  key: StaticValue,
+): StaticValue {
+  if (key.kind === "expert") {
+    return machine.one("index", [base.value, key.value], {}, node, { names: [`${base.value.name}_e`] });
+  }
+  throw problem("U025", node.argumentExpression, `a tensor is indexed by an expert, found ${describe(key)}`, {
+    expected: "the expert that mix gives to its function",
+    help: "Write w.gate[e] inside routing.mix(x, (token, e) => …).",
+  });
+}
+
+function named(machine: Machine, node: ts.Node, base: StaticValue, name: string): StaticValue {
+  const at = ts.isPropertyAccessExpression(node) ? node.name : node;
+  if (base.kind === "object") {
+    const value = base.members.get(name);
+    if (value?.kind === "unknown") throw new Problem(undefined);
+    if (value !== undefined) return value;
+    const near = nearest(name, base.members.keys());
+    throw problem("U014", at, `${base.what ?? "the object"} has no ${name}`, {
+      help:
+        near === undefined ? `It has ${[...base.members.keys()].join(", ") || "no members"}.` : `Did you mean ${near}?`,
+    });
+  }
+  if (base.kind === "array") {
+    if (name === "length") return numberValue(base.items.length);
+    const run = arrayMethods[name];
+    if (run !== undefined) return { kind: "native", name, run: (args, call) => run(machine, base.items, args, call) };
+    throw problem("U014", at, `an array has no ${name} in a layer`, {
+      help: `It has length, ${Object.keys(arrayMethods).join(", ")}, and the spread [...array].`,
+    });
+  }
+  if (base.kind === "tensor") {
+    throw problem("U014", at, `${describe(base)} has no ${name}`, {
+      help: 'Inside a layer a tensor has no members: its sizes are the layer\'s parameters, and functions of "unmoor" compute with it.',
+    });
+  }
+  throw problem("U014", at, `${describe(base)} has no ${name}`);
+}
+
+type ArrayMethod = (
+  machine: Machine,
+  items: readonly StaticValue[],
+  args: readonly StaticValue[],
+  call: ts.CallExpression,
+) => StaticValue;
+
+const callback = (value: StaticValue | undefined, call: ts.CallExpression): StaticValue & { kind: "function" } => {
+  if (value?.kind === "function") return value;
+  throw problem("U025", call, `a function is expected, found ${value === undefined ? "nothing" : describe(value)}`);
+};
+
+/** Methods of arrays that make new values and change nothing. */
+const arrayMethods: Readonly<Record<string, ArrayMethod>> = {
+  map: (machine, items, [fn], call) => ({
+    kind: "array",
+    items: items.map((item, i) => machine.invoke(callback(fn, call), [item, numberValue(i)], call)),
+  }),
+  reduce: (machine, items, [fn, initial], call) => {
+    const [first, ...rest] = initial === undefined ? items : [initial, ...items];
+    if (first === undefined) {
+      throw problem("U025", call, "reduce of an empty array has no value", {
+        help: "Give reduce a first value as its second argument.",
+      });
+    }
+    return rest.reduce<StaticValue>((sum, item) => machine.invoke(callback(fn, call), [sum, item], call), first);
+  },
+};

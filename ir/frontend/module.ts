@@ -1,0 +1,216 @@
+import { ts } from "ts-morph";
+import type { Diagnostic } from "../core/diagnostic.ts";
+import { resolveImport } from "./host.ts";
+import { builtinNames, typeNames } from "./names.ts";
+import { diagnostic, type Problem, pathOf, problem, type Sources } from "./source.ts";
+import { nearest } from "./suggest.ts";
+import type { StaticValue } from "./values.ts";
+
+type Import = { readonly kind: "import"; readonly from: string; readonly name: string; readonly node: ts.Node };
+
+/** What a top-level name stands for, before it is evaluated. */
+export type Declaration =
+  | Import
+  | { readonly kind: "variable"; readonly node: ts.VariableDeclaration; readonly constant: boolean }
+  | { readonly kind: "function"; readonly node: ts.FunctionDeclaration }
+  | { readonly kind: "type"; readonly node: ts.TypeAliasDeclaration | ts.InterfaceDeclaration }
+  /** A class, enum or namespace: reported where it is used. */
+  | { readonly kind: "other"; readonly node: ts.Statement; readonly what: string };
+
+/** One parsed file: its top-level names. Nothing is evaluated until a layer uses it; statements without names never are. */
+export class Module {
+  readonly path: string;
+  readonly declarations = new Map<string, Declaration>();
+  /** Exported name to local name, or to another module. */
+  readonly exports = new Map<string, string | Import>();
+  /** Modules whose exports this one passes on: `export * from`. */
+  readonly stars: Import[] = [];
+  /** Values of top-level names, once computed; "running" while they are. */
+  readonly values = new Map<string, StaticValue | "running">();
+  /** Imports of things that "unmoor" does not have. */
+  readonly wrong: Diagnostic[] = [];
+
+  constructor(file: ts.SourceFile) {
+    this.path = pathOf(file);
+    for (const statement of file.statements) this.#collect(statement);
+  }
+
+  /** Top-level constants that are calls of unmoor's `layer`. */
+  get layers(): { readonly name: string; readonly call: ts.CallExpression }[] {
+    const found = [];
+    for (const [name, d] of this.declarations) {
+      const call = d.kind === "variable" ? unwrap(d.node.initializer) : undefined;
+      if (call === undefined || !ts.isCallExpression(call) || !ts.isIdentifier(call.expression)) continue;
+      const callee = this.declarations.get(call.expression.text);
+      if (callee?.kind === "import" && callee.from === "unmoor" && callee.name === "layer") found.push({ name, call });
+    }
+    return found;
+  }
+
+  #collect(statement: ts.Statement): void {
+    const exported = ts.canHaveModifiers(statement)
+      ? (ts.getModifiers(statement) ?? []).some((m) => m.kind === ts.SyntaxKind.ExportKeyword)
+      : false;
+    const declare = (name: string, declaration: Declaration): void => {
+      this.declarations.set(name, declaration);
+      if (exported) this.exports.set(name, name);
+    };
+    if (ts.isImportDeclaration(statement)) this.#collectImport(statement);
+    else if (ts.isExportDeclaration(statement)) this.#collectExport(statement);
+    else if (ts.isVariableStatement(statement)) {
+      const constant = (statement.declarationList.flags & ts.NodeFlags.Const) !== 0;
+      for (const node of statement.declarationList.declarations) {
+        for (const name of boundNames(node.name)) declare(name, { kind: "variable", node, constant });
+      }
+    } else if (ts.isFunctionDeclaration(statement) && statement.name !== undefined) {
+      declare(statement.name.text, { kind: "function", node: statement });
+    } else if (ts.isTypeAliasDeclaration(statement) || ts.isInterfaceDeclaration(statement)) {
+      declare(statement.name.text, { kind: "type", node: statement });
+    } else if (ts.isClassDeclaration(statement) && statement.name !== undefined) {
+      declare(statement.name.text, { kind: "other", node: statement, what: "a class" });
+    } else if (ts.isEnumDeclaration(statement)) {
+      declare(statement.name.text, { kind: "other", node: statement, what: "an enum" });
+    } else if (ts.isModuleDeclaration(statement)) {
+      declare(statement.name.text, { kind: "other", node: statement, what: "a namespace" });
+    }
+  }
+
+  #collectImport(statement: ts.ImportDeclaration): void {
+    if (!ts.isStringLiteral(statement.moduleSpecifier)) return;
+    const from = statement.moduleSpecifier.text;
+    const clause = statement.importClause;
+    if (clause?.name !== undefined) {
+      this.declarations.set(clause.name.text, { kind: "import", from, name: "default", node: clause.name });
+    }
+    const bindings = clause?.namedBindings;
+    if (bindings === undefined) return;
+    if (ts.isNamespaceImport(bindings)) {
+      this.declarations.set(bindings.name.text, { kind: "other", node: statement, what: "a whole module" });
+      return;
+    }
+    for (const element of bindings.elements) {
+      const name = (element.propertyName ?? element.name).text;
+      if (from === "unmoor" && !builtinNames.includes(name) && !typeNames.includes(name)) {
+        this.wrong.push(notInUnmoor(name, element));
+      }
+      this.declarations.set(element.name.text, { kind: "import", from, name, node: element });
+    }
+  }
+
+  #collectExport(statement: ts.ExportDeclaration): void {
+    const specifier = statement.moduleSpecifier;
+    const from = specifier !== undefined && ts.isStringLiteral(specifier) ? specifier.text : undefined;
+    const clause = statement.exportClause;
+    if (clause === undefined) {
+      if (from !== undefined) this.stars.push({ kind: "import", from, name: "*", node: statement });
+    } else if (ts.isNamedExports(clause)) {
+      for (const element of clause.elements) {
+        const name = (element.propertyName ?? element.name).text;
+        this.exports.set(element.name.text, from === undefined ? name : { kind: "import", from, name, node: element });
+      }
+    }
+  }
+}
+
+function notInUnmoor(name: string, node: ts.Node): Diagnostic {
+  const near = nearest(name, [...builtinNames, ...typeNames]);
+  return diagnostic("U006", node, `"unmoor" has no ${name}`, {
+    help:
+      near === undefined
+        ? `"unmoor" has the functions ${builtinNames.join(", ")} and the types ${typeNames.join(", ")}.`
+        : `Did you mean ${near}?`,
+  });
+}
+
+/** All files of one compilation. */
+export class Modules {
+  readonly #sources: Sources;
+  readonly #modules = new Map<string, Module>();
+
+  /** Imports in any loaded file of things that "unmoor" does not have. */
+  get wrong(): Diagnostic[] {
+    return [...this.#modules.values()].flatMap((m) => m.wrong);
+  }
+
+  constructor(sources: Sources) {
+    this.#sources = sources;
+  }
+
+  load(path: string, importedAt?: ts.Node): Module {
+    const known = this.#modules.get(path);
+    if (known !== undefined) return known;
+    const module = new Module(this.#sources.parse(path, importedAt));
+    this.#modules.set(path, module);
+    return module;
+  }
+
+  /**
+   * Where an import leads: a name of "unmoor", or a declaration in another file.
+   * @throws Problem where there is no such file or name
+   */
+  follow(
+    from: Module,
+    wanted: Import,
+  ): { readonly module: Module; readonly name: string } | { readonly builtin: string } {
+    if (wanted.from === "unmoor") return { builtin: wanted.name };
+    if (!wanted.from.startsWith(".")) {
+      throw problem("U008", wanted.node, `a layer cannot use ${wanted.name} from "${wanted.from}"`, {
+        expected: 'a name of "unmoor", or of a file of your own, imported by its relative path',
+        help: "Nothing is executed when a layer is compiled, so only what can be read as source is of use in it.",
+      });
+    }
+    const path = resolveImport(this.#sources.host, wanted.from, from.path);
+    if (path === undefined)
+      throw problem("U001", wanted.node, `cannot read "${wanted.from}", imported in ${from.path}`);
+    const module = this.load(path, wanted.node);
+    const found = this.#exported(module, wanted.name, new Set());
+    if (found !== undefined) return found;
+    throw this.#missing(module, wanted);
+  }
+
+  #exported(module: Module, name: string, seen: Set<Module>): ReturnType<Modules["follow"]> | undefined {
+    if (seen.has(module)) return undefined;
+    seen.add(module);
+    const target = module.exports.get(name);
+    if (typeof target === "string") return { module, name: target };
+    if (target !== undefined) return this.follow(module, target);
+    for (const star of module.stars) {
+      if (!star.from.startsWith(".")) continue;
+      const path = resolveImport(this.#sources.host, star.from, module.path);
+      const found = path === undefined ? undefined : this.#exported(this.load(path, star.node), name, seen);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  #missing(module: Module, wanted: Import): Problem {
+    const names = [...module.exports.keys()];
+    const near = nearest(wanted.name, names);
+    return problem("U006", wanted.node, `${module.path} exports no ${wanted.name}`, {
+      help:
+        near !== undefined
+          ? `Did you mean ${near}?`
+          : module.declarations.has(wanted.name)
+            ? `Write export before ${wanted.name} in ${module.path}.`
+            : `It exports ${names.join(", ") || "nothing"}.`,
+    });
+  }
+}
+
+/** Without parentheses, `as` and `satisfies`. */
+function unwrap(node: ts.Expression | undefined): ts.Expression | undefined {
+  let inner = node;
+  while (
+    inner !== undefined &&
+    (ts.isParenthesizedExpression(inner) || ts.isAsExpression(inner) || ts.isSatisfiesExpression(inner))
+  ) {
+    inner = inner.expression;
+  }
+  return inner;
+}
+
+/** Names that a declaration binds: one identifier, or those of a pattern. */
+export function boundNames(name: ts.BindingName): string[] {
+  if (ts.isIdentifier(name)) return [name.text];
+  return name.elements.flatMap((e) => (ts.isOmittedExpression(e) ? [] : boundNames(e.name)));
+}

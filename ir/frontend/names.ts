@@ -1,0 +1,29 @@
+import { scalarFunctions } from "../dsl/scalar-functions.ts";
+
+/** Functions that authors import from "unmoor". */
+export const builtinNames: readonly string[] = [
+  "layer",
+  "linear",
+  "map",
+  "route",
+  "cast",
+  "range",
+  "tensor",
+  ...Object.keys(scalarFunctions),
+];
+
+/** Types that authors import from "unmoor". */
+export const typeNames: readonly string[] = [
+  "AnyTensor",
+  "Concrete",
+  "ConcreteTensor",
+  "Dims",
+  "Expert",
+  "LayerFunction",
+  "LayerOptions",
+  "Params",
+  "RouteOptions",
+  "Routing",
+  "Storage",
+  "Tensor",
+];

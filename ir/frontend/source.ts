@@ -1,0 +1,97 @@
+import { Project, ts } from "ts-morph";
+import { type Diagnostic, DiagnosticError } from "../core/diagnostic.ts";
+import { noSpan, type Span } from "../core/span.ts";
+import { type Code, codes } from "./codes.ts";
+import type { SourceHost } from "./host.ts";
+
+/** Paths as the user gave them, by parsed file. */
+const paths = new WeakMap<ts.SourceFile, string>();
+
+export const pathOf = (file: ts.SourceFile): string => paths.get(file) ?? file.fileName;
+
+function spanAt(file: ts.SourceFile, start: number, end: number): Span {
+  const { line, character } = file.getLineAndCharacterOfPosition(start);
+  return { file: pathOf(file), line: line + 1, column: character + 1, length: Math.max(1, end - start) };
+}
+
+export const spanOf = (node: ts.Node): Span => {
+  const file = node.getSourceFile();
+  return spanAt(file, node.getStart(file), node.getEnd());
+};
+
+interface Details {
+  readonly expected?: string;
+  readonly found?: string;
+  /** Default: the help of the code. */
+  readonly help?: string;
+}
+
+export const diagnostic = (
+  code: Code,
+  node: ts.Node | undefined,
+  message: string,
+  details: Details = {},
+): Diagnostic => ({
+  code,
+  span: node === undefined ? noSpan : spanOf(node),
+  message,
+  help: codes[code].help,
+  ...details,
+});
+
+/** Stops the evaluation of a statement. Without a diagnostic: it uses a value whose own statement was already reported. */
+export class Problem extends Error {
+  readonly diagnostic: Diagnostic | undefined;
+
+  constructor(found: Diagnostic | undefined) {
+    super(found?.message ?? "uses a value that could not be computed");
+    this.name = "Problem";
+    this.diagnostic = found;
+  }
+}
+
+export const problem = (code: Code, node: ts.Node | undefined, message: string, details?: Details): Problem =>
+  new Problem(diagnostic(code, node, message, details));
+
+/** Parses files, each once, in ts-morph's in-memory file system. No file is type-checked. */
+export class Sources {
+  readonly host: SourceHost;
+  readonly #project = new Project({
+    useInMemoryFileSystem: true,
+    skipLoadingLibFiles: true,
+    skipFileDependencyResolution: true,
+    compilerOptions: { noLib: true, noResolve: true, types: [] },
+  });
+  readonly #files = new Map<string, ts.SourceFile>();
+
+  constructor(host: SourceHost) {
+    this.host = host;
+  }
+
+  /** @throws Problem where the file cannot be read; DiagnosticError with all syntax errors where it is no TypeScript. */
+  parse(path: string, importedAt?: ts.Node): ts.SourceFile {
+    const known = this.#files.get(path);
+    if (known !== undefined) return known;
+    const text = this.host.read(path);
+    if (text === undefined) throw problem("U001", importedAt, `cannot read ${path}`);
+    const source = this.#project.createSourceFile(`/${this.#files.size}.ts`, text);
+    const file = source.compilerNode;
+    paths.set(file, path);
+    const errors = this.#project
+      .getProgram()
+      .getSyntacticDiagnostics(source)
+      .map((d): Diagnostic => {
+        const start = d.getStart() ?? 0;
+        const message = ts.flattenDiagnosticMessageText(d.compilerObject.messageText, " ");
+        return {
+          code: "U002",
+          span: spanAt(file, start, start + (d.getLength() ?? 1)),
+          message: `syntax error: ${message}`,
+          help: codes.U002.help,
+        };
+      });
+    if (errors.length > 0) throw new DiagnosticError(errors);
+    this.#files.set(path, file);
+    return file;
+  }
+}
