@@ -100,6 +100,23 @@ describe(`soundness (seed ${seed})`, () => {
     );
   });
 
+  test.each(["x", "w"] as const)("linear of %s rounded to bf16: its error alone is carried through", (which) => {
+    fc.assert(
+      fc.property(shape, ({ data, m, n, k, scale }) => {
+        const random = uniform(data);
+        const exact = { x: randomF32([m, k], random, scale), w: randomF32([n, k], random) };
+        const [cast] = evaluateOp("cast", [exact[which]], { to: "bf16" }).results;
+        const given = { ...exact, [which]: cast };
+        const [y] = evaluateOp("linear", [given.x, given.w], {}).results;
+        const machine = { x: numbers(exact.x), w: numbers(exact.w), [which]: numbers(exact[which]).map(bf16) };
+        for (let i = 0; i < m; i++)
+          for (let j = 0; j < n; j++)
+            for (const dot of machineDots(row(machine.x, i, k), row(machine.w, j, k))) within(dot, y, i * n + j);
+      }),
+      runs,
+    );
+  });
+
   const machineScalar = (expr: ScalarExpr, values: Record<string, number>, random: () => number): number => {
     if (expr.kind === "const") return r(expr.value);
     if (expr.kind === "var") return values[expr.name];
