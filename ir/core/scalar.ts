@@ -37,8 +37,9 @@ interface ScalarOpDefinition {
   evaluate(a: number, b: number, c: number): number;
   /**
    * Largest error of the result, given its exact value `r`, the arguments and the largest errors of the arguments.
-   * For bool it is 1 where the errors of the arguments may turn the result. Absent where the op never sees floats. Accuracies are the loosest of the targets: the WGSL specification's
-   * (section "Floating Point Accuracy"), which the other targets keep as well.
+   * For bool it is 1 where the errors of the arguments may turn the result. Absent where the op never sees floats.
+   * Accuracies are the loosest of the targets: the WGSL specification's (section "Floating Point Accuracy"), which the other
+   * targets keep as well.
    */
   bound?(r: number, args: readonly number[], errors: readonly number[]): number;
 }
