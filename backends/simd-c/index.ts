@@ -1,0 +1,88 @@
+import { cInterface, emitC, type VectorIsa } from "../../codegen/emit/c/index.ts";
+import type { Program } from "../../codegen/program.ts";
+import type { Target } from "../../codegen/target.ts";
+import { type Backend, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
+import type { Ability, Capability } from "../capability.ts";
+import type { NativeHost, NativeMemory } from "../native-host.ts";
+import { buildKey, cachedLibrary, cacheFolder } from "./cache.ts";
+import { SimdLayer } from "./layer.ts";
+import { supportHeaders } from "./support.ts";
+import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
+import { buildLibrary, findCompiler, libraryFlags } from "./toolchain.ts";
+
+export interface SimdCOptions {
+  /** Where $CC, the cache folder and so on are looked up; the process's environment by default. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** The backend that compiles layers to C11 with intrinsics, builds them with the machine's compiler and runs them natively. */
+export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options: SimdCOptions = {}): Backend {
+  const env = options.env ?? process.env;
+
+  const lacking = (isa: VectorIsa): readonly string[] => {
+    const features = host.cpuFeatures();
+    const needed = [...isa.features, ...isa.instructions.flatMap((i) => i.features ?? [])];
+    return [...new Set(needed)].filter((f) => !features.has(f));
+  };
+  const requireFeatures = (isa: VectorIsa): void => {
+    const missing = lacking(isa);
+    if (missing.length === 0) return;
+    throw new LackError(
+      `this CPU (${host.cpuModel()}) cannot run ISA ${isa.name}: it lacks ${missing.join(", ")}`,
+      `choose an ISA that it has: --isa ${runnable().join(" or --isa ")}`,
+    );
+  };
+  const runnable = (): readonly string[] => isaNames.filter((name) => lacking(vectorIsa(name)).length === 0);
+
+  const emit = (program: Program, target: Target): SourceTree => {
+    const isa = vectorIsa(target.isa);
+    return new Map([...emitC(program, isa, scalar), ...supportHeaders([isa, scalar])]);
+  };
+
+  const load = async (program: Program, target: Target): Promise<LoadedLayer> => {
+    const isa = vectorIsa(target.isa);
+    requireFeatures(isa);
+    const compiler = await findCompiler(env);
+    const sources = emit(program, target);
+    const settings = [...compiler.command, compiler.version, ...libraryFlags(isa)];
+    // The self-test and the Makefile change nothing in the library.
+    const used = new Map([...sources].filter(([path]) => /\.[ch]$/.test(path) && path !== "selftest.c"));
+    const build = () => buildLibrary(compiler, isa, used, `${cInterface(program).prefix}.c`);
+    const path = await cachedLibrary(cacheFolder(env), buildKey(used, settings), build);
+    return new SimdLayer(host, host.openLibrary(path), program, isa);
+  };
+
+  const bestIsa = async (): Promise<string> => {
+    const [best] = runnable();
+    if (best === undefined) throw new LackError("this CPU runs none of the simd-c ISAs", "run on x86-64 or aarch64");
+    return best;
+  };
+
+  return {
+    name: "simd-c",
+    isas: isaNames,
+    target: simdTarget,
+    bestIsa,
+    emit,
+    load,
+    probe: async (): Promise<Capability> => {
+      const emulate: Ability = { ok: false, why: "simd-c runs on the CPU itself", mend: "none is needed" };
+      try {
+        const { command, version } = await findCompiler(env);
+        const isa = await bestIsa();
+        host.NativeMemory.allocate(64).free();
+        return {
+          target: "simd-c",
+          compile: { ok: true, how: `${command.join(" ")}: ${version}` },
+          run: { ok: true, how: `${host.cpuModel()}, ${vectorIsa(isa).title} (also ${runnable().slice(1).join(", ")})` },
+          emulate,
+        };
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        const lack: Ability = { ok: false, why, mend: error instanceof LackError ? error.mend : "npm run setup" };
+        const compile: Ability = error instanceof LackError ? lack : { ok: true, how: "the C compiler of this machine" };
+        return { target: "simd-c", compile, run: lack, emulate };
+      }
+    },
+  };
+}

@@ -1,0 +1,77 @@
+/* AVX2 helpers of generated code: vectors of 8 lanes; bf16 in memory as its 16 bits. */
+#ifndef UNMOOR_AVX2_H
+#define UNMOOR_AVX2_H
+
+#include "unmoor_scalar.h"
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+/* All bits of the first n lanes. */
+static inline __m256i unmoor_first8(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline __m256 unmoor_widen_bf16x8(__m128i bits) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+
+/* To nearest, ties to even; NaN stays NaN. */
+static inline __m128i unmoor_narrow_bf16x8(__m256 value) {
+  const __m256i bits = _mm256_castps_si256(value);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i nearest = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const __m256i high = _mm256_srli_epi32(_mm256_blendv_epi8(nearest, quiet, nan), 16);
+  const __m256i packed = _mm256_packus_epi32(high, high);
+  return _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
+}
+
+static inline __m256 unmoor_load_bf16x8(const uint16_t *p) { return unmoor_widen_bf16x8(_mm_loadu_si128((const __m128i *)p)); }
+
+static inline void unmoor_store_bf16x8(uint16_t *p, __m256 value) {
+  _mm_storeu_si128((__m128i *)p, unmoor_narrow_bf16x8(value));
+}
+
+/* The first n elements; the other lanes are zero. */
+static inline __m256 unmoor_load_first_bf16x8(const uint16_t *p, int64_t n) {
+  uint16_t bits[8] = {0};
+  memcpy(bits, p, (size_t)n * sizeof *p);
+  return unmoor_load_bf16x8(bits);
+}
+
+static inline void unmoor_store_first_bf16x8(uint16_t *p, int64_t n, __m256 value) {
+  uint16_t bits[8];
+  unmoor_store_bf16x8(bits, value);
+  memcpy(p, bits, (size_t)n * sizeof *p);
+}
+
+/* Halves are joined until one lane is left. */
+static inline float unmoor_reduce_add_f32x8(__m256 a) {
+  __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+
+static inline float unmoor_reduce_max_f32x8(__m256 a) {
+  __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+
+static inline __m256 unmoor_power_of_two_x8(__m256i n) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+
+/* value * 2^n for a whole n with |n| <= 252, in two steps so that both factors are normal. NaN in n gives NaN. */
+static inline __m256 unmoor_scale_f32x8(__m256 value, __m256 n) {
+  const __m256i whole = _mm256_cvtps_epi32(n);
+  const __m256i half = _mm256_srai_epi32(whole, 1);
+  const __m256 first = _mm256_mul_ps(value, unmoor_power_of_two_x8(half));
+  const __m256 scaled = _mm256_mul_ps(first, unmoor_power_of_two_x8(_mm256_sub_epi32(whole, half)));
+  return _mm256_blendv_ps(scaled, n, _mm256_cmp_ps(n, n, _CMP_UNORD_Q));
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* AVX-512 helpers of generated code: vectors of 16 lanes; bf16 in memory as its 16 bits. */
+#ifndef UNMOOR_AVX512_H
+#define UNMOOR_AVX512_H
+
+#include "unmoor_scalar.h"
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The mask of the first n lanes. */
+static inline __mmask16 unmoor_first16(int64_t n) { return (__mmask16)((1u << n) - 1u); }
+
+static inline __m512 unmoor_widen_bf16x16(__m256i bits) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+/* To nearest, ties to even; NaN stays NaN. */
+static inline __m256i unmoor_narrow_bf16x16(__m512 value) {
+#ifdef __AVX512BF16__
+  return (__m256i)_mm512_cvtneps_pbh(value);
+#else
+  const __m512i bits = _mm512_castps_si512(value);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i nearest = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+  const __m512i result = _mm512_mask_or_epi32(nearest, nan, bits, _mm512_set1_epi32(0x400000));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(result, 16));
+#endif
+}
+
+static inline __m512 unmoor_load_bf16x16(const uint16_t *p) {
+  return unmoor_widen_bf16x16(_mm256_loadu_si256((const __m256i *)p));
+}
+
+static inline void unmoor_store_bf16x16(uint16_t *p, __m512 value) {
+  _mm256_storeu_si256((__m256i *)p, unmoor_narrow_bf16x16(value));
+}
+
+/* The first n elements; the other lanes are zero. */
+static inline __m512 unmoor_load_first_bf16x16(const uint16_t *p, int64_t n) {
+  return unmoor_widen_bf16x16(_mm256_maskz_loadu_epi16(unmoor_first16(n), p));
+}
+
+static inline void unmoor_store_first_bf16x16(uint16_t *p, int64_t n, __m512 value) {
+  _mm256_mask_storeu_epi16(p, unmoor_first16(n), unmoor_narrow_bf16x16(value));
+}
+
+/* Two neighbouring bf16 in every lane. */
+static inline __m512i unmoor_broadcast_pair_bf16x16(const uint16_t *p) {
+  int32_t pair;
+  memcpy(&pair, p, sizeof pair);
+  return _mm512_set1_epi32(pair);
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* Scalar helpers of generated code: index arithmetic, bf16 as its 16 bits, powers of two. */
+#ifndef UNMOOR_SCALAR_H
+#define UNMOOR_SCALAR_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* value, not below 0 and not above limit. */
+static inline int64_t unmoor_clamp(int64_t value, int64_t limit) {
+  return value < 0 ? 0 : value > limit ? limit : value;
+}
+
+/* Quotient rounded towards minus infinity, and its remainder. */
+static inline int64_t unmoor_floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+static inline int64_t unmoor_mod(int64_t a, int64_t b) { return a - b * unmoor_floor_div(a, b); }
+
+static inline float unmoor_bf16_to_f32(uint16_t bits) {
+  const uint32_t wide = (uint32_t)bits << 16;
+  float value;
+  memcpy(&value, &wide, 4);
+  return value;
+}
+
+/* To nearest, ties to even; NaN stays NaN. */
+static inline uint16_t unmoor_f32_to_bf16(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* To the nearest whole number, ties to even. For |value| below 2^22. */
+static inline float unmoor_round(float value) {
+  const float shift = 12582912.0f;
+  return value + shift - shift;
+}
+
+/* 2^n for -126 <= n <= 127. */
+static inline float unmoor_power_of_two(int32_t n) {
+  const uint32_t bits = (uint32_t)(n + 127) << 23;
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
+/* value * 2^n for a whole n with |n| <= 252, in two steps so that both factors are normal. */
+static inline float unmoor_scale(float value, float n) {
+  if (n != n) return n;
+  const int32_t half = (int32_t)n / 2;
+  return value * unmoor_power_of_two(half) * unmoor_power_of_two((int32_t)n - half);
+}
+
+#endif

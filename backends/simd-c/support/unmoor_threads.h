@@ -1,0 +1,175 @@
+/* Runs kernels one after the other, the blocks of each on a pool of threads that stays between runs.
+ *
+ * Threads take ranges of blocks from a counter. Which thread computes a block changes nothing in its result, so results are the
+ * same bits for any number of threads. Runs of one library take turns. The pool ends when the library is unloaded.
+ */
+#ifndef UNMOOR_THREADS_H
+#define UNMOOR_THREADS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A kernel computes blocks begin to end - 1. */
+typedef void (*unmoor_kernel)(const void *arguments, int64_t begin, int64_t end);
+
+typedef struct {
+  unmoor_kernel kernel;
+  int64_t blocks;
+} unmoor_launch;
+
+enum { UNMOOR_MOST_THREADS = 256, UNMOOR_MOST_LAUNCHES = 256, UNMOOR_SPINS = 4000, UNMOOR_STACK = 4 << 20 };
+
+static inline int64_t unmoor_larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* To the next multiple of 64. */
+static inline int64_t unmoor_align(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+static inline bool unmoor_is_aligned(const void *pointer, uintptr_t alignment) {
+  return pointer != 0 && (uintptr_t)pointer % alignment == 0;
+}
+
+static inline void unmoor_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static struct {
+  pthread_mutex_t turn;  /* one run at a time */
+  pthread_mutex_t mutex; /* of the two conditions */
+  pthread_cond_t work;   /* a run begins, or the pool ends */
+  pthread_cond_t step;   /* a kernel is finished */
+  pthread_t threads[UNMOOR_MOST_THREADS];
+  int32_t started; /* threads of the pool */
+  bool ending;
+  uint64_t run; /* number of the current run */
+  /* The current run. */
+  const unmoor_launch *launches;
+  int32_t launch_count;
+  const void *arguments;
+  int32_t members; /* threads that take part, the caller among them */
+  _Atomic int64_t next; /* first block that nobody has taken */
+  _Atomic int32_t arrived;
+  _Atomic uint32_t finished; /* kernels finished, over all runs */
+} unmoor_pool = {
+  .turn = PTHREAD_MUTEX_INITIALIZER,
+  .mutex = PTHREAD_MUTEX_INITIALIZER,
+  .work = PTHREAD_COND_INITIALIZER,
+  .step = PTHREAD_COND_INITIALIZER,
+};
+
+/* Waits until all members have arrived. The last one readies the block counter for the next kernel. */
+static void unmoor_barrier(void) {
+  /* Read before arriving: the next run may change it as soon as all have arrived. */
+  const int32_t members = unmoor_pool.members;
+  const uint32_t finished = atomic_load_explicit(&unmoor_pool.finished, memory_order_acquire);
+  if (atomic_fetch_add(&unmoor_pool.arrived, 1) + 1 == members) {
+    atomic_store(&unmoor_pool.arrived, 0);
+    atomic_store(&unmoor_pool.next, 0);
+    pthread_mutex_lock(&unmoor_pool.mutex);
+    atomic_store_explicit(&unmoor_pool.finished, finished + 1, memory_order_release);
+    pthread_cond_broadcast(&unmoor_pool.step);
+    pthread_mutex_unlock(&unmoor_pool.mutex);
+    return;
+  }
+  for (int32_t i = 0; i < UNMOOR_SPINS; i++) {
+    if (atomic_load_explicit(&unmoor_pool.finished, memory_order_acquire) != finished) return;
+    unmoor_pause();
+  }
+  pthread_mutex_lock(&unmoor_pool.mutex);
+  while (atomic_load_explicit(&unmoor_pool.finished, memory_order_acquire) == finished) {
+    pthread_cond_wait(&unmoor_pool.step, &unmoor_pool.mutex);
+  }
+  pthread_mutex_unlock(&unmoor_pool.mutex);
+}
+
+static void unmoor_take_part(void) {
+  const int32_t members = unmoor_pool.members;
+  const int32_t count = unmoor_pool.launch_count;
+  for (int32_t i = 0; i < count; i++) {
+    const unmoor_launch launch = unmoor_pool.launches[i];
+    /* Single blocks balance best; very many are taken in ranges. */
+    const int64_t many = launch.blocks / ((int64_t)members * 256);
+    const int64_t range = many > 1 ? many : 1;
+    for (;;) {
+      const int64_t begin = atomic_fetch_add_explicit(&unmoor_pool.next, range, memory_order_relaxed);
+      if (begin >= launch.blocks) break;
+      const int64_t end = launch.blocks - begin < range ? launch.blocks : begin + range;
+      launch.kernel(unmoor_pool.arguments, begin, end);
+    }
+    unmoor_barrier();
+  }
+}
+
+static void *unmoor_worker(void *number) {
+  const int32_t own = (int32_t)(intptr_t)number;
+  uint64_t seen = 0;
+  pthread_mutex_lock(&unmoor_pool.mutex);
+  for (;;) {
+    while (!unmoor_pool.ending && (unmoor_pool.run == seen || own >= unmoor_pool.members)) {
+      seen = unmoor_pool.run;
+      pthread_cond_wait(&unmoor_pool.work, &unmoor_pool.mutex);
+    }
+    if (unmoor_pool.ending) break;
+    seen = unmoor_pool.run;
+    pthread_mutex_unlock(&unmoor_pool.mutex);
+    unmoor_take_part();
+    pthread_mutex_lock(&unmoor_pool.mutex);
+  }
+  pthread_mutex_unlock(&unmoor_pool.mutex);
+  return 0;
+}
+
+/* Starts threads that are still lacking; fewer where the system refuses. */
+static int32_t unmoor_start(int32_t wanted) {
+  if (wanted > UNMOOR_MOST_THREADS) wanted = UNMOOR_MOST_THREADS;
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return 1;
+  pthread_attr_setstacksize(&attributes, UNMOOR_STACK);
+  while (unmoor_pool.started + 1 < wanted) {
+    const int32_t number = unmoor_pool.started + 1;
+    if (pthread_create(&unmoor_pool.threads[number], &attributes, unmoor_worker, (void *)(intptr_t)number) != 0) break;
+    unmoor_pool.started = number;
+  }
+  pthread_attr_destroy(&attributes);
+  return unmoor_pool.started + 1 < wanted ? unmoor_pool.started + 1 : wanted;
+}
+
+static void unmoor_run_launches(const unmoor_launch *launches, int32_t count, const void *arguments, int32_t threads) {
+  if (threads == 1) {
+    for (int32_t i = 0; i < count; i++) {
+      if (launches[i].blocks > 0) launches[i].kernel(arguments, 0, launches[i].blocks);
+    }
+    return;
+  }
+  pthread_mutex_lock(&unmoor_pool.turn);
+  pthread_mutex_lock(&unmoor_pool.mutex);
+  unmoor_pool.launches = launches;
+  unmoor_pool.launch_count = count;
+  unmoor_pool.arguments = arguments;
+  unmoor_pool.members = 0; /* nobody joins before the number is known */
+  pthread_mutex_unlock(&unmoor_pool.mutex);
+  const int32_t members = unmoor_start(threads);
+  pthread_mutex_lock(&unmoor_pool.mutex);
+  atomic_store(&unmoor_pool.next, 0);
+  unmoor_pool.members = members;
+  unmoor_pool.run++;
+  pthread_cond_broadcast(&unmoor_pool.work);
+  pthread_mutex_unlock(&unmoor_pool.mutex);
+  unmoor_take_part();
+  pthread_mutex_unlock(&unmoor_pool.turn);
+}
+
+__attribute__((destructor)) static void unmoor_end(void) {
+  pthread_mutex_lock(&unmoor_pool.mutex);
+  unmoor_pool.ending = true;
+  pthread_cond_broadcast(&unmoor_pool.work);
+  pthread_mutex_unlock(&unmoor_pool.mutex);
+  for (int32_t i = 1; i <= unmoor_pool.started; i++) pthread_join(unmoor_pool.threads[i], 0);
+}
+
+#endif

@@ -1,0 +1,73 @@
+import type { VectorIsa } from "../../codegen/emit/c/index.ts";
+import type { RegisterMatmul, Target } from "../../codegen/target.ts";
+import { IrError } from "../../ir/core/diagnostic.ts";
+import { avx2 } from "./isa/avx2.ts";
+import { avx512 } from "./isa/avx512.ts";
+import { avx512Bf16 } from "./isa/avx512-bf16.ts";
+import { scalar } from "./isa/scalar.ts";
+
+/** One variant: its vectors, and the sizes that schedules take. */
+interface Variant {
+  readonly isa: VectorIsa;
+  /** Rows of a register tile: sums, one vector of weights per column vector and one of activations fit the registers. */
+  readonly rows: readonly number[];
+  readonly bf16: RegisterMatmul["dot"]["bf16"];
+}
+
+const widened = { activations: "f32", depth: 1 } as const;
+
+/** Best first. */
+const variants: readonly Variant[] = [
+  // 12 × 2 sums + 2 + 1 of 32 registers.
+  { isa: avx512Bf16, rows: [12, 8, 4, 2, 1], bf16: { activations: "bf16", depth: 2 } },
+  { isa: avx512, rows: [12, 8, 4, 2, 1], bf16: widened },
+  // 6 × 2 + 2 + 1 of 16 registers.
+  { isa: avx2, rows: [6, 4, 2, 1], bf16: widened },
+  { isa: scalar, rows: [4, 2, 1], bf16: widened },
+];
+
+/** Column vectors of a register tile. A fused product of two weights gives each half of them. */
+const columnVectors = 2;
+
+/** Output panels of one block: enough work to outweigh taking a block, few enough to share a single row among all threads. */
+const panelsPerBlock = 2;
+
+/** A router has few columns: its rows are shared out too. Experts have enough columns. */
+const rowBlocks = { linear: 16, grouped: 1 } as const;
+
+export const isaNames: readonly string[] = variants.map((v) => v.isa.name);
+
+/** One lane, for indices and remainders in every variant. */
+export { scalar };
+
+/** The vectors of a variant. Throws IrError for an unknown name. */
+export const vectorIsa = (name: string): VectorIsa => variant(name).isa;
+
+function variant(name: string): Variant {
+  const found = variants.find((v) => v.isa.name === name);
+  if (!found) throw new IrError(`simd-c has no ISA "${name}"`, `Use one of: ${isaNames.join(", ")}.`);
+  return found;
+}
+
+/** The description of a variant for schedules and legality. Throws IrError for an unknown name. */
+export function simdTarget(name: string): Target {
+  const { isa, rows, bf16 } = variant(name);
+  return {
+    name: "simd-c",
+    isa: isa.name,
+    spaces: { register: { alignment: 4 * isa.lanes }, scratch: { alignment: 64 } },
+    vector: { space: "register", width: 4 * isa.lanes, blockColumns: "row" },
+    scratch: "scratch",
+    matmul: {
+      kind: "registers",
+      rows,
+      columns: columnVectors * isa.lanes,
+      dot: { f32: { activations: "f32", depth: 1 }, ...(bf16 === undefined ? {} : { bf16 }) },
+      packed: true,
+      panelsPerBlock,
+      rowBlocks,
+    },
+    storages: ["f32", "bf16"],
+    limits: {},
+  };
+}

@@ -1,0 +1,26 @@
+import type { Program } from "../../program.ts";
+import { cInterface } from "./abi.ts";
+import { emitMakefile, emitReadme, emitSelfTest } from "./extras.ts";
+import { emitHeader } from "./header.ts";
+import type { VectorIsa } from "./isa.ts";
+import { emitSource } from "./program.ts";
+
+export { type CInterface, cInterface } from "./abi.ts";
+export { commonFlags } from "./extras.ts";
+export type { VectorIsa } from "./isa.ts";
+
+/**
+ * A program as C11: NAME.c, NAME.h, a Makefile, a README and a self-test. The support headers that the variant includes,
+ * and unmoor_threads.h, belong beside them. Throws IrError, naming operation and variant, where an instruction is missing.
+ * @param scalars the variant of one lane, for indices and whatever vectors cannot do
+ */
+export function emitC(program: Program, isa: VectorIsa, scalars: VectorIsa): Map<string, string> {
+  const { prefix } = cInterface(program);
+  return new Map([
+    [`${prefix}.c`, emitSource(program, isa, scalars)],
+    [`${prefix}.h`, emitHeader(program, isa)],
+    ["selftest.c", emitSelfTest(program)],
+    ["Makefile", emitMakefile(program, isa)],
+    ["README.md", emitReadme(program, isa)],
+  ]);
+}

@@ -1,0 +1,123 @@
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import type { ScalarOp, ScalarType } from "../../../ir/core/scalar.ts";
+import { scalarOp } from "../../../ir/core/scalar.ts";
+import type { Instruction } from "../../instructions.ts";
+
+/** What a lane holds: a number, a truth value, or two neighbouring bf16 (for dot products by pairs). */
+export type LaneType = ScalarType | "pairs";
+
+/**
+ * What the C emitter must know of a CPU's vectors beyond `Target`. Data: a backend supplies one per variant.
+ * All vectors have the same number of 32-bit lanes; bf16 lives in memory only and widens when it is loaded.
+ */
+export interface VectorIsa {
+  /** As in `Target.isa`. */
+  readonly name: string;
+  /** In words: "AVX-512 with BF16". */
+  readonly title: string;
+  /** 32-bit lanes of a vector. 1 for plain C. */
+  readonly lanes: number;
+  /** C types of vectors. `pairs` where the table multiplies bf16 by pairs. */
+  readonly types: Readonly<Record<ScalarType, string> & Partial<Record<"pairs", string>>>;
+  /** Lines such as `<immintrin.h>` that the source includes. */
+  readonly includes: readonly string[];
+  /** Compiler flags that make the instructions available. */
+  readonly flags: readonly string[];
+  /** CPU features that the flags assume, by Linux's names. */
+  readonly features: readonly string[];
+  readonly instructions: readonly Instruction[];
+}
+
+/** An address: a pointer's name, and elements from there as C text ("" for none). */
+export interface Address {
+  readonly base: string;
+  readonly offset: string;
+}
+
+export interface Operands {
+  readonly a?: string;
+  readonly b?: string;
+  readonly c?: string;
+  readonly p?: Address;
+  readonly n?: string;
+}
+
+/** Finds a variant's instructions by operation and writes them. */
+export class InstructionTable {
+  readonly isa: VectorIsa;
+  readonly #byOp: ReadonlyMap<string, Instruction>;
+
+  constructor(isa: VectorIsa) {
+    this.isa = isa;
+    this.#byOp = new Map(isa.instructions.map((i) => [i.op, i]));
+  }
+
+  has(op: string): boolean {
+    return this.#byOp.has(op);
+  }
+
+  /** The C text of an instruction. Throws IrError, naming the operation and the variant, where there is none. */
+  text(op: string, operands: Operands): string {
+    const instruction = this.#byOp.get(op);
+    if (!instruction) {
+      throw new IrError(
+        `${this.isa.name} has no instruction for ${op}`,
+        `Compile for another ISA, or add ${op} to the instruction table of ${this.isa.name}.`,
+      );
+    }
+    const { p } = operands;
+    let text = instruction.text;
+    if (p) {
+      text = text
+        .replaceAll("{p}[0]", `${p.base}[${p.offset === "" ? "0" : p.offset}]`)
+        .replaceAll("{p}", p.offset === "" ? p.base : `${p.base} + ${p.offset}`);
+    }
+    return text.replace(/\{(\w)\}/g, (hole, name: string, at: number, whole: string) => {
+      const operand = operands[name as "a" | "b" | "c" | "n"];
+      if (operand === undefined) throw new IrError(`${op} needs operand ${hole}`, `Give ${op} all of its operands.`);
+      const separate = /(^|[(,]\s*| = )$/.test(whole.slice(0, at)) && /^(\s*[,)]|$)/.test(whole.slice(at + hole.length));
+      return separate ? operand : atom(operand);
+    });
+  }
+}
+
+/** C text that may stand beside an operator: itself if it binds tightly, else in parentheses. */
+export function atom(text: string): string {
+  if (/^[\w.]+$/.test(text)) return text;
+  const call = /^\w*[([]/.exec(text);
+  if (call) {
+    let depth = 0;
+    for (let i = call[0].length - 1; i < text.length; i++) {
+      if ("([".includes(text.charAt(i))) depth++;
+      if (")]".includes(text.charAt(i)) && --depth === 0) {
+        // A cast, or an operator after the bracket, does not bind.
+        if (i === text.length - 1) return text;
+        break;
+      }
+    }
+  }
+  return `(${text})`;
+}
+
+/** The table's name for a scalar operation on operands of these types: `add.f32`, `select.i32`, `toFloat.i32`. */
+export function instructionFor(op: ScalarOp, args: readonly { readonly type: ScalarType }[]): string {
+  const decisive = scalarOp(op).signature === "select" ? args[1] : args[0];
+  return `${op}.${decisive?.type ?? "f32"}`;
+}
+
+/** A C literal of a lane's value. */
+export function literal(type: ScalarType, value: number): string {
+  switch (type) {
+    case "bool":
+      return value !== 0 ? "true" : "false";
+    case "i32":
+      return String(value);
+    case "f32": {
+      if (Number.isNaN(value)) return "NAN";
+      const rounded = Math.fround(value);
+      if (!Number.isFinite(rounded)) return rounded > 0 ? "INFINITY" : "-INFINITY";
+      const text = String(value);
+      return /[.e]/.test(text) ? `${text}f` : Object.is(value, -0) ? "-0.0f" : `${text}.0f`;
+    }
+  }
+}

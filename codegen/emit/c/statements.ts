@@ -1,0 +1,119 @@
+import { Dim } from "../../../ir/core/dim.ts";
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import type { ScalarExpr } from "../../../ir/core/scalar.ts";
+import { dtypeBytes } from "../../../ir/core/types.ts";
+import type { Statement, Tile } from "../../tile/types.ts";
+import { emitCopy, emitFill, emitMap, tuples } from "./elementwise.ts";
+import { plainName } from "./names.ts";
+import { emitProducts, hoistRowPointers, sharesRows } from "./product.ts";
+import { emitReduce } from "./reduce.ts";
+import { elementTypes, type Scope } from "./scope.ts";
+import { emitTopK } from "./top-k.ts";
+import { isHeldInVectors, readsScalar, writes, writesWhole } from "./usage.ts";
+
+type Of<K extends Statement["kind"]> = Extract<Statement, { kind: K }>;
+
+/** Arrays above this size (bytes) are kept per thread instead of on the stack. */
+const STACK_LIMIT = 32 * 1024;
+
+const scalarTypes = { f32: "float", i32: "int64_t", bool: "bool" } as const;
+
+/** Every statement kind and its C. `rest` are the statements that follow in the same list. */
+const emitters: { readonly [K in Statement["kind"]]: (scope: Scope, s: Of<K>, rest: readonly Statement[]) => void } = {
+  for: emitFor,
+  if: (scope, s) => {
+    const condition = scope.scalar(s.condition);
+    scope.out.block(`if (${condition})`, () => emitStatements(scope.inner(), s.then));
+    if (s.otherwise.length > 0) scope.out.block("else", () => emitStatements(scope.inner(), s.otherwise));
+  },
+  let: (scope, s, rest) => {
+    if (!readsScalar(rest, s.name)) return;
+    const text = s.value.type === "i32" ? scope.index(s.value).toString() || "0" : scope.scalar(s.value);
+    const name = scope.names.unique(plainName(s.name));
+    scope.out.line(`const ${scalarTypes[s.value.type]} ${name} = ${text};`);
+    scope.bind(s.name, { kind: "scalar", name, type: s.value.type });
+  },
+  alloc: (scope, s, rest) => emitAlloc(scope, s.tile, rest),
+  fill: emitFill,
+  set: (scope, s) => {
+    const { dtype } = scope.memory(s.base, "set");
+    const value = s.value.type === "i32" ? scope.index(s.value).toString() || "0" : scope.scalar(s.value);
+    scope.out.line(scope.storeScalar(scope.elementAddress(s.base, s.index), dtype, value));
+  },
+  copy: emitCopy,
+  map: emitMap,
+  mma: (scope, s) => emitProducts(scope, [s]),
+  reduce: emitReduce,
+  top_k: emitTopK,
+};
+
+/** Prints a statement list. Names that it defines stay in `scope`. */
+export function emitStatements(scope: Scope, body: readonly Statement[]): void {
+  for (let i = 0; i < body.length; i++) {
+    const s = body[i] as Statement;
+    if (s.kind !== "mma") {
+      emitters[s.kind](scope, s as never, body.slice(i + 1));
+      continue;
+    }
+    const group = [s];
+    for (let next = body[i + 1]; next?.kind === "mma" && sharesRows(s, next); next = body[i + 1]) {
+      group.push(next);
+      i++;
+    }
+    emitProducts(scope, group);
+  }
+}
+
+function emitFor(scope: Scope, s: Of<"for">): void {
+  const loop = scope.inner();
+  const products = s.body.filter((x): x is Of<"mma"> => x.kind === "mma");
+  // A product that starts at the loop's first step: its sums are cleared before the loop instead of asking in every step.
+  const first = (init: ScalarExpr | undefined): boolean =>
+    init?.kind === "apply" && init.op === "eq" && init.args[0]?.kind === "var" && init.args[0].name === s.name &&
+    JSON.stringify(init.args[1]) === JSON.stringify(s.from);
+  const cleared = new Set(products.filter((p) => first(p.init)));
+  for (const p of cleared) emitFill(scope, { kind: "fill", dst: p.acc, value: { kind: "const", type: "f32", value: 0 } });
+  const body = s.body.map((x): Statement => {
+    if (x.kind !== "mma" || !cleared.has(x)) return x;
+    const { init: _, ...rest } = x;
+    return rest;
+  });
+  const hoisted = products.filter((p) =>
+    p.a.index.every((x) => x.kind !== "gather" || !writes(s.body, x.positions)),
+  );
+  hoistRowPointers(loop, hoisted);
+  const mark = scope.names.mark();
+  const name = scope.names.unique(plainName(s.name));
+  const from = scope.index(s.from).toString() || "0";
+  const to = scope.index(s.to).toString() || "0";
+  const step = s.step === 1 ? `${name}++` : `${name} += ${s.step}`;
+  loop.bind(s.name, { kind: "scalar", name, type: "i32" });
+  scope.out.block(`for (int64_t ${name} = ${from}; ${name} < ${to}; ${step})`, () => emitStatements(loop, body));
+  scope.names.release(mark);
+}
+
+function emitAlloc(scope: Scope, tile: Tile, rest: readonly Statement[]): void {
+  const name = scope.names.unique(plainName(tile.name));
+  const { lanes, types } = scope.file.table.isa;
+  const type = elementTypes[tile.dtype];
+  if (type === undefined) {
+    throw new IrError(`tile ${tile.name} has elements of type ${tile.dtype}, which simd-c does not know`, "Use f32, bf16 or i32.");
+  }
+  const dims = tile.dims;
+  if (isHeldInVectors(tile, rest, lanes)) {
+    const dtype = tile.dtype === "i32" ? "i32" : "f32";
+    const undeclared = new Set<string>();
+    scope.bind(tile.name, { kind: "vectors", name, dtype, dims, undeclared });
+    const isNext = writesWhole(rest[0], tile);
+    for (const row of tuples(dims.slice(0, -1))) {
+      const parts = Array.from({ length: (dims.at(-1) ?? 1) / lanes }, (_, c) => [name, ...row, c].join("_"));
+      if (isNext) for (const part of parts) undeclared.add(part);
+      else scope.out.line(`${types[dtype]} ${parts.join(", ")};`);
+    }
+    return;
+  }
+  const count = dims.reduce((a, b) => a * b, 1);
+  const storage = count * dtypeBytes[tile.dtype] > STACK_LIMIT ? "static _Thread_local " : "";
+  scope.out.line(`${storage}_Alignas(64) ${type} ${name}[${Math.max(1, count)}];`);
+  scope.bind(tile.name, { kind: "memory", name, dtype: tile.dtype, dims: dims.map((d) => Dim.of(d)), global: false });
+}
