@@ -116,6 +116,8 @@ async function evaluateAll(
     programOf([kernel]),
     { x: tensor([a.length], a), y: tensor([b.length], b) },
     { T: a.length },
+    {},
+    Number.POSITIVE_INFINITY,
   );
   return found.z ?? [];
 }

@@ -1,5 +1,6 @@
 // What the tests of this folder share: programs made of a few kernels, run on the device that set-up provides.
 import type { Program, ProgramBuffer } from "../../codegen/program.ts";
+import { runProgram, type TypedArray } from "../../codegen/tile/interpreter.ts";
 import type { Kernel, KernelBuffer } from "../../codegen/tile/types.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
@@ -64,19 +65,59 @@ export function random(seed: number, count: number): Float32Array {
   });
 }
 
-/** Loads a program, runs it once, and gives the elements of its outputs. */
+/**
+ * Loads a program, runs it once, and gives the elements of its outputs. They must be those of the tile interpreter, within
+ * `tolerance` relative to the largest of 1 and the value; what no kernel writes is not compared. A tolerance of
+ * infinity leaves the interpreter out.
+ */
 export async function runOnce(
   program: Program,
   inputs: Readonly<Record<string, Tensor>>,
   dims: Readonly<Record<string, number>> = {},
   weights: Readonly<Record<string, Tensor>> = {},
+  tolerance = 1e-5,
 ): Promise<Record<string, number[]>> {
   const layer: LoadedLayer = await createWgsl().load(program, wgslTarget);
   try {
     await layer.setWeights(new Map(Object.entries(weights)));
     const { outputs } = await layer.run(new Map(Object.entries(inputs)), dims);
-    return Object.fromEntries([...outputs].map(([name, tensor]) => [name, Array.from(tensor.data)]));
+    const found = Object.fromEntries([...outputs].map(([name, tensor]) => [name, Array.from(tensor.data)]));
+    if (tolerance !== Number.POSITIVE_INFINITY) compare(program, { inputs, dims, weights }, found, tolerance);
+    return found;
   } finally {
     await layer.close();
+  }
+}
+
+function compare(
+  program: Program,
+  given: {
+    readonly inputs: Readonly<Record<string, Tensor>>;
+    readonly dims: Readonly<Record<string, number>>;
+    readonly weights: Readonly<Record<string, Tensor>>;
+  },
+  found: Readonly<Record<string, readonly number[]>>,
+  tolerance: number,
+): void {
+  const arrays = (tensors: Readonly<Record<string, Tensor>>): Map<string, TypedArray> =>
+    new Map(
+      Object.entries(tensors).map(([name, { dtype, data }]) => [
+        name,
+        dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data),
+      ]),
+    );
+  const expected = runProgram(program, {
+    inputs: arrays(given.inputs),
+    weights: arrays(given.weights),
+    dims: given.dims,
+  });
+  for (const [name, values] of Object.entries(found)) {
+    const exact = program.buffers.some((b) => b.name === name && b.dtype === "i32");
+    for (const [i, x] of (expected.get(name) ?? []).entries()) {
+      if (exact ? x === -2147483648 : Number.isNaN(x)) continue;
+      const y = values[i] ?? Number.NaN;
+      if (x === y || Math.abs(x - y) <= (exact ? 0 : tolerance * Math.max(1, Math.abs(x)))) continue;
+      throw new Error(`${name}, element ${i}: the tile interpreter gives ${x}, the device ${y}`);
+    }
   }
 }

@@ -323,7 +323,8 @@ class Runner {
   /** Device memory of at least the buffer's size; what is there already is kept where it is large enough. */
   #allocate(buffer, symbols) {
     const slot = buffer.slot === undefined ? [buffer.bytes] : this.plan.slots[buffer.slot].bytes;
-    const bytes = Math.max(4, ...slot.map((each) => evaluate(each, symbols)));
+    // Sixteen bytes at least, since a kernel may read four elements at a time.
+    const bytes = Math.max(16, ...slot.map((each) => evaluate(each, symbols)));
     this.#reserve(this.#key(buffer), bytes, STORAGE | COPY_SRC | COPY_DST);
   }
 

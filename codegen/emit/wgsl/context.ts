@@ -7,15 +7,19 @@ import { applyOp, type Code, constant, primary, print, sum, times } from "./code
 import type { WgslLanguage } from "./language.ts";
 import { Names } from "./names.ts";
 
-/** Tiles of more elements are arrays, whatever their space. */
+/** Tiles of more elements are arrays: register tiles, and scratch tiles, which are scalars only where all positions are constants. */
 const largestUnrolledTile = 64;
+const largestScalarScratch = 16;
+
+/** Bytes of variables that WGSL guarantees per invocation: so many at module level, and as many in a function (section "Limits"). */
+export const guaranteedBytes = 8192;
 
 /**
  * What one attempt to print a kernel assumes. Where an assumption does not hold, it is struck out here and the kernel is
  * printed again; each attempt strikes out at least one, so this ends.
  */
 export interface Assumptions {
-  /** Register tiles that are read or written at positions known at run time only: arrays instead of named scalars. */
+  /** Tiles that are read or written at positions known at run time only: arrays instead of named scalars. */
   readonly indexed: Set<Tile>;
   /** Buffers that are also read one element at a time: arrays of f32 instead of vec4<f32>. */
   readonly byElement: Set<string>;
@@ -37,7 +41,14 @@ export interface Memory {
   readonly tile?: Tile;
 }
 
-type Scope = Map<string, Code | Memory>;
+/** Names by what they mean, and what has a name already, by its text. */
+interface Scope {
+  readonly names: Map<string, Code | Memory>;
+  readonly held: Map<string, Code>;
+}
+
+const emptyScope = (): Scope => ({ names: new Map(), held: new Map() });
+const words = (text: string): string[] => text.match(/[A-Za-z_]\w*/g) ?? [];
 
 /** The state of printing one kernel: lines, names in scope, module-level declarations. */
 export class Context {
@@ -47,14 +58,15 @@ export class Context {
   readonly lines: string[] = [];
   /** Module-level declarations: the arrays of scratch tiles. */
   readonly declarations: string[] = [];
-  /** Bytes of those arrays. */
+  /** Bytes of those arrays, and of the arrays within the function. */
   privateBytes = 0;
+  functionBytes = 0;
   /** Buffers read four elements at a time. */
   readonly byVector = new Set<string>();
   #depth = 1;
-  /** The end of the last conditional that another may join. */
-  #joinable: { readonly condition: string; readonly end: number } | undefined;
-  #scopes: Scope[] = [new Map()];
+  #scopes: Scope[] = [emptyScope()];
+  /** Names of memory that changes. */
+  readonly #variables = new Set<string>();
 
   constructor(language: WgslLanguage, assumptions: Assumptions) {
     this.language = language;
@@ -75,17 +87,6 @@ export class Context {
     this.line(tail);
   }
 
-  /** `if (condition) { … }`, joined with the one before where that has the same condition, which must still have its value. */
-  when(condition: string, body: () => void): void {
-    if (this.#joinable?.condition === condition && this.#joinable.end === this.lines.length) {
-      this.lines.pop();
-      this.resume(body);
-    } else {
-      this.block(`if (${condition})`, body);
-    }
-    this.#joinable = { condition, end: this.lines.length };
-  }
-
   /** Continues after a block that ended with "} else {". */
   resume(body: () => void): void {
     this.#depth++;
@@ -96,18 +97,18 @@ export class Context {
 
   /** Runs `body` in a scope of its own, without braces. */
   scoped(body: () => void): void {
-    this.#scopes.push(new Map());
+    this.#scopes.push(emptyScope());
     body();
     this.#scopes.pop();
   }
 
   define(name: string, meaning: Code | Memory): void {
-    this.#scopes.at(-1)?.set(name, meaning);
+    this.#scopes.at(-1)?.names.set(name, meaning);
   }
 
   #find(name: string): Code | Memory {
     for (let i = this.#scopes.length - 1; i >= 0; i--) {
-      const found = this.#scopes[i]?.get(name);
+      const found = this.#scopes[i]?.names.get(name);
       if (found !== undefined) return found;
     }
     throw new IrError(`the kernel uses ${name}, which is not defined there`, `Define ${name} before its use.`);
@@ -119,12 +120,29 @@ export class Context {
     throw new IrError(`the kernel uses the scalar ${name} as a buffer or tile`, "Use a buffer or tile here.");
   }
 
-  /** Prints `let name = value`, unless the value is a constant or name already, and gives what to use in its place. */
+  /** Prints `let name = value`, unless the value is a constant or has a name already, and gives what to use in its place. */
   hold(hint: string, value: Code): Code {
     if (value.constant !== undefined || (value.offset === 0 && /^\w+$/.test(value.text))) return value;
+    const text = print(value);
+    const present = this.#findHeld(text);
+    if (present !== undefined) return { ...present, natural: value.natural, multiple: value.multiple };
     const name = this.names.unique(hint);
-    this.line(`let ${name} = ${print(value)};`);
-    return primary(value.type, name, value);
+    this.line(`let ${name} = ${text};`);
+    const held = primary(value.type, name, value);
+    this.#scopes.at(-1)?.held.set(text, held);
+    return held;
+  }
+
+  /** What memory that changes gave is looked for in the innermost scope only: an outer one may stand before a loop. */
+  #findHeld(text: string): Code | undefined {
+    if (words(text).some((word) => this.#variables.has(word))) return this.#scopes.at(-1)?.held.get(text);
+    return this.#scopes.findLast((scope) => scope.held.has(text))?.held.get(text);
+  }
+
+  /** Forgets what was computed of memory that is written now. */
+  #forget(name: string): void {
+    for (const { held } of this.#scopes)
+      for (const text of held.keys()) if (words(text).includes(name)) held.delete(text);
   }
 
   /** A dimension over run-time symbols in scope. */
@@ -172,9 +190,11 @@ export class Context {
       buffer.access === "read" &&
       last % 4 === 0 &&
       !this.assumptions.byElement.has(buffer.name);
+    const name = this.names.unique(buffer.name);
+    if (buffer.access !== "read") this.#variables.add(name);
     return {
       kind: "buffer",
-      name: this.names.unique(buffer.name),
+      name,
       type: scalarType(buffer.dtype, `buffer ${buffer.name}`),
       // The first dimension takes part in no stride, so a symbol there need not be known.
       strides: stridesOf(buffer.dims.map((d, i) => (i === 0 ? constant("i32", 0) : this.dim(d)))),
@@ -187,21 +207,37 @@ export class Context {
   allocate(tile: Tile): void {
     const count = tile.dims.reduce((a, b) => a * b, 1);
     const type = scalarType(tile.dtype, `tile ${tile.name}`);
-    const inRegisters = tile.space === "register" && count <= largestUnrolledTile;
-    const kind = inRegisters && !this.assumptions.indexed.has(tile) ? "scalars" : "array";
+    const isSmall = count <= (tile.space === "register" ? largestUnrolledTile : largestScalarScratch);
+    const kind = isSmall && !this.assumptions.indexed.has(tile) ? "scalars" : "array";
     const name = this.names.unique(tile.name);
     const strides = stridesOf(tile.dims.map((d) => constant("i32", d)));
     this.define(tile.name, { kind, name, type, strides, vectors: false, source: tile.name, tile });
-    if (kind === "scalars") {
-      // A line per row.
-      const row = tile.dims.at(-1) ?? 1;
-      const all = Array.from({ length: count }, (_, i) => `var ${scalarName(name, tile.dims, i)}: ${type};`);
-      for (let i = 0; i < count; i += row) this.line(all.slice(i, i + row).join(" "));
-    } else if (tile.space === "register") {
-      this.line(`var ${name}: array<${type}, ${Math.max(1, count)}>;`);
+    if (kind === "array") {
+      this.#variables.add(name);
+      this.#declareArray(name, `array<${type}, ${count}>`, 4 * count, tile.space === "register");
+      return;
+    }
+    // A line per row.
+    const elements = Array.from({ length: count }, (_, i) => scalarName(name, tile.dims, i));
+    for (const element of elements) this.#variables.add(element);
+    const row = tile.dims.at(-1) ?? 1;
+    for (let i = 0; i < count; i += row)
+      this.line(
+        elements
+          .slice(i, i + row)
+          .map((element) => `var ${element}: ${type};`)
+          .join(" "),
+      );
+  }
+
+  /** At module level, where WGSL guarantees as much memory as within a function, while there is room. */
+  #declareArray(name: string, type: string, bytes: number, isLocal: boolean): void {
+    if (isLocal || this.privateBytes + bytes > guaranteedBytes) {
+      this.functionBytes += bytes;
+      this.line(`var ${name}: ${type};`);
     } else {
-      this.privateBytes += 4 * Math.max(1, count);
-      this.declarations.push(`var<private> ${name}: array<${type}, ${Math.max(1, count)}>;`);
+      this.privateBytes += bytes;
+      this.declarations.push(`var<private> ${name}: ${type};`);
     }
   }
 
@@ -220,7 +256,9 @@ export class Context {
   }
 
   writeAt(memory: Memory, at: Code, value: Code): void {
-    this.line(`${this.#place(memory, at)} = ${print(convert(value, memory.type, this.language))};`);
+    const place = this.#place(memory, at);
+    this.line(`${place} = ${print(convert(value, memory.type, this.language))};`);
+    this.#forget(memory.kind === "scalars" ? place : memory.name);
   }
 
   /** Four neighbours as a vec4, where the position allows; else undefined. */

@@ -2,6 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatSpan } from "../../../ir/core/span.ts";
 import type { Program } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
+import { guaranteedBytes } from "./context.ts";
 import { emitKernel } from "./kernel.ts";
 import type { WgslLanguage } from "./language.ts";
 import { Names } from "./names.ts";
@@ -16,9 +17,6 @@ export interface WgslSources {
   readonly plan: LaunchPlan;
   readonly modules: ReadonlyMap<string, string>;
 }
-
-/** Bytes of private arrays that WGSL guarantees per invocation (section "Limits" of the specification). */
-const privateBytes = 8192;
 
 /**
  * Prints a program: one module per kernel, and the launch plan.
@@ -36,9 +34,9 @@ export function emitWgsl(program: Program, language: WgslLanguage): WgslSources 
   const printAll = (kernels: readonly Kernel[]): PrintedKernel[] =>
     kernels.map((kernel) => {
       const module = emitKernel(kernel, program.symbols, language);
-      if (module.privateBytes > privateBytes) {
+      if (!module.fits) {
         throw new IrError(
-          `${kernel.origin.summary} (${formatSpan(kernel.origin.span)}) keeps ${module.privateBytes} bytes per invocation, and WGSL allows ${privateBytes}`,
+          `${kernel.origin.summary} (${formatSpan(kernel.origin.span)}) keeps ${module.arrayBytes} bytes of arrays per invocation, and WGSL guarantees twice ${guaranteedBytes}`,
           "Choose fewer experts or a smaller size for this target.",
         );
       }

@@ -1,7 +1,7 @@
 import { formatSpan } from "../../../ir/core/span.ts";
 import type { Kernel } from "../../tile/types.ts";
 import { type Code, constant, expression, primary, print, times } from "./code.ts";
-import { type Assumptions, Context } from "./context.ts";
+import { type Assumptions, Context, guaranteedBytes } from "./context.ts";
 import type { WgslLanguage } from "./language.ts";
 import { emitStatements } from "./statements.ts";
 
@@ -13,8 +13,10 @@ export interface WgslModule {
   readonly bindings: readonly { readonly buffer: string; readonly access: "read" | "read_write" }[];
   /** Run-time symbols in the uniform buffer, in order; empty where the kernel uses none. */
   readonly symbols: readonly string[];
-  /** Bytes of private arrays per invocation. */
-  readonly privateBytes: number;
+  /** Bytes of arrays per invocation, at module level and within the function. */
+  readonly arrayBytes: number;
+  /** Whether they are within what WGSL guarantees. */
+  readonly fits: boolean;
 }
 
 /**
@@ -83,7 +85,8 @@ function attempt(
     entryPoint,
     bindings: kernel.buffers.map((b) => ({ buffer: b.name, access: b.access === "read" ? "read" : "read_write" })),
     symbols: used,
-    privateBytes: context.privateBytes,
+    arrayBytes: context.privateBytes + context.functionBytes,
+    fits: context.functionBytes <= guaranteedBytes,
   };
 }
 

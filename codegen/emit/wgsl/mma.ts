@@ -92,7 +92,6 @@ function vector(context: Context, view: BoundView, row: Code, at: Code, width: n
 }
 
 function holdVector(context: Context, view: BoundView, row: Code, at: Code, width: number): string {
-  const name = context.names.unique(`${view.memory.name}_${row.constant ?? "m"}`);
-  context.line(`let ${name} = ${vector(context, view, row, at, width)};`);
-  return name;
+  const value = expression("f32", vector(context, view, row, at, width), "or");
+  return print(context.hold(`${view.memory.name}_${row.constant ?? "m"}`, value));
 }

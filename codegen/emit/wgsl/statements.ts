@@ -5,7 +5,7 @@ import { add, type Code, constant, primary, print } from "./code.ts";
 import type { Context } from "./context.ts";
 import { emitMma } from "./mma.ts";
 import { emitTopK } from "./top-k.ts";
-import { type BoundView, bindView, forEach, loop, within } from "./views.ts";
+import { type BoundView, bindView, forEach, forEachValid, loop, within } from "./views.ts";
 
 type Of<K extends Statement["kind"]> = Extract<Statement, { kind: K }>;
 
@@ -57,6 +57,15 @@ function emitFor(context: Context, s: Of<"for">): void {
     throw new IrError(`the loop over ${s.name} has the step ${s.step}`, "A step is a whole number of at least 1.");
   const from = context.scalar(s.from);
   const to = context.scalar(s.to);
+  if (isShort(s, from, to)) {
+    for (let i = from.constant ?? 0; i < (to.constant ?? 0); i += s.step) {
+      context.scoped(() => {
+        context.define(s.name, constant("i32", i));
+        emitStatements(context, s.body);
+      });
+    }
+    return;
+  }
   const name = context.names.unique(s.name);
   const next = s.step === 1 ? `${name}++` : `${name} += ${s.step}`;
   const multiple = from.constant === 0 ? s.step : gcd(from.multiple, s.step);
@@ -64,6 +73,12 @@ function emitFor(context: Context, s: Of<"for">): void {
     context.define(s.name, primary("i32", name, { natural: from.natural, multiple }));
     emitStatements(context, s.body);
   });
+}
+
+/** A loop that is as well written out, so that small tiles are read and written at constant positions. */
+function isShort(s: Of<"for">, from: Code, to: Code): boolean {
+  if (from.constant === undefined || to.constant === undefined || s.body.length > 2) return false;
+  return (to.constant - from.constant) / s.step <= 8 && s.body.every((b) => b.kind === "set" || b.kind === "let");
 }
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
@@ -90,15 +105,6 @@ function emitFill(context: Context, view: View, value: ScalarExpr): void {
 const holdValid = (context: Context, valid: readonly ScalarExpr[] | undefined): Code[] | undefined =>
   valid?.map((v) => context.hold("valid", context.scalar(v)));
 
-/** Runs `then` under a condition that may be known; `otherwise` where it does not hold. */
-function guard(context: Context, condition: boolean | string, then: () => void, otherwise?: () => void) {
-  if (condition === true) return then();
-  if (condition === false) return otherwise?.();
-  if (!otherwise) return context.when(condition, then);
-  context.block(`if (${condition})`, then, "} else {");
-  context.resume(otherwise);
-}
-
 function sameShape(what: string, found: readonly number[], expected: readonly number[]): void {
   if (found.length === expected.length && found.every((n, i) => n === expected[i])) return;
   throw new IrError(
@@ -107,20 +113,23 @@ function sameShape(what: string, found: readonly number[], expected: readonly nu
   );
 }
 
-function emitCopy(context: Context, s: Of<"copy">): void {
+function emitCopy(context: Context, s: Of<"copy">) {
   const dst = bindView(context, s.dst);
   const src = bindView(context, s.src);
   sameShape("the source of a copy", src.shape, dst.shape);
   const valid = src.isGlobal || dst.isGlobal ? holdValid(context, s.valid) : undefined;
   if (valid === undefined && copyVectors(context, dst, src)) return;
-  forEach(context, dst.shape, [dst, src], (at) =>
-    guard(
-      context,
-      within(at, valid),
-      () => dst.write(at, src.read(at)),
-      dst.isGlobal ? undefined : () => dst.write(at, constant(dst.memory.type, 0)),
-    ),
-  );
+  if (dst.isGlobal) return forEachValid(context, dst.shape, [dst, src], valid, (at) => dst.write(at, src.read(at)));
+  const zero = constant(dst.memory.type, 0);
+  forEach(context, dst.shape, [dst, src], (at) => {
+    const condition = within(at, valid);
+    // A read beyond the buffer's end gives some element of it, in WGSL, which `select` then drops: cheaper than a branch.
+    const value = (): Code =>
+      condition === true
+        ? src.read(at)
+        : primary(zero.type, `select(${print(zero)}, ${print(src.read(at))}, ${condition})`);
+    dst.write(at, condition === false ? zero : value());
+  });
 }
 
 /** Copies four neighbours at a time into a tile, where the source allows it. */
@@ -154,21 +163,19 @@ function emitMap(context: Context, s: Of<"map">): void {
   const anyGlobal = dst.isGlobal || inputs.some((i) => i.view.isGlobal);
   const valid = anyGlobal ? holdValid(context, s.valid) : undefined;
   const uses = countUses(s.value);
-  forEach(context, dst.shape, [dst, ...inputs.map((i) => i.view)], (at) => {
-    const condition = within(at, valid);
+  const views = [dst, ...inputs.map((i) => i.view)];
+  // Beyond the valid counts, elements of a tile are undefined after a map.
+  forEachValid(context, dst.shape, views, valid, (at) => {
     const inputAt = (shape: readonly number[]): Code[] =>
       shape.map((n, i) => (n === 1 ? constant("i32", 0) : (at[at.length - shape.length + i] ?? constant("i32", 0))));
-    // Beyond the valid counts, elements of a tile are undefined after a map.
-    context.scoped(() =>
-      guard(context, condition, () => {
-        for (const { name, view } of inputs) {
-          const value = view.read(inputAt(view.shape));
-          const many = (uses.get(name) ?? 0) > 1 && view.memory.kind !== "scalars";
-          context.define(name, many ? context.hold(name, value) : value);
-        }
-        dst.write(at, context.scalar(s.value));
-      }),
-    );
+    context.scoped(() => {
+      for (const { name, view } of inputs) {
+        const value = view.read(inputAt(view.shape));
+        const many = (uses.get(name) ?? 0) > 1 && view.memory.kind !== "scalars";
+        context.define(name, many ? context.hold(name, value) : value);
+      }
+      dst.write(at, context.scalar(s.value));
+    });
   });
 }
 

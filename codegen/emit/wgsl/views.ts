@@ -79,6 +79,10 @@ function holdStart(context: Context, memory: Memory, start: Code): Code {
   return { ...held, offset: start.offset, natural: start.natural, multiple: start.multiple };
 }
 
+/** Whether coordinates are visited one after the other in the text: where they are few, or name scalars. */
+const isUnrolled = (shape: readonly number[], views: readonly BoundView[]): boolean =>
+  shape.reduce((a, b) => a * b, 1) <= largestUnrolled || views.some((v) => v.memory.kind === "scalars");
+
 /** Visits all coordinates of a shape: one after the other in the text, or by loops where there are many. */
 export function forEach(
   context: Context,
@@ -86,8 +90,7 @@ export function forEach(
   views: readonly BoundView[],
   body: (coordinates: readonly Code[]) => void,
 ): void {
-  const count = shape.reduce((a, b) => a * b, 1);
-  const unrolled = count <= largestUnrolled || views.some((v) => v.memory.kind === "scalars");
+  const unrolled = isUnrolled(shape, views);
   const visit = (coordinates: readonly Code[]): void => {
     const extent = shape[coordinates.length];
     if (extent === undefined) {
@@ -99,6 +102,29 @@ export function forEach(
     }
   };
   visit([]);
+}
+
+/**
+ * Visits the coordinates within the valid counts, under conditions where those are known at run time only. In the text,
+ * coordinates with one condition stand together: the order of elements has no meaning, and branches are dear.
+ */
+export function forEachValid(
+  context: Context,
+  shape: readonly number[],
+  views: readonly BoundView[],
+  valid: readonly Code[] | undefined,
+  body: (coordinates: readonly Code[]) => void,
+): void {
+  const unrolled = isUnrolled(shape, views);
+  const groups = new Map<string, (readonly Code[])[]>();
+  forEach(context, shape, views, (at) => {
+    const condition = within(at, valid);
+    if (condition === false) return;
+    if (condition === true) body(at);
+    else if (unrolled) groups.set(condition, [...(groups.get(condition) ?? []), at]);
+    else context.block(`if (${condition})`, () => body(at));
+  });
+  for (const [condition, all] of groups) context.block(`if (${condition})`, () => all.forEach(body));
 }
 
 /** A loop from 0 to a constant. */

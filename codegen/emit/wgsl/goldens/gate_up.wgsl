@@ -31,26 +31,10 @@ fn gate_up(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let rows = min(4, end - row);
     var positions_0: i32; var positions_1: i32; var positions_2: i32; var positions_3: i32;
     var slot_0: i32; var slot_1: i32; var slot_2: i32; var slot_3: i32;
-    if (0 < rows) {
-      slot_0 = slots[row];
-    } else {
-      slot_0 = 0;
-    }
-    if (1 < rows) {
-      slot_1 = slots[row + 1];
-    } else {
-      slot_1 = 0;
-    }
-    if (2 < rows) {
-      slot_2 = slots[row + 2];
-    } else {
-      slot_2 = 0;
-    }
-    if (3 < rows) {
-      slot_3 = slots[row + 3];
-    } else {
-      slot_3 = 0;
-    }
+    slot_0 = select(0, slots[row], 0 < rows);
+    slot_1 = select(0, slots[row + 1], 1 < rows);
+    slot_2 = select(0, slots[row + 2], 2 < rows);
+    slot_3 = select(0, slots[row + 3], 3 < rows);
     positions_0 = floor_div(slot_0, 4);
     positions_1 = floor_div(slot_1, 4);
     positions_2 = floor_div(slot_2, 4);
@@ -107,30 +91,25 @@ fn gate_up(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         g_3_0 = g_3_0 + dot(x_3, gate_0);
         g_3_1 = g_3_1 + dot(x_3, gate_1);
       }
-      let x_row_4 = positions_0 * 64;
-      let x_row_5 = positions_1 * 64;
-      let x_row_6 = positions_2 * 64;
-      let x_row_7 = positions_3 * 64;
-      let up_at = expert * 2048 + column * 2 * 64 + k;
-      let up_0 = up[up_at >> 2u];
-      let up_1 = up[(up_at >> 2u) + 16];
+      let up_0 = up[gate_at >> 2u];
+      let up_1 = up[(gate_at >> 2u) + 16];
       if (0 < rows) {
-        let x_0_1 = x[(k + x_row_4) >> 2u];
+        let x_0_1 = x[(k + x_row) >> 2u];
         u_0_0 = u_0_0 + dot(x_0_1, up_0);
         u_0_1 = u_0_1 + dot(x_0_1, up_1);
       }
       if (1 < rows) {
-        let x_1_1 = x[(k + x_row_5) >> 2u];
+        let x_1_1 = x[(k + x_row_1) >> 2u];
         u_1_0 = u_1_0 + dot(x_1_1, up_0);
         u_1_1 = u_1_1 + dot(x_1_1, up_1);
       }
       if (2 < rows) {
-        let x_2_1 = x[(k + x_row_6) >> 2u];
+        let x_2_1 = x[(k + x_row_2) >> 2u];
         u_2_0 = u_2_0 + dot(x_2_1, up_0);
         u_2_1 = u_2_1 + dot(x_2_1, up_1);
       }
       if (3 < rows) {
-        let x_3_1 = x[(k + x_row_7) >> 2u];
+        let x_3_1 = x[(k + x_row_3) >> 2u];
         u_3_0 = u_3_0 + dot(x_3_1, up_0);
         u_3_1 = u_3_1 + dot(x_3_1, up_1);
       }
