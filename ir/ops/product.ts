@@ -1,7 +1,7 @@
 import { IrError } from "../core/diagnostic.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { PackedLayout } from "./product-types.ts";
-import { decodeInto, gamma, realsOf, tiny32 } from "./reals.ts";
+import { confidence, decodeInto, gamma, isLong, realsOf, tiny32 } from "./reals.ts";
 
 /** Rows of the weights of a product, decoded one at a time: weights are never copied whole to f64. */
 export interface WeightRows {
@@ -84,20 +84,24 @@ export interface Sums {
 }
 
 /**
- * x·wᵀ for x [m, depth] and each weight. With |â − a| ≤ ea, |b̂ − b| ≤ eb and γ = (n + 2)·u, a machine's sum is off by at most
- * γ·Σ(|a| + ea)(|b| + eb) + Σ(ea·|b| + |a|·eb + ea·eb), and by the smallest normal number for each product that underflows.
+ * x·wᵀ for x [m, depth] and each weight. With |â − a| ≤ ea, |b̂ − b| ≤ eb and γ as in reals.ts, a machine's sum is off by at most
+ * γ·Σ(|a| + ea)(|b| + eb) + E + Σ(|a|·eb + ea·eb), and by the smallest normal number for each product that underflows.
+ * E, what the errors of x make, is Σ ea·|b| for short sums and λ·√Σ(ea·b)² for long ones.
  */
 export function products(x: Tensor, m: number, weights: WeightRows): Sums {
   const { count, columns, depth } = weights;
   const a = realsOf(x);
   const relative = gamma(depth);
-  // Σ γ(|a| + ea)|b| + ea·|b| = Σ spread·|b|: one multiplication per element for the whole bound of exact weights.
+  const walk = x.bound !== undefined && isLong(depth);
+  // Σ γ(|a| + ea)|b| + ea·|b| = Σ spread·|b|: one multiplication per element for the whole bound of a short sum.
   const spread = new Float64Array(a.length);
+  const squares = walk ? new Float64Array(a.length) : undefined;
   const reach = weights.inexact ? new Float64Array(a.length) : undefined;
   for (let i = 0; i < a.length; i++) {
     const e = x.bound?.[i] ?? 0;
     const size = Math.abs(a[i]) + e;
-    spread[i] = relative * size + e;
+    spread[i] = walk ? relative * size : relative * size + e;
+    if (squares !== undefined) squares[i] = (confidence * e) ** 2;
     if (reach !== undefined) reach[i] = (1 + relative) * size;
   }
   const values = Array.from({ length: count }, () => new Float64Array(m * columns));
@@ -106,6 +110,7 @@ export function products(x: Tensor, m: number, weights: WeightRows): Sums {
   const row = new Float64Array(depth);
   const rowSize = new Float64Array(depth);
   const rowBound = new Float64Array(depth);
+  const variance = new Float64Array(m);
   const underflow = depth * tiny32;
   for (let which = 0; which < count; which++) {
     const value = values[which];
@@ -121,6 +126,15 @@ export function products(x: Tensor, m: number, weights: WeightRows): Sums {
       for (; t < m; t++) {
         value[t * columns + column] = dot(a, t * depth, row, depth);
         bound[t * columns + column] = dot(spread, t * depth, rowSize, depth);
+      }
+      if (squares !== undefined) {
+        for (let i = 0; i < depth; i++) rowSize[i] = row[i] * row[i];
+        for (t = 0; t + 4 <= m; t += 4) dot4(squares, t * depth, rowSize, depth, variance, t, 1);
+        for (; t < m; t++) variance[t] = dot(squares, t * depth, rowSize, depth);
+        for (t = 0; t < m; t++) {
+          const at = t * columns + column;
+          bound[at] = bound[at] + Math.sqrt(variance[t]);
+        }
       }
       if (reach !== undefined)
         for (t = 0; t < m; t++) {

@@ -8,8 +8,15 @@ import { type DType, isFloat, unitRoundoff } from "../core/types.ts";
  *
  * Terms: u = 2^-24 is the unit roundoff of f32. A sum or dot product over n terms, in any order, with or without fused
  * multiply-add, is off by at most n·u·Σ|aᵢ·bᵢ| (Jeannerod and Rump 2013, "Improved error bounds for inner products in
- * floating-point arithmetic"); DESIGN section 6 takes n + 2.
+ * floating-point arithmetic"). At the widths of real layers that worst case is so far from what happens that a wrong kernel
+ * would pass. Rounding errors of different elements are taken as independent of each other, as they are on seeded data:
+ * then n becomes λ·√n, and errors of operands add by their squares (Higham and Mary 2019, "A new approach to probabilistic
+ * rounding error analysis"). By Hoeffding's inequality a right result exceeds such a bound with a probability of at most
+ * 2·exp(−λ²/2), for errors spread evenly over their range far less.
  */
+
+/** λ: how many times the standard length of a random walk a sum of errors may reach. 4·√3 standard deviations of even rounding errors. */
+export const confidence = 4;
 
 export const u32 = unitRoundoff.f32;
 /** Results below the smallest normal f32 may flush to zero. */
@@ -17,8 +24,11 @@ export const tiny32 = 2 ** -126;
 /** Room for the rounding of the oracle's own f64 arithmetic, per operation. */
 export const slack = 2 ** -50;
 
+/** From this length on, errors of a sum add as a random walk: below it the worst case is smaller. */
+export const isLong = (n: number): boolean => n > confidence ** 2;
+
 /** Relative error of a sum of products over `n` terms. */
-export const gamma = (n: number): number => (n + 2) * (u32 + slack);
+export const gamma = (n: number): number => (isLong(n) ? confidence * Math.sqrt(n + 2) : n + 2) * (u32 + slack);
 
 /** A float tensor of the interpreter. An absent bound means exact. */
 export const floats = (dtype: DType, dims: readonly number[], data: Float64Array, bound?: Float64Array): Tensor =>
