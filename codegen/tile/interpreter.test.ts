@@ -113,6 +113,13 @@ describe("copy", () => {
     expect([...y]).toEqual([7, 8, 9, 10]);
   });
 
+  test("parts of one tile that do not meet, in both directions", () => {
+    const body =
+      "alloc t: f32[2, 2] in scratch copy t[0, 0:+2] = x[0:+2] copy t[1, 0:+2] = t[0, 0:+2] map t[0, 0:+2] = (a = t[1, 0:+2]) => (a * 2.0) copy y[0:+2, 0:+2] = t[0:+2, 0:+2]";
+    const { y } = run("read x: f32[2], write y: f32[2, 2]", body, { x: floats(2), y: floats(4) });
+    expect([...y]).toEqual([2, 4, 1, 2]);
+  });
+
   test("integers widen", () => {
     const { y } = run("write y: i32[2], read x: i8[2]", "copy y[0:+2] = x[0:+2]", {
       y: new Int32Array(2),
@@ -304,6 +311,9 @@ describe("blocks", () => {
   test("two blocks that write one element", () => race("write y: i32[8]", "set y[(b // 2)] = b"));
   test("a block that reads what another writes, in any order", () =>
     race("readwrite y: i32[8]", "set y[b] = y[((b + 1) % 4)]"));
+
+  test("a block that writes what several read", () =>
+    race("readwrite y: i32[8]", "let v = y[0] if (b == 3) { set y[0] = v }"));
 
   test("what a block wrote it may read and write again", () => {
     const data = { y: new Int32Array(4) };

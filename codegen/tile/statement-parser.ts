@@ -180,6 +180,8 @@ export class StatementParser {
         return dtype && scalarTypeOf(dtype);
       },
       known: [...names.scalars.keys(), ...[...names.bases.keys()].map((base) => `${base}[…]`)].join(", "),
+      noun: "scalar in scope",
+      help: "Mend the name, or define it before its use.",
     });
   }
 

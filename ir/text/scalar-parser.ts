@@ -43,6 +43,9 @@ export interface ScalarScope {
   element(base: string): ScalarType | undefined;
   /** What could stand for an unknown name, for messages: "x, y". */
   readonly known: string;
+  /** What a plain name is, for messages, and how to mend an unknown one. */
+  readonly noun: string;
+  readonly help: string;
 }
 
 const isScalarOp = (name: string): name is ScalarOp => Object.hasOwn(scalarOps, name);
@@ -66,6 +69,8 @@ export function parseScalarFunction(cursor: Cursor): ScalarFunction {
     variable: (name) => (params.includes(name) ? "f32" : undefined),
     element: () => undefined,
     known: params.join(", "),
+    noun: "parameter",
+    help: "Mend the name, or make it a parameter.",
   };
   return { params, body: parseLevel(cursor, scope, 0, 0) };
 }
@@ -121,10 +126,10 @@ function parsePrimary(cursor: Cursor, scope: ScalarScope, depth: number): Scalar
   return cursor.fail({
     code: "U402",
     span: cursor.span(start, cursor.position),
-    message: `${name} is neither a parameter nor a scalar function`,
+    message: `${name} is neither a ${scope.noun} nor a scalar function`,
     expected: `${scope.known} or one of ${Object.keys(scalarOps).join(", ")}`,
     found: name,
-    help: "Mend the name, or make it a parameter.",
+    help: scope.help,
   });
 }
 
