@@ -7,7 +7,7 @@ export type { DimName, Dims, Tail } from "./tensor-type.ts";
 export type Storage = DType | "auto";
 
 /** What "auto" may become. */
-export type Float = "f32" | "f16" | "bf16";
+type Float = "f32" | "f16" | "bf16";
 
 type StoredAs<S extends Storage> = S extends "auto" ? Float : S;
 
@@ -26,7 +26,7 @@ export type Last<D extends Dims> = D extends readonly [...infer _, infer L exten
 export type Init<D extends Dims> = D extends readonly [...infer I extends Dims, DimName] ? [...I] : DimName[];
 
 /** "T, H" */
-export type Join<D extends Dims> = D extends readonly [infer F extends DimName, ...infer R extends Dims]
+type Join<D extends Dims> = D extends readonly [infer F extends DimName, ...infer R extends Dims]
   ? R extends readonly []
     ? `${F}`
     : `${F}, ${Join<R>}`

@@ -4,13 +4,14 @@ import { formatType } from "../core/types.ts";
 import { isScalarFunction, type ScalarFunctionName, scalarFunctions } from "../dsl/scalar-functions.ts";
 import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
 import type { Machine } from "./machine.ts";
+import { typeNames } from "./names.ts";
 import { scalarOf } from "./operators.ts";
 import { routeCall } from "./route.ts";
 import { Problem, problem } from "./source.ts";
 import { describe, numberValue, type StaticValue } from "./values.ts";
 
 /** A call of a function of "unmoor". */
-export type Builtin = (
+type Builtin = (
   machine: Machine,
   args: readonly StaticValue[],
   call: ts.CallExpression,
@@ -91,6 +92,7 @@ export function builtin(
   hint?: string,
 ): StaticValue {
   if (isScalarFunction(name)) return elementwise(machine, name, args, call, hint);
+  if (typeNames.includes(name)) throw problem("U008", call, `${name} is a type, not a function`);
   const run = builtins[name];
   // A name that "unmoor" does not have was reported at its import.
   if (run === undefined) throw new Problem(undefined);

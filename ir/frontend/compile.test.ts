@@ -149,6 +149,7 @@ test.each([
     ["map"],
   ],
   ["template strings", "const name = `n$" + "{p.N}`; return { n3: silu(x) }[name];", ["map"]],
+  ["functions of unmoor as arguments", "return [x, x, x].map(silu).reduce(add);", ["map", "map", "map", "map", "map"]],
   [
     "functions in functions",
     "return twice(twice(x)); function twice(y) { const add1 = (z, n = 1) => add(z, n); return add1(add1(y)); }",

@@ -1,6 +1,6 @@
 import { ts } from "ts-morph";
 import { argument, checkLayer } from "../core/builder.ts";
-import { DiagnosticError } from "../core/diagnostic.ts";
+import { DiagnosticError, IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { Argument, Layer } from "../core/layer.ts";
 import { formatSpan } from "../core/span.ts";
@@ -49,6 +49,8 @@ class LayerCompiler {
   readonly #args = new Map<string, Argument>();
   /** Parameters that are sizes, with the first input or weight that has them. */
   readonly #sizes = new Map<string, string>();
+  /** Dimensions already reported as below 1. */
+  readonly #tooSmall = new Set<string>();
 
   constructor(given: CompileOptions, modules: Modules, interpreter: Interpreter, attempt: Attempt) {
     this.#given = given;
@@ -78,7 +80,7 @@ class LayerCompiler {
     const result = this.#interpreter.invoke(body, values, bodyNode, "y");
     const results = this.#results(result, body.node);
     if (results === undefined || bindings === undefined || this.#interpreter.diagnostics.length > 0) return undefined;
-    return checkLayer({
+    return checked(call, {
       name,
       params: Object.fromEntries(params),
       args: [...this.#args.values()],
@@ -215,6 +217,18 @@ class LayerCompiler {
       }
       if (value !== undefined && !this.#sizes.has(symbol)) this.#sizes.set(symbol, name);
     }
+    const whole = Object.fromEntries([...params].filter(([, value]) => Number.isSafeInteger(value)));
+    for (const dim of spec.dims) {
+      const size = dim.substitute(whole).constant;
+      if (size !== undefined && size < 1) {
+        if (this.#tooSmall.has(String(dim))) throw new Problem(undefined);
+        this.#tooSmall.add(String(dim));
+        throw problem("U013", spec.node, `dimension ${dim} of ${name} is ${size}`, {
+          expected: "at least 1",
+          help: "Give parameters that make it at least 1.",
+        });
+      }
+    }
     const made = argument(this.#interpreter.fresh(name), { dtype: spec.dtype, dims: spec.dims }, role, spec.storage);
     this.#args.set(name, made);
     return { kind: "tensor", value: made.value };
@@ -224,14 +238,14 @@ class LayerCompiler {
   #checkSizes(params: ReadonlyMap<string, number>, node: ts.Expression): void {
     for (const [name, tensor] of this.#sizes) {
       const value = params.get(name);
-      if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) continue;
+      if (value === undefined || Number.isSafeInteger(value)) continue;
       this.#attempt(() => {
         throw problem(
           "U013",
           member(node, name) ?? node,
           `parameter ${name} is ${value}, but it is a size of ${tensor}`,
           {
-            expected: "a whole number, 0 or more",
+            expected: "a whole number",
           },
         );
       });
@@ -285,5 +299,15 @@ class LayerCompiler {
       if (value.kind === "tensor") return { name, value: value.value };
       throw problem("U026", at, `result ${name} is ${describe(value)}`, { expected: "a tensor" });
     });
+  }
+}
+
+/** A layer whose operations do not fit together is reported at its declaration. */
+function checked(call: ts.CallExpression, layer: Layer): Layer {
+  try {
+    return checkLayer(layer);
+  } catch (error) {
+    if (error instanceof IrError) throw problem("U020", call, error.message, { help: error.help });
+    throw error;
   }
 }

@@ -80,6 +80,7 @@ const cases: Readonly<Record<string, Case>> = {
     body: "writeFileSync('a', 'b');\nreturn x;",
   },
   "U008 not a function": { body: "return p.H(x);" },
+  "U008 a type": { body: "return Tensor(x);" },
   "U008 a layer": {
     before: 'export const inner = layer({}, (p, x: Tensor<["T"]>) => x);',
     body: "return inner(x);",
@@ -111,6 +112,8 @@ const cases: Readonly<Record<string, Case>> = {
   "U012 a text": { params: '{ H: "8", I: 4, E: 3, K: 2 }' },
   "U012 given": { compile: { params: { H: Number.NaN } } },
   "U013 a size of a tensor": { compile: { params: { H: 2.5 } } },
+  "U013 no size": { compile: { params: { E: 0 } } },
+  "U013 below zero": { compile: { params: { H: -8 } } },
   "U013 topK": { ...routing, body: route({ topK: "p.K / 4" }) },
   "U013 range": { uses: "range", body: "for (const i of range(0.5)) {}\nreturn x;" },
   "U014 a parameter": { ...routing, body: route({ topK: "p.Kk" }) },

@@ -1,7 +1,7 @@
 import type { Layer } from "../core/layer.ts";
 import type { SourceHost } from "./host.ts";
 
-export { type Code, codes } from "./codes.ts";
+export { codes } from "./codes.ts";
 export { memoryHost, type SourceHost } from "./host.ts";
 
 export interface CompileOptions {

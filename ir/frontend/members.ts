@@ -1,4 +1,5 @@
 import { ts } from "ts-morph";
+import { builtin } from "./builtins.ts";
 import type { Machine } from "./machine.ts";
 import type { Scope } from "./scope.ts";
 import { Problem, problem } from "./source.ts";
@@ -82,16 +83,25 @@ type ArrayMethod = (
   call: ts.CallExpression,
 ) => StaticValue;
 
-const callback = (value: StaticValue | undefined, call: ts.CallExpression): StaticValue & { kind: "function" } => {
-  if (value?.kind === "function") return value;
-  throw problem("U025", call, `a function is expected, found ${value === undefined ? "nothing" : describe(value)}`);
-};
+/** Calls the function given to a method of an array; one of "unmoor" takes no index. */
+function callback(
+  machine: Machine,
+  fn: StaticValue | undefined,
+  args: readonly StaticValue[],
+  call: ts.CallExpression,
+  index?: number,
+): StaticValue {
+  if (fn?.kind === "builtin") return builtin(machine, fn.name, args, call);
+  const all = index === undefined ? args : [...args, numberValue(index)];
+  if (fn?.kind === "function") return machine.invoke(fn, all, call);
+  throw problem("U025", call, `a function is expected, found ${fn === undefined ? "nothing" : describe(fn)}`);
+}
 
 /** Methods of arrays that make new values and change nothing. */
 const arrayMethods: Readonly<Record<string, ArrayMethod>> = {
   map: (machine, items, [fn], call) => ({
     kind: "array",
-    items: items.map((item, i) => machine.invoke(callback(fn, call), [item, numberValue(i)], call)),
+    items: items.map((item, i) => callback(machine, fn, [item], call, i)),
   }),
   reduce: (machine, items, [fn, initial], call) => {
     const [first, ...rest] = initial === undefined ? items : [initial, ...items];
@@ -100,6 +110,6 @@ const arrayMethods: Readonly<Record<string, ArrayMethod>> = {
         help: "Give reduce a first value as its second argument.",
       });
     }
-    return rest.reduce<StaticValue>((sum, item) => machine.invoke(callback(fn, call), [sum, item], call), first);
+    return rest.reduce<StaticValue>((sum, item) => callback(machine, fn, [sum, item], call), first);
   },
 };

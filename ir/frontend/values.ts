@@ -8,7 +8,7 @@ import type { Scope } from "./scope.ts";
 export type FunctionNode = ts.ArrowFunction | ts.FunctionExpression | ts.FunctionDeclaration;
 
 /** A function that the frontend itself computes: an array's `map`, a routing's `mix`. */
-export type Native = (args: readonly StaticValue[], call: ts.CallExpression, hint: string | undefined) => StaticValue;
+type Native = (args: readonly StaticValue[], call: ts.CallExpression, hint: string | undefined) => StaticValue;
 
 /** What an expression of a DSL file is at compile time. */
 export type StaticValue =
@@ -31,8 +31,6 @@ export type StaticValue =
   | { readonly kind: "layer"; readonly name: string }
   /** Could not be computed; the reason is already reported. */
   | { readonly kind: "unknown" };
-
-export type Kind = StaticValue["kind"];
 
 export const undefinedValue: StaticValue = { kind: "undefined" };
 export const unknownValue: StaticValue = { kind: "unknown" };
