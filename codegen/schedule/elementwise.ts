@@ -29,8 +29,11 @@ export const originOf = (operation: Operation, summary: string) => ({
   span: operation.span,
 });
 
-export const kernelName = (operation: Operation, context: ScheduleContext): string =>
-  `${operation.op}_${context.buffer(resultOf(operation)).name}`;
+/** The op and what it gives; the op alone where a value is named after it. */
+export const kernelName = (operation: Operation, context: ScheduleContext): string => {
+  const { name } = context.buffer(resultOf(operation));
+  return name === operation.op ? name : `${operation.op}_${name}`;
+};
 
 const columnsOf = (buffer: ProgramBuffer): number => {
   const columns = buffer.dims.at(-1)?.constant;
