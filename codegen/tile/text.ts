@@ -47,9 +47,6 @@ export function printProgram(program: Program, options: PrintOptions = {}): stri
   return `${[...lines, "}"].join("\n")}\n`;
 }
 
-/** Text of a statement with all that is in it. */
-export const printStatement = (statement: Statement): string => statementLines(statement).join("\n");
-
 /** The first line of a statement: its whole text, or the head of a loop or condition. */
 export function statementHead(s: Statement): string {
   switch (s.kind) {
