@@ -17,6 +17,8 @@ function check(path: string, text?: string): { line: number; message: string }[]
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
     allowImportingTsExtensions: true,
     skipLibCheck: true,
+    // As in tsconfig.json: within the checkout "unmoor" is its source, whether or not it was built.
+    paths: { unmoor: [resolve(root, "ir/dsl/index.ts")] },
     types: [],
   };
   const host = ts.createCompilerHost(options);
