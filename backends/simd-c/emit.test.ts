@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
+import { emitC } from "../../codegen/emit/c/index.ts";
 import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { at, gather, kernelBuilder, load, range, view, whole } from "../../codegen/tile/builder.ts";
 import { add, floorDiv, mul, sub } from "../../codegen/tile/fold.ts";
@@ -7,13 +8,27 @@ import { Dim } from "../../ir/core/dim.ts";
 import { apply, f32, i32, silu, variable } from "../../ir/core/scalar.ts";
 import type { DType } from "../../ir/core/types.ts";
 import * as native from "../../runtime/native.ts";
-import { isaNames, simdTarget } from "./targets.ts";
-import { BuiltProgram, generator, interpret, numbers, origin, randomArray, runnableIsas, testProgram } from "./testing.ts";
+import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
+import {
+  BuiltProgram,
+  generator,
+  interpret,
+  numbers,
+  origin,
+  randomArray,
+  runnableIsas,
+  testProgram,
+} from "./testing.ts";
 
 const seed = 4711;
 const isas = runnableIsas(native);
 
-const buffer = (name: string, dtype: DType, dims: readonly (number | string)[], role: ProgramBuffer["role"]): ProgramBuffer => ({
+const buffer = (
+  name: string,
+  dtype: DType,
+  dims: readonly (number | string)[],
+  role: ProgramBuffer["role"],
+): ProgramBuffer => ({
   name,
   dtype,
   dims: dims.map((d) => Dim.of(d)),
@@ -26,7 +41,14 @@ function randomGiven(program: Program, dims: Readonly<Record<string, number>>): 
   return new Map(
     program.buffers
       .filter((b) => b.role === "input" || b.role === "weight")
-      .map((b) => [b.name, randomArray(b.dtype, b.dims.reduce((n, d) => n * d.evaluate(dims), 1), random)]),
+      .map((b) => [
+        b.name,
+        randomArray(
+          b.dtype,
+          b.dims.reduce((n, d) => n * d.evaluate(dims), 1),
+          random,
+        ),
+      ]),
   );
 }
 
@@ -39,7 +61,10 @@ afterAll(() => {
 async function agrees(
   program: Program,
   isa: string,
-  cases: readonly { readonly dims: Readonly<Record<string, number>>; readonly given?: ReadonlyMap<string, TypedArray> }[],
+  cases: readonly {
+    readonly dims: Readonly<Record<string, number>>;
+    readonly given?: ReadonlyMap<string, TypedArray>;
+  }[],
   tolerance: number,
 ): Promise<void> {
   const built = new BuiltProgram(native, program, isa);
@@ -61,7 +86,9 @@ async function agrees(
       }
       for (const run of runs.slice(1)) {
         const [a, other] = [runs[0], run].map((r) => r?.get(b.name) as TypedArray) as [TypedArray, TypedArray];
-        expect(Buffer.from(other.buffer).equals(Buffer.from(a.buffer)), `${where}: other bits with more threads`).toBe(true);
+        expect(Buffer.from(other.buffer).equals(Buffer.from(a.buffer)), `${where}: other bits with more threads`).toBe(
+          true,
+        );
       }
     }
   }
@@ -70,7 +97,12 @@ async function agrees(
 const T = variable("T", "i32");
 
 /** Rows of x times packed panels of w, with an epilogue over two halves: the register tile in all its row counts. */
-function product(isa: string, dtypes: { readonly x: DType; readonly w: DType; readonly y: DType }, columns: number, gathered: boolean): Program {
+function product(
+  isa: string,
+  dtypes: { readonly x: DType; readonly w: DType; readonly y: DType },
+  columns: number,
+  gathered: boolean,
+): Program {
   const target = simdTarget(isa);
   if (target.matmul.kind !== "registers") throw new Error("simd-c multiplies in registers");
   const { rows, columns: width } = target.matmul;
@@ -110,11 +142,25 @@ function product(isa: string, dtypes: { readonly x: DType; readonly w: DType; re
       const out = b.alloc("out", "f32", [size, half], "register");
       const part = (q: number) => view(acc, range(0, size), range(q * half, half));
       b.map(whole(out), { g: part(0), u: part(1) }, ({ g, u }) => apply("mul", silu(g), u));
-      b.copy(view(y, range(row, size), range(mul(panel, half), half)), whole(out), { valid: [size, sub(columns, mul(panel, half))] });
+      b.copy(view(y, range(row, size), range(mul(panel, half), half)), whole(out), {
+        valid: [size, sub(columns, mul(panel, half))],
+      });
     });
     start = end;
   }
   return testProgram("product", buffers, [b.build()]);
+}
+
+/** y = f(x), by rows of 64. */
+function functionProgram(op: "exp" | "log"): Program {
+  const buffers = [buffer("x", "f32", ["T", 64], "input"), buffer("y", "f32", ["T", 64], "output")];
+  const [x, y] = buffers as [ProgramBuffer, ProgramBuffer];
+  const b = kernelBuilder("by_rows", origin);
+  b.read(x);
+  b.write(y);
+  const block = b.grid("block", "T");
+  b.map(view(y, block, range(0, 64)), { v: view(x, block, range(0, 64)) }, ({ v }) => apply(op, v));
+  return testProgram(op === "exp" ? "exponential" : "logarithm", buffers, [b.build()]);
 }
 
 describe.each(isas)("C for %s", (isa) => {
@@ -141,38 +187,60 @@ describe.each(isas)("C for %s", (isa) => {
     const cases = [tile + 2, 2 * tile].map((t) => {
       const given = randomGiven(program, { T: t });
       const random = generator(seed + t);
-      given.set("slots", Int32Array.from({ length: t }, () => Math.floor(random() * t * 10)));
+      given.set(
+        "slots",
+        Int32Array.from({ length: t }, () => Math.floor(random() * t * 10)),
+      );
       return { dims: { T: t }, given };
     });
     await agrees(program, isa, cases, 2e-5);
   });
 
-  it.each([1, lanes - 1, lanes, lanes + 1, 4 * lanes + 3])("maps rows of %i columns with tails, broadcasts and conversions", async (n) => {
-    const buffers = [
-      buffer("x", "bf16", ["T", n], "input"),
-      buffer("scale", "f32", [n], "input"),
-      buffer("bias", "f32", ["T", 1], "input"),
-      buffer("y", "f32", ["T", n], "output"),
-      buffer("z", "bf16", ["T", n], "output"),
-      buffer("count", "i32", ["T", n], "output"),
-    ];
-    const [x, scale, bias, y, z, count] = buffers as ProgramBuffer[] as [ProgramBuffer, ProgramBuffer, ProgramBuffer, ProgramBuffer, ProgramBuffer, ProgramBuffer];
-    const b = kernelBuilder("rows", origin);
-    for (const r of [x, scale, bias]) b.read(r);
-    for (const r of [y, z, count]) b.write(r);
-    const block = b.grid("block", "T");
-    const row = (base: ProgramBuffer, width = n) => view(base, range(block, 1), range(0, width));
-    b.map(row(y), { v: row(x), s: view(scale, range(0, n)), c: row(bias, 1) }, ({ v, s, c }) =>
-      apply("select", apply("lt", v, f32(0)), apply("div", v, f32(3)), apply("add", apply("mul", v, s), c)),
-    );
-    b.map(row(z), { v: row(x), s: view(scale, range(0, n)) }, ({ v, s }) => apply("sub", v, s));
-    b.map(row(count), { v: row(x) }, ({ v }) => apply("floorDiv", apply("toInt", apply("mul", v, f32(100))), i32(7)));
-    await agrees(testProgram("rows", buffers, [b.build()]), isa, [{ dims: { T: 0 } }, { dims: { T: 3 } }, { dims: { T: 700 } }], 1e-6);
-  });
+  it.each([1, lanes - 1, lanes, lanes + 1, 4 * lanes + 3])(
+    "maps rows of %i columns with tails, broadcasts and conversions",
+    async (n) => {
+      const buffers = [
+        buffer("x", "bf16", ["T", n], "input"),
+        buffer("scale", "f32", [n], "input"),
+        buffer("bias", "f32", ["T", 1], "input"),
+        buffer("y", "f32", ["T", n], "output"),
+        buffer("z", "bf16", ["T", n], "output"),
+        buffer("count", "i32", ["T", n], "output"),
+      ];
+      const [x, scale, bias, y, z, count] = buffers as ProgramBuffer[] as [
+        ProgramBuffer,
+        ProgramBuffer,
+        ProgramBuffer,
+        ProgramBuffer,
+        ProgramBuffer,
+        ProgramBuffer,
+      ];
+      const b = kernelBuilder("rows", origin);
+      for (const r of [x, scale, bias]) b.read(r);
+      for (const r of [y, z, count]) b.write(r);
+      const block = b.grid("block", "T");
+      const row = (base: ProgramBuffer, width = n) => view(base, range(block, 1), range(0, width));
+      b.map(row(y), { v: row(x), s: view(scale, range(0, n)), c: row(bias, 1) }, ({ v, s, c }) =>
+        apply("select", apply("lt", v, f32(0)), apply("div", v, f32(3)), apply("add", apply("mul", v, s), c)),
+      );
+      b.map(row(z), { v: row(x), s: view(scale, range(0, n)) }, ({ v, s }) => apply("sub", v, s));
+      b.map(row(count), { v: row(x) }, ({ v }) => apply("floorDiv", apply("toInt", apply("mul", v, f32(100))), i32(7)));
+      await agrees(
+        testProgram("rows", buffers, [b.build()]),
+        isa,
+        [{ dims: { T: 0 } }, { dims: { T: 3 } }, { dims: { T: 700 } }],
+        1e-6,
+      );
+    },
+  );
 
   it("copies with valid counts: zeros in tiles, nothing written beyond", async () => {
     const n = 2 * lanes + 1;
-    const buffers = [buffer("x", "f32", ["T", n], "input"), buffer("y", "f32", ["T", n], "output"), buffer("sums", "f32", ["T"], "output")];
+    const buffers = [
+      buffer("x", "f32", ["T", n], "input"),
+      buffer("y", "f32", ["T", n], "output"),
+      buffer("sums", "f32", ["T"], "output"),
+    ];
     const [x, y, sums] = buffers as [ProgramBuffer, ProgramBuffer, ProgramBuffer];
     const b = kernelBuilder("tiles", origin);
     b.read(x);
@@ -180,7 +248,7 @@ describe.each(isas)("C for %s", (isa) => {
     b.write(sums);
     b.grid("one", "T");
     const height = 4;
-    const wide = 3 * lanes;
+    const wide = Math.ceil(n / vectorIsa(isa).lanes) * vectorIsa(isa).lanes;
     const first = variable("one", "i32");
     const whenFirst = apply("eq", apply("mod", first, i32(height)), i32(0));
     b.when(whenFirst, () => {
@@ -205,7 +273,11 @@ describe.each(isas)("C for %s", (isa) => {
     [lanes + 1, 3],
     [5 * lanes + 2, 12 > 5 * lanes ? 5 : 12],
   ])("finds the largest of %i keys (%i of them), lowest index on ties", async (n, k) => {
-    const buffers = [buffer("keys", "f32", ["T", n], "input"), buffer("ids", "i32", ["T", k], "output"), buffer("top", "f32", ["T"], "output")];
+    const buffers = [
+      buffer("keys", "f32", ["T", n], "input"),
+      buffer("ids", "i32", ["T", k], "output"),
+      buffer("top", "f32", ["T"], "output"),
+    ];
     const [keys, ids, top] = buffers as [ProgramBuffer, ProgramBuffer, ProgramBuffer];
     const b = kernelBuilder("choose", origin);
     b.read(keys);
@@ -220,26 +292,44 @@ describe.each(isas)("C for %s", (isa) => {
     const random = generator(seed);
     const coarse = Float32Array.from({ length: 40 * n }, () => Math.floor(random() * 8) - 4);
     const flat = new Float32Array(3 * n).fill(Number.NEGATIVE_INFINITY);
-    await agrees(program, isa, [
-      { dims: { T: 40 }, given: new Map([["keys", coarse]]) },
-      { dims: { T: 3 }, given: new Map([["keys", flat]]) },
-    ], 0);
+    await agrees(
+      program,
+      isa,
+      [
+        { dims: { T: 40 }, given: new Map([["keys", coarse]]) },
+        { dims: { T: 3 }, given: new Map([["keys", flat]]) },
+      ],
+      0,
+    );
   });
 
   it("computes exp within 3 + 2|x| ulp, to infinity, to zero, and keeps NaN", async () => {
-    const buffers = [buffer("x", "f32", ["T", 64], "input"), buffer("y", "f32", ["T", 64], "output")];
-    const [x, y] = buffers as [ProgramBuffer, ProgramBuffer];
-    const b = kernelBuilder("exponential", origin);
-    b.read(x);
-    b.write(y);
-    const block = b.grid("block", "T");
-    b.map(view(y, block, range(0, 64)), { v: view(x, block, range(0, 64)) }, ({ v }) => apply("exp", v));
-    const built = new BuiltProgram(native, testProgram("exponential", buffers, [b.build()]), isa);
+    const built = new BuiltProgram(native, functionProgram("exp"), isa);
     open.push(built);
     const random = generator(seed);
-    const specials = [0, -0, 88.72, 88.73, 89, 1000, Infinity, -87.3, -87.4, -100, -103.9, -104, -200, -Infinity, NaN, 1e-40];
+    const specials = [
+      0,
+      -0,
+      88.72,
+      88.73,
+      89,
+      1000,
+      Infinity,
+      -87.3,
+      -87.4,
+      -100,
+      -103.9,
+      -104,
+      -200,
+      -Infinity,
+      NaN,
+      1e-40,
+    ];
     const rowsOf = 200;
-    const data = Float32Array.from({ length: 64 * rowsOf }, (_, i) => specials[i] ?? (random() - 0.5) * (i % 2 === 0 ? 200 : 4));
+    const data = Float32Array.from(
+      { length: 64 * rowsOf },
+      (_, i) => specials[i] ?? (random() - 0.5) * (i % 2 === 0 ? 200 : 4),
+    );
     const found = (await built.run(new Map([["x", data]]), { T: rowsOf }, 2)).get("y") as Float32Array;
     for (const [i, v] of data.entries()) {
       const exact = Math.exp(v);
@@ -254,6 +344,26 @@ describe.each(isas)("C for %s", (isa) => {
     expect(found[13]).toBe(0);
   });
 
+  it("computes log within 3 ulp or 2^-21, also of denormals, and -inf, inf, NaN", async () => {
+    const built = new BuiltProgram(native, functionProgram("log"), isa);
+    open.push(built);
+    const random = generator(seed);
+    const specials = [0, -0, -1, Infinity, NaN, 2 ** -149, 2 ** -130, 2 ** -126, 1, 3.4e38, 0.5, 2];
+    const data = Float32Array.from(
+      { length: 64 * 200 },
+      (_, i) => specials[i] ?? (i % 2 === 0 ? (1 + random()) * 2 ** Math.floor(random() * 250 - 125) : 0.5 + random()),
+    );
+    const found = (await built.run(new Map([["x", data]]), { T: 200 }, 1)).get("y") as Float32Array;
+    for (const [i, v] of data.entries()) {
+      const exact = Math.log(v);
+      const f = found[i] as number;
+      const where = `log(${v}) = ${f} on ${isa}, exact ${exact} (seed ${seed})`;
+      if (Number.isFinite(exact)) {
+        expect(Math.abs(f - exact), where).toBeLessThanOrEqual(Math.max(2 ** -21, 3 * 2 ** -23 * Math.abs(exact)));
+      } else expect(f, where).toBe(exact);
+    }
+  });
+
   it("says which buffer is lacking or misaligned, and refuses bad sizes", async () => {
     const program = product(isa, { x: "f32", w: "f32", y: "f32" }, 2, false);
     const built = new BuiltProgram(native, program, isa);
@@ -264,6 +374,13 @@ describe.each(isas)("C for %s", (isa) => {
     expect(await built.status([...good, memory], [-1], 1)).toBe(2);
     expect(JSON.parse(built.describe() ?? "")).toMatchObject({ layer: "product", isa, symbols: ["T"] });
   });
+});
+
+it("names the operation and the ISA where an instruction is missing", () => {
+  const avx2 = vectorIsa("avx2");
+  const without = { ...avx2, instructions: avx2.instructions.filter((i) => i.op !== "fma.f32") };
+  const program = product("avx2", { x: "f32", w: "f32", y: "f32" }, 8, false);
+  expect(() => emitC(program, without, scalar)).toThrow("avx2 has no instruction for fma.f32");
 });
 
 it("tests every variant that there is, where the CPU can", () => {

@@ -74,13 +74,17 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
         return {
           target: "simd-c",
           compile: { ok: true, how: `${command.join(" ")}: ${version}` },
-          run: { ok: true, how: `${host.cpuModel()}, ${vectorIsa(isa).title} (also ${runnable().slice(1).join(", ")})` },
+          run: {
+            ok: true,
+            how: `${host.cpuModel()}, ${vectorIsa(isa).title} (also ${runnable().slice(1).join(", ")})`,
+          },
           emulate,
         };
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         const lack: Ability = { ok: false, why, mend: error instanceof LackError ? error.mend : "npm run setup" };
-        const compile: Ability = error instanceof LackError ? lack : { ok: true, how: "the C compiler of this machine" };
+        const compile: Ability =
+          error instanceof LackError ? lack : { ok: true, how: "the C compiler of this machine" };
         return { target: "simd-c", compile, run: lack, emulate };
       }
     },

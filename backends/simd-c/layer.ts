@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { cInterface, type VectorIsa } from "../../codegen/emit/c/index.ts";
-import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { workspaceBytes } from "../../codegen/memory.ts";
+import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Tensor, TensorStorage } from "../../ir/core/tensor.ts";
 import { type DType, dtypeBytes, formatType } from "../../ir/core/types.ts";
@@ -57,7 +57,8 @@ export class SimdLayer<M extends NativeMemory> implements LoadedLayer {
   async setWeights(weights: ReadonlyMap<string, Tensor>): Promise<void> {
     await this.#inTurn(async () => {
       const views = new Map<string, TensorStorage>();
-      for (const b of this.#buffers) if (b.role === "weight") views.set(b.name, checkedData(b, weights.get(b.name), {}));
+      for (const b of this.#buffers)
+        if (b.role === "weight") views.set(b.name, checkedData(b, weights.get(b.name), {}));
       for (const b of this.#buffers) if (b.role === "prepared") this.#reserve(b.name, bytesOf(b, {}));
       const pointers = this.#buffers.map((b) => views.get(b.name) ?? this.#memory.get(b.name) ?? this.#unused);
       const zeros = this.#program.symbols.map(() => 0);
@@ -80,7 +81,10 @@ export class SimdLayer<M extends NativeMemory> implements LoadedLayer {
       const sizes = this.#program.symbols.map((symbol) => {
         const size = dims[symbol];
         if (size === undefined || !Number.isSafeInteger(size) || size < 0) {
-          throw new IrError(`expected a whole number of at least 0 for ${symbol}, found ${size}`, `Give a value for ${symbol}.`);
+          throw new IrError(
+            `expected a whole number of at least 0 for ${symbol}, found ${size}`,
+            `Give a value for ${symbol}.`,
+          );
         }
         return size;
       });
@@ -159,13 +163,20 @@ const bytesOf = (b: ProgramBuffer, dims: Readonly<Record<string, number>>): numb
   b.dims.reduce((n, d) => n * d.evaluate(dims), dtypeBytes[b.dtype]);
 
 /** A tensor's data, if it is what the buffer holds. */
-function checkedData(b: ProgramBuffer, tensor: Tensor | undefined, dims: Readonly<Record<string, number>>): TensorStorage {
+function checkedData(
+  b: ProgramBuffer,
+  tensor: Tensor | undefined,
+  dims: Readonly<Record<string, number>>,
+): TensorStorage {
   const shape = b.dims.map((d) => d.evaluate(dims));
   const expected = `${b.role} ${b.name}: ${formatType(b)}`;
   if (!tensor) throw new IrError(`expected ${expected}, found none`, `Give a tensor for ${b.name}.`);
   const found = `${tensor.dtype}[${tensor.dims.join(", ")}]`;
   if (tensor.dtype !== b.dtype || tensor.dims.join() !== shape.join()) {
-    throw new IrError(`expected ${expected} with dimensions [${shape.join(", ")}], found ${found}`, "Give a tensor of this type.");
+    throw new IrError(
+      `expected ${expected} with dimensions [${shape.join(", ")}], found ${found}`,
+      "Give a tensor of this type.",
+    );
   }
   const count = shape.reduce((a, n) => a * n, 1);
   if (!(tensor.data instanceof arrays[b.dtype]) || tensor.data.length !== count) {

@@ -9,8 +9,8 @@ import { runProgram, type TypedArray } from "../../codegen/tile/interpreter.ts";
 import { checkProgram } from "../../codegen/tile/spec.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
 import { bf16ToF32, f32ToBf16 } from "../../ir/core/float16.ts";
-import { type DType, dtypeBytes } from "../../ir/core/types.ts";
 import { noSpan } from "../../ir/core/span.ts";
+import { type DType, dtypeBytes } from "../../ir/core/types.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { supportHeaders } from "./support.ts";
 import { isaNames, scalar, vectorIsa } from "./targets.ts";
@@ -21,7 +21,12 @@ import { libraryFlags } from "./toolchain.ts";
 export const origin = { op: "test", summary: "made by hand", span: noSpan };
 
 /** A program around kernels; buffers in the order given. */
-export function testProgram(name: string, buffers: readonly ProgramBuffer[], kernels: readonly Kernel[], prepare: readonly Kernel[] = []): Program {
+export function testProgram(
+  name: string,
+  buffers: readonly ProgramBuffer[],
+  kernels: readonly Kernel[],
+  prepare: readonly Kernel[] = [],
+): Program {
   return checkProgram({
     name,
     params: {},
@@ -64,7 +69,8 @@ export function randomArray(dtype: DType, count: number, random: () => number): 
 }
 
 /** Elements as numbers. */
-export const numbers = (dtype: DType, array: TypedArray): number[] => (dtype === "bf16" ? Array.from(array, bf16ToF32) : [...array]);
+export const numbers = (dtype: DType, array: TypedArray): number[] =>
+  dtype === "bf16" ? Array.from(array, bf16ToF32) : [...array];
 
 /** A built program of one variant. Close it. */
 export class BuiltProgram<M extends NativeMemory> {
@@ -79,9 +85,21 @@ export class BuiltProgram<M extends NativeMemory> {
     this.#host = host;
     this.program = program;
     this.#folder = mkdtempSync(join(tmpdir(), "unmoor-emit-"));
-    for (const [file, text] of [...emitC(program, isa, scalar), ...supportHeaders([isa, scalar])]) writeFileSync(join(this.#folder, file), text);
+    for (const [file, text] of [...emitC(program, isa, scalar), ...supportHeaders([isa, scalar])])
+      writeFileSync(join(this.#folder, file), text);
     // Tests need no speed but that of the compiler.
-    const args = [...libraryFlags(isa), "-O1", "-Wall", "-Wextra", "-Werror", ...flags, "-o", "library.so", `${prefix}.c`, "-lm"];
+    const args = [
+      ...libraryFlags(isa),
+      "-O1",
+      "-Wall",
+      "-Wextra",
+      "-Werror",
+      ...flags,
+      "-o",
+      "library.so",
+      `${prefix}.c`,
+      "-lm",
+    ];
     execFileSync("gcc", args, { cwd: this.#folder, stdio: "pipe" });
     this.#library = host.openLibrary(join(this.#folder, "library.so"));
   }
@@ -111,7 +129,10 @@ export class BuiltProgram<M extends NativeMemory> {
       const { status } = await this.#library.run(`${prefix}_${name}`, pointers, sizes, { threads });
       if (status !== 0) throw new Error(`${prefix}_${name} returned ${status}`);
     }
-    const checked = [...memories.map((m) => ({ name: m.b.name, bytes: m.bytes, view: m.view })), { name: "workspace", bytes, view: workspace.bytesView() }];
+    const checked = [
+      ...memories.map((m) => ({ name: m.b.name, bytes: m.bytes, view: m.view })),
+      { name: "workspace", bytes, view: workspace.bytesView() },
+    ];
     for (const { name, bytes: size, view } of checked) {
       const outside = [...view.subarray(0, GUARD), ...view.subarray(GUARD + size)];
       if (outside.some((x) => x !== guardByte)) throw new Error(`${name} was written outside its bounds`);
@@ -143,6 +164,10 @@ export class BuiltProgram<M extends NativeMemory> {
 }
 
 /** What the tile interpreter says of a program. */
-export function interpret(program: Program, given: ReadonlyMap<string, TypedArray>, dims: Readonly<Record<string, number>>): Map<string, TypedArray> {
+export function interpret(
+  program: Program,
+  given: ReadonlyMap<string, TypedArray>,
+  dims: Readonly<Record<string, number>>,
+): Map<string, TypedArray> {
   return runProgram(program, { weights: given, inputs: given, dims });
 }

@@ -27,7 +27,8 @@ function run(
     execFile(program, [...first, ...args], options, (error, stdout, stderr) => {
       const output = `${stdout}${stderr}`;
       if (!error) resolve({ status: 0, output });
-      else resolve({ status: typeof error.code === "number" ? error.code : undefined, output: output || error.message });
+      else
+        resolve({ status: typeof error.code === "number" ? error.code : undefined, output: output || error.message });
     });
   });
 }
@@ -50,13 +51,24 @@ export async function findCompiler(env: NodeJS.ProcessEnv = process.env): Promis
 }
 
 /** Flags of a shared library for a variant. */
-export const libraryFlags = (isa: VectorIsa): string[] => [...commonFlags, ...isa.flags, "-fPIC", "-shared", "-pthread"];
+export const libraryFlags = (isa: VectorIsa): string[] => [
+  ...commonFlags,
+  ...isa.flags,
+  "-fPIC",
+  "-shared",
+  "-pthread",
+];
 
 /**
  * Builds a shared library from the one .c file named `source` of a tree and returns its bytes.
  * Throws LackError where the compiler refuses, with the first of its messages.
  */
-export async function buildLibrary(compiler: Compiler, isa: VectorIsa, sources: SourceTree, source: string): Promise<Buffer> {
+export async function buildLibrary(
+  compiler: Compiler,
+  isa: VectorIsa,
+  sources: SourceTree,
+  source: string,
+): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), "unmoor-build-"));
   try {
     for (const [path, text] of sources) await writeFile(join(folder, path), text);

@@ -23,6 +23,8 @@ export const avx2: VectorIsa = {
     "fma.f32": ["_mm256_fmadd_ps({a}, {b}, {c})", 0.5],
     "round.f32": ["_mm256_round_ps({a}, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)", 1],
     "scale.f32": ["unmoor_scale_f32x8({a}, {b})", 5],
+    "exponent.f32": ["unmoor_exponent_f32x8({a})", 1.5],
+    "mantissa.f32": ["unmoor_mantissa_f32x8({a})", 0.5],
     "lt.f32": ["_mm256_cmp_ps({a}, {b}, _CMP_LT_OQ)", 0.5],
     "le.f32": ["_mm256_cmp_ps({a}, {b}, _CMP_LE_OQ)", 0.5],
     "eq.f32": ["_mm256_cmp_ps({a}, {b}, _CMP_EQ_OQ)", 0.5],

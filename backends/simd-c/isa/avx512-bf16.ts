@@ -16,10 +16,14 @@ export const avx512Bf16: VectorIsa = {
   flags: [...avx512.flags, "-mavx512bf16"],
   features: [...avx512.features, "avx512_bf16"],
   instructions: [
-    ...instructionTable(lanes, { ...avx512Rows, "store.bf16": ["unmoor_store_bf16x16({p}, {a})", 2] }, {
-      "store.bf16": (a = [], p = []) => p.map((old, i) => (i < lanes ? narrow(a[i] ?? 0) : old)),
-      "store_partial.bf16": (a = [], p = [], [n = 0] = []) => p.map((old, i) => (i < n ? narrow(a[i] ?? 0) : old)),
-    }),
+    ...instructionTable(
+      lanes,
+      { ...avx512Rows, "store.bf16": ["unmoor_store_bf16x16({p}, {a})", 2] },
+      {
+        "store.bf16": (a = [], p = []) => p.map((old, i) => (i < lanes ? narrow(a[i] ?? 0) : old)),
+        "store_partial.bf16": (a = [], p = [], [n = 0] = []) => p.map((old, i) => (i < n ? narrow(a[i] ?? 0) : old)),
+      },
+    ),
     {
       // VDPBF16PS: c + a₁·b₁ + a₀·b₀, a rounding after each product; denormals count as zero. A CPU may take the products the
       // other way round: the meaning is the exact sum, rounded once, and holds to two roundings of the largest part.
@@ -27,7 +31,9 @@ export const avx512Bf16: VectorIsa = {
       text: "_mm512_dpbf16_ps({c}, (__m512bh){a}, (__m512bh){b})",
       cost: 1,
       meaning: (a = [], b = [], c = []) =>
-        c.map((sum, i) => Math.fround(sum + (a[2 * i] ?? 0) * (b[2 * i] ?? 0) + (a[2 * i + 1] ?? 0) * (b[2 * i + 1] ?? 0))),
+        c.map((sum, i) =>
+          Math.fround(sum + (a[2 * i] ?? 0) * (b[2 * i] ?? 0) + (a[2 * i + 1] ?? 0) * (b[2 * i + 1] ?? 0)),
+        ),
     },
     {
       op: "load_pairs.bf16",
@@ -41,7 +47,8 @@ export const avx512Bf16: VectorIsa = {
       text: "unmoor_broadcast_pair_bf16x16({p})",
       cost: 0.5,
       memory: "bf16",
-      meaning: ([first = 0, second = 0] = []) => Array.from({ length: 2 * lanes }, (_, i) => (i % 2 === 0 ? first : second)),
+      meaning: ([first = 0, second = 0] = []) =>
+        Array.from({ length: 2 * lanes }, (_, i) => (i % 2 === 0 ? first : second)),
     },
   ],
 };

@@ -21,8 +21,9 @@ type Kind = "f32" | "i32" | "mask" | "pairs" | "one.f32" | "one.i32" | "one.bool
 function signature(op: string): { readonly operands: readonly Kind[]; readonly result: Kind } {
   const [name = "", type = ""] = op.split(".");
   const t = type as "f32" | "i32";
-  if (["add", "sub", "mul", "div", "min", "max", "scale", "floorDiv", "mod"].includes(name)) return { operands: [t, t], result: t };
-  if (["neg", "abs", "sqrt", "round"].includes(name)) return { operands: [t], result: t };
+  if (["add", "sub", "mul", "div", "min", "max", "scale", "floorDiv", "mod"].includes(name))
+    return { operands: [t, t], result: t };
+  if (["neg", "abs", "sqrt", "round", "exponent", "mantissa"].includes(name)) return { operands: [t], result: t };
   if (name === "fma") return { operands: [t, t, t], result: t };
   if (["lt", "le", "eq"].includes(name)) return { operands: [t, t], result: "mask" };
   if (name === "select") return { operands: ["mask", t, t], result: t };
@@ -32,10 +33,12 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   if (name === "not") return { operands: ["mask"], result: "mask" };
   if (name === "any") return { operands: ["mask"], result: "one.bool" };
   if (name === "broadcast") return { operands: [`one.${type}` as Kind], result: type === "bool" ? "mask" : t };
-  if (name === "load" || name === "broadcast_load") return { operands: ["memory"], result: type === "i32" ? "i32" : "f32" };
+  if (name === "load" || name === "broadcast_load")
+    return { operands: ["memory"], result: type === "i32" ? "i32" : "f32" };
   if (name === "load_partial") return { operands: ["memory", "count"], result: type === "i32" ? "i32" : "f32" };
   if (name === "store") return { operands: [type === "i32" ? "i32" : "f32", "memory"], result: "memory" };
-  if (name === "store_partial") return { operands: [type === "i32" ? "i32" : "f32", "memory", "count"], result: "memory" };
+  if (name === "store_partial")
+    return { operands: [type === "i32" ? "i32" : "f32", "memory", "count"], result: "memory" };
   if (name.startsWith("reduce_")) return { operands: [t], result: "one.f32" };
   if (name === "dot") return { operands: ["pairs", "pairs", "f32"], result: "f32" };
   if (name === "load_pairs" || name === "broadcast_pair") return { operands: ["memory"], result: "pairs" };
@@ -53,7 +56,26 @@ function generator(start: number): () => number {
   };
 }
 
-const specials = [0, -0, 1, -1, 0.5, 1.5, 2.5, -3.5, Infinity, -Infinity, NaN, 2 ** -149, -(2 ** -140), 2 ** -126, 3.4e38, -3.4e38, 1 + 2 ** -8, 1 + 3 * 2 ** -8];
+const specials = [
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  1.5,
+  2.5,
+  -3.5,
+  Infinity,
+  -Infinity,
+  NaN,
+  2 ** -149,
+  -(2 ** -140),
+  2 ** -126,
+  3.4e38,
+  -3.4e38,
+  1 + 2 ** -8,
+  1 + 3 * 2 ** -8,
+];
 
 /** A random operand value that the operation takes. */
 function value(op: string, operand: number, type: "f32" | "i32", random: () => number): number {
@@ -64,10 +86,13 @@ function value(op: string, operand: number, type: "f32" | "i32", random: () => n
     return (name === "floorDiv" || name === "mod") && operand === 1 && x === 0 ? 7 : x;
   }
   if (name === "scale") return operand === 0 ? Math.fround(0.25 + random() * 3) : Math.floor(random() * 300) - 170;
+  if (name === "exponent" || name === "mantissa")
+    return Math.fround((1 + random()) * 2 ** Math.floor(random() * 252 - 126));
   if (name === "round") return Math.fround((random() - 0.5) * (random() < 0.3 ? 2 ** 22 : 20));
   if (name === "toInt") return Math.fround((random() - 0.5) * (random() < 0.5 ? 2 ** 31 : 20));
   // Reductions say nothing of NaN.
-  if (name === "dot" || name.startsWith("reduce_")) return Math.fround((random() - 0.5) * 2 ** Math.floor(random() * 20 - 10));
+  if (name === "dot" || name.startsWith("reduce_"))
+    return Math.fround((random() - 0.5) * 2 ** Math.floor(random() * 20 - 10));
   if (random() < 0.25) return Math.fround(specials[Math.floor(random() * specials.length)] ?? 0);
   return Math.fround((random() - 0.5) * 2 ** Math.floor(random() * 60 - 30));
 }
@@ -82,7 +107,8 @@ interface Operand {
 }
 
 function operand(i: Instruction, at: number, kind: Kind, lanes: number, random: () => number): Operand {
-  const draw = (n: number, type: "f32" | "i32"): number[] => Array.from({ length: n }, () => value(i.op, at, type, random));
+  const draw = (n: number, type: "f32" | "i32"): number[] =>
+    Array.from({ length: n }, () => value(i.op, at, type, random));
   switch (kind) {
     case "f32":
     case "one.f32": {
@@ -150,14 +176,23 @@ function harness(i: Instruction, isa: VectorIsa): string {
     const name = letters.shift() ?? "";
     holes[name] = name;
     const p = { base: `raw_${name}`, offset: "" };
-    if (kind === "f32") lines.push(`float raw_${name}[${L}]; READ(raw_${name}); const ${isa.types.f32} ${name} = ${table.text("load.f32", { p })};`);
-    if (kind === "i32") lines.push(`int32_t raw_${name}[${L}]; READ(raw_${name}); const ${isa.types.i32} ${name} = ${table.text("load.i32", { p })};`);
+    if (kind === "f32")
+      lines.push(
+        `float raw_${name}[${L}]; READ(raw_${name}); const ${isa.types.f32} ${name} = ${table.text("load.f32", { p })};`,
+      );
+    if (kind === "i32")
+      lines.push(
+        `int32_t raw_${name}[${L}]; READ(raw_${name}); const ${isa.types.i32} ${name} = ${table.text("load.i32", { p })};`,
+      );
     if (kind === "mask") {
       const zero = table.text("broadcast.i32", { a: "0" });
       const mask = table.text("lt.i32", { a: zero, b: table.text("load.i32", { p }) });
       lines.push(`int32_t raw_${name}[${L}]; READ(raw_${name}); const ${isa.types.bool} ${name} = ${mask};`);
     }
-    if (kind === "pairs") lines.push(`uint16_t raw_${name}[${2 * L}]; READ(raw_${name}); const ${isa.types.pairs} ${name} = ${table.text("load_pairs.bf16", { p })};`);
+    if (kind === "pairs")
+      lines.push(
+        `uint16_t raw_${name}[${2 * L}]; READ(raw_${name}); const ${isa.types.pairs} ${name} = ${table.text("load_pairs.bf16", { p })};`,
+      );
     if (kind === "one.f32") lines.push(`float ${name}; READ1(${name});`);
     if (kind === "one.i32" || kind === "one.bool") lines.push(`int32_t ${name}; READ1(${name});`);
   }
@@ -193,8 +228,10 @@ function harness(i: Instruction, isa: VectorIsa): string {
 
 function decode(kind: Kind, i: Instruction, bytes: Buffer): number[] {
   const copy = new Uint8Array(bytes).buffer;
-  if (kind === "pairs" || (kind === "memory" && i.memory === "bf16")) return Array.from(new Uint16Array(copy), bf16ToF32);
-  if (kind === "f32" || kind === "one.f32" || (kind === "memory" && i.memory === "f32")) return [...new Float32Array(copy)];
+  if (kind === "pairs" || (kind === "memory" && i.memory === "bf16"))
+    return Array.from(new Uint16Array(copy), bf16ToF32);
+  if (kind === "f32" || kind === "one.f32" || (kind === "memory" && i.memory === "f32"))
+    return [...new Float32Array(copy)];
   return [...new Int32Array(copy)];
 }
 
@@ -209,52 +246,64 @@ const lacks = (isa: VectorIsa): string[] => isa.features.filter((f) => !features
 describe.each(isaNames)("instructions of %s", (name) => {
   const isa = vectorIsa(name);
   const missing = lacks(isa);
-  it.skipIf(missing.length > 0)(`each mean what the table says (seed ${seed})${missing.length > 0 ? `: CPU lacks ${missing}` : ""}`, () => {
-    const random = generator(seed);
-    const folder = mkdtempSync(join(tmpdir(), "unmoor-isa-"));
-    try {
-      for (const [file, text] of supportHeaders([isa, scalar])) writeFileSync(join(folder, file), text);
-      const source = [
-        "#include <math.h>\n#include <stdbool.h>\n#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>",
-        ...[...scalar.includes, ...isa.includes].map((i) => `#include ${i}`),
-        "#define READ(x) if (fread(x, sizeof x, 1, stdin) != 1) exit(3)",
-        "#define READ1(x) if (fread(&x, sizeof x, 1, stdin) != 1) exit(3)",
-        "#define WRITE(x) fwrite(x, sizeof x, 1, stdout)",
-        ...isa.instructions.map((i) => harness(i, isa)),
-        "int main(void) {",
-        ...isa.instructions.map((i) => `  for (int i = 0; i < ${CASES}; i++) test_${i.op.replace(/\W/g, "_")}();`),
-        "  return 0;\n}",
-      ].join("\n");
-      writeFileSync(join(folder, "test.c"), source);
-      const program = join(folder, "test");
-      execFileSync("gcc", [...commonFlags, ...isa.flags, "-o", program, "test.c", "-lm"], { cwd: folder });
-      const tests = isa.instructions.flatMap((i) => {
-        const { operands } = signature(i.op);
-        return Array.from({ length: CASES }, () => ({ i, operands: operands.map((kind, at) => operand(i, at, kind, isa.lanes, random)) }));
-      });
-      const { stdout, status } = spawnSync(program, { input: Buffer.concat(tests.flatMap((t) => t.operands.map((o) => o.bytes))), maxBuffer: 1 << 26 });
-      expect(status).toBe(0);
-      let at = 0;
-      for (const { i, operands } of tests) {
-        const { result } = signature(i.op);
-        const size = resultBytes(result, i, isa.lanes);
-        const found = decode(result, i, stdout.subarray(at, at + size));
-        at += size;
-        const expected = i.meaning(...operands.map((o) => o.lanes));
-        const where = `${i.op} (seed ${seed}) of ${JSON.stringify(operands.map((o) => o.lanes))}`;
-        if (i.op === "dot.bf16") {
-          const [a = [], b = [], c = []] = operands.map((o) => o.lanes);
-          for (const [lane, e] of expected.entries()) {
-            const size = Math.abs(c[lane] ?? 0) + Math.abs((a[2 * lane] ?? 0) * (b[2 * lane] ?? 0)) + Math.abs((a[2 * lane + 1] ?? 0) * (b[2 * lane + 1] ?? 0));
-            expect(Math.abs((found[lane] ?? Number.NaN) - e), where).toBeLessThanOrEqual(size * 2 ** -23);
-          }
-        } else expect(found, where).toEqual(expected.map((x) => (Number.isNaN(x) ? Number.NaN : x)));
+  it.skipIf(missing.length > 0)(
+    `each mean what the table says (seed ${seed})${missing.length > 0 ? `: CPU lacks ${missing}` : ""}`,
+    () => {
+      const random = generator(seed);
+      const folder = mkdtempSync(join(tmpdir(), "unmoor-isa-"));
+      try {
+        for (const [file, text] of supportHeaders([isa, scalar])) writeFileSync(join(folder, file), text);
+        const source = [
+          "#include <math.h>\n#include <stdbool.h>\n#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>",
+          ...[...scalar.includes, ...isa.includes].map((i) => `#include ${i}`),
+          "#define READ(x) if (fread(x, sizeof x, 1, stdin) != 1) exit(3)",
+          "#define READ1(x) if (fread(&x, sizeof x, 1, stdin) != 1) exit(3)",
+          "#define WRITE(x) fwrite(x, sizeof x, 1, stdout)",
+          ...isa.instructions.map((i) => harness(i, isa)),
+          "int main(void) {",
+          ...isa.instructions.map((i) => `  for (int i = 0; i < ${CASES}; i++) test_${i.op.replace(/\W/g, "_")}();`),
+          "  return 0;\n}",
+        ].join("\n");
+        writeFileSync(join(folder, "test.c"), source);
+        const program = join(folder, "test");
+        execFileSync("gcc", [...commonFlags, ...isa.flags, "-o", program, "test.c", "-lm"], { cwd: folder });
+        const tests = isa.instructions.flatMap((i) => {
+          const { operands } = signature(i.op);
+          return Array.from({ length: CASES }, () => ({
+            i,
+            operands: operands.map((kind, at) => operand(i, at, kind, isa.lanes, random)),
+          }));
+        });
+        const { stdout, status } = spawnSync(program, {
+          input: Buffer.concat(tests.flatMap((t) => t.operands.map((o) => o.bytes))),
+          maxBuffer: 1 << 26,
+        });
+        expect(status).toBe(0);
+        let at = 0;
+        for (const { i, operands } of tests) {
+          const { result } = signature(i.op);
+          const size = resultBytes(result, i, isa.lanes);
+          const found = decode(result, i, stdout.subarray(at, at + size));
+          at += size;
+          const expected = i.meaning(...operands.map((o) => o.lanes));
+          const where = `${i.op} (seed ${seed}) of ${JSON.stringify(operands.map((o) => o.lanes))}`;
+          if (i.op === "dot.bf16") {
+            const [a = [], b = [], c = []] = operands.map((o) => o.lanes);
+            for (const [lane, e] of expected.entries()) {
+              const size =
+                Math.abs(c[lane] ?? 0) +
+                Math.abs((a[2 * lane] ?? 0) * (b[2 * lane] ?? 0)) +
+                Math.abs((a[2 * lane + 1] ?? 0) * (b[2 * lane + 1] ?? 0));
+              expect(Math.abs((found[lane] ?? Number.NaN) - e), where).toBeLessThanOrEqual(size * 2 ** -23);
+            }
+          } else expect(found, where).toEqual(expected.map((x) => (Number.isNaN(x) ? Number.NaN : x)));
+        }
+        expect(at).toBe(stdout.length);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
       }
-      expect(at).toBe(stdout.length);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
+    },
+  );
 });
 
 it("rounds a fused multiply-add once", () => {

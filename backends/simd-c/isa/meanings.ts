@@ -1,5 +1,5 @@
-import { bf16ToF32, f32ToBf16 } from "../../../ir/core/float16.ts";
 import type { Instruction } from "../../../codegen/instructions.ts";
+import { bf16ToF32, f32ToBf16 } from "../../../ir/core/float16.ts";
 
 type Meaning = Instruction["meaning"];
 
@@ -24,20 +24,36 @@ export function fusedMultiplyAdd(a: number, b: number, c: number): number {
 /** bf16 nearest to x, as a number. */
 export const toBf16 = (x: number): number => bf16ToF32(f32ToBf16(x));
 
-const map1 = (f: (x: number) => number): Meaning => (a = []) => a.map(f);
-const map2 = (f: (x: number, y: number) => number): Meaning => (a = [], b = []) => a.map((x, i) => f(x, b[i] ?? 0));
-const map3 = (f: (x: number, y: number, z: number) => number): Meaning =>
-  (a = [], b = [], c = []) => a.map((x, i) => f(x, b[i] ?? 0, c[i] ?? 0));
+const map1 =
+  (f: (x: number) => number): Meaning =>
+  (a = []) =>
+    a.map(f);
+const map2 =
+  (f: (x: number, y: number) => number): Meaning =>
+  (a = [], b = []) =>
+    a.map((x, i) => f(x, b[i] ?? 0));
+const map3 =
+  (f: (x: number, y: number, z: number) => number): Meaning =>
+  (a = [], b = [], c = []) =>
+    a.map((x, i) => f(x, b[i] ?? 0, c[i] ?? 0));
 
 /** Joins the upper half of the lanes with the lower until one is left. */
-const fold = (f: (x: number, y: number) => number): Meaning => (a = []) => {
-  let lanes = a;
-  while (lanes.length > 1) {
-    const half = lanes.length / 2;
-    lanes = lanes.slice(0, half).map((x, i) => f(x, lanes[half + i] ?? 0));
-  }
-  return lanes;
-};
+const fold =
+  (f: (x: number, y: number) => number): Meaning =>
+  (a = []) => {
+    let lanes = a;
+    while (lanes.length > 1) {
+      const half = lanes.length / 2;
+      lanes = lanes.slice(0, half).map((x, i) => f(x, lanes[half + i] ?? 0));
+    }
+    return lanes;
+  };
+
+/** Largest e with 2^e ≤ x, exactly. */
+function exponent(x: number): number {
+  const near = Math.round(Math.log2(x));
+  return 2 ** near > x ? near - 1 : near;
+}
 
 /** To the nearest whole number, ties to even; zero is positive. */
 export const roundToEven = (x: number): number => {
@@ -52,16 +68,23 @@ export const roundToEven = (x: number): number => {
  */
 export function meanings(lanes: number) {
   const load: Meaning = (p = []) => p.slice(0, lanes);
-  const loadPartial: Meaning = (p = [], [n = 0] = []) => Array.from({ length: lanes }, (_, i) => (i < n ? (p[i] ?? 0) : 0));
-  const store = (convert: (x: number) => number): Meaning => (a = [], p = []) =>
-    p.map((old, i) => (i < lanes ? convert(a[i] ?? 0) : old));
-  const storePartial = (convert: (x: number) => number): Meaning => (a = [], p = [], [n = 0] = []) =>
-    p.map((old, i) => (i < n ? convert(a[i] ?? 0) : old));
+  const loadPartial: Meaning = (p = [], [n = 0] = []) =>
+    Array.from({ length: lanes }, (_, i) => (i < n ? (p[i] ?? 0) : 0));
+  const store =
+    (convert: (x: number) => number): Meaning =>
+    (a = [], p = []) =>
+      p.map((old, i) => (i < lanes ? convert(a[i] ?? 0) : old));
+  const storePartial =
+    (convert: (x: number) => number): Meaning =>
+    (a = [], p = [], [n = 0] = []) =>
+      p.map((old, i) => (i < n ? convert(a[i] ?? 0) : old));
   const broadcast: Meaning = ([a = 0] = []) => Array.from({ length: lanes }, () => a);
   /** Integers have no negative zero. */
   const integer = (x: number): number => x + 0;
   const same = (x: number): number => x;
+  // biome-ignore lint/complexity/useMathMinMax: NaN and the sign of zero go as the instructions have them
   const min = (x: number, y: number): number => (x < y ? x : y);
+  // biome-ignore lint/complexity/useMathMinMax: as for min
   const max = (x: number, y: number): number => (x > y ? x : y);
   const select = map3((c, a, b) => (c !== 0 ? a : b));
   return {
@@ -78,6 +101,9 @@ export function meanings(lanes: number) {
     // Zero keeps the sign of what was rounded.
     "round.f32": map1((x) => (x < 0 || Object.is(x, -0) ? -roundToEven(-x) : roundToEven(x))),
     "scale.f32": map2((x, n) => float(x * 2 ** n)),
+    // Of positive normal numbers: x = mantissa·2^exponent, 1 ≤ mantissa < 2.
+    "exponent.f32": map1(exponent),
+    "mantissa.f32": map1((x) => x / 2 ** exponent(x)),
     "lt.f32": map2((x, y) => Number(x < y)),
     "le.f32": map2((x, y) => Number(x <= y)),
     "eq.f32": map2((x, y) => Number(x === y)),

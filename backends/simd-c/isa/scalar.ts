@@ -28,6 +28,8 @@ export const scalar: VectorIsa = {
       "fma.f32": ["{a} * {b} + {c}", 1],
       "round.f32": ["unmoor_round({a})", 1],
       "scale.f32": ["unmoor_scale({a}, {b})", 4],
+      "exponent.f32": ["unmoor_exponent({a})", 1],
+      "mantissa.f32": ["unmoor_mantissa({a})", 1],
       "lt.f32": ["{a} < {b}", 1],
       "le.f32": ["{a} <= {b}", 1],
       "eq.f32": ["{a} == {b}", 1],
@@ -74,8 +76,7 @@ export const scalar: VectorIsa = {
     {
       "round.f32": (a = []) => a.map((x) => roundToEven(x) + 0),
       // Without a fused instruction: two roundings.
-      "fma.f32": (a = [], b = [], c = []) =>
-        a.map((x, i) => Math.fround(Math.fround(x * (b[i] ?? 0)) + (c[i] ?? 0))),
+      "fma.f32": (a = [], b = [], c = []) => a.map((x, i) => Math.fround(Math.fround(x * (b[i] ?? 0)) + (c[i] ?? 0))),
     },
   ),
 };

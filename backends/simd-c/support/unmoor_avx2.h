@@ -61,6 +61,17 @@ static inline float unmoor_reduce_max_f32x8(__m256 a) {
   return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
 }
 
+/* value = mantissa * 2^exponent with 1 <= mantissa < 2. For positive normal values. */
+static inline __m256 unmoor_exponent_f32x8(__m256 value) {
+  const __m256i exponent = _mm256_srli_epi32(_mm256_castps_si256(value), 23);
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(exponent, _mm256_set1_epi32(127)));
+}
+
+static inline __m256 unmoor_mantissa_f32x8(__m256 value) {
+  const __m256i fraction = _mm256_and_si256(_mm256_castps_si256(value), _mm256_set1_epi32(0x7fffff));
+  return _mm256_castsi256_ps(_mm256_or_si256(fraction, _mm256_set1_epi32(0x3f800000)));
+}
+
 static inline __m256 unmoor_power_of_two_x8(__m256i n) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
 }

@@ -35,6 +35,21 @@ static inline float unmoor_round(float value) {
   return value + shift - shift;
 }
 
+/* value = mantissa * 2^exponent with 1 <= mantissa < 2. For positive normal values. */
+static inline float unmoor_exponent(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  return (float)((int32_t)(bits >> 23) - 127);
+}
+
+static inline float unmoor_mantissa(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  bits = (bits & 0x7fffff) | 0x3f800000;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
 /* 2^n for -126 <= n <= 127. */
 static inline float unmoor_power_of_two(int32_t n) {
   const uint32_t bits = (uint32_t)(n + 127) << 23;

@@ -30,7 +30,13 @@ export function emitHeader(program: Program, isa: VectorIsa): string {
     " * Buffers must not overlap. A function reads only the pointers of the buffers that it uses; others may be null.",
   ]);
   const rows = buffers.map((b, i) => [`[${i}]`, b.name, typeText(b.dtype, b.dims), b.role, use(b.name)]);
-  rows.push([`[${buffers.length}]`, "workspace", `${prefix}_workspace(dims) bytes, 64-byte aligned`, "temporary", "run"]);
+  rows.push([
+    `[${buffers.length}]`,
+    "workspace",
+    `${prefix}_workspace(dims) bytes, 64-byte aligned`,
+    "temporary",
+    "run",
+  ]);
   const width = (column: number): number => Math.max(...rows.map((r) => r[column]?.length ?? 0));
   for (const [at = "", name = "", type = "", role = "", where = ""] of rows) {
     out.line(

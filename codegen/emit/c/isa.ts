@@ -75,7 +75,8 @@ export class InstructionTable {
     return text.replace(/\{(\w)\}/g, (hole, name: string, at: number, whole: string) => {
       const operand = operands[name as "a" | "b" | "c" | "n"];
       if (operand === undefined) throw new IrError(`${op} needs operand ${hole}`, `Give ${op} all of its operands.`);
-      const separate = /(^|[(,]\s*| = )$/.test(whole.slice(0, at)) && /^(\s*[,)]|$)/.test(whole.slice(at + hole.length));
+      const separate =
+        /(^|[(,]\s*| = )$/.test(whole.slice(0, at)) && /^(\s*[,)]|$)/.test(whole.slice(at + hole.length));
       return separate ? operand : atom(operand);
     });
   }

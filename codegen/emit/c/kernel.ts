@@ -76,7 +76,9 @@ export function emitKernel(
 /** Symbols that the C of a kernel names: in strides, in extents of its grid, in expressions. */
 function usedSymbols(kernel: Kernel): ReadonlySet<string> {
   const used = new Set(
-    [...kernel.buffers.flatMap((b) => b.dims.slice(1)), ...kernel.grid.slice(1).map((g) => g.extent)].flatMap((d) => d.symbols),
+    [...kernel.buffers.flatMap((b) => b.dims.slice(1)), ...kernel.grid.slice(1).map((g) => g.extent)].flatMap(
+      (d) => d.symbols,
+    ),
   );
   const visit = (list: readonly Statement[]): void => {
     for (const s of list) {

@@ -1,6 +1,6 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatScalar, type ScalarExpr, type ScalarOp, type ScalarType } from "../../../ir/core/scalar.ts";
-import { expansions } from "./expansions.ts";
+import { expansions, type Primitive } from "./expansions.ts";
 import { type InstructionTable, instructionFor, literal } from "./isa.ts";
 import type { Names } from "./names.ts";
 
@@ -16,6 +16,8 @@ type Node =
   | { readonly kind: "param"; readonly param: LaneParameter }
   | { readonly kind: "op"; readonly op: string; readonly type: ScalarType; readonly args: readonly number[] }
   | { readonly kind: "call"; readonly op: ScalarOp; readonly args: readonly number[] };
+
+const comparisons: ReadonlySet<Primitive> = new Set(["lt", "eq"]);
 
 /** An expression as a list of instructions, each computed once. */
 class Graph {
@@ -97,7 +99,8 @@ export class LaneFunctions {
     const result = expansion.build<number>(
       {
         constant: (value) => graph.add({ kind: "const", type: "f32", value }),
-        apply: (primitive, ...args) => graph.add({ kind: "op", op: `${primitive}.f32`, type: "f32", args }),
+        apply: (primitive, ...args) =>
+          graph.add({ kind: "op", op: `${primitive}.f32`, type: comparisons.has(primitive) ? "bool" : "f32", args }),
       },
       graph.add({ kind: "param", param }),
     );
@@ -110,12 +113,7 @@ export class LaneFunctions {
     return name;
   }
 
-  #lower(
-    expr: ScalarExpr,
-    params: ReadonlyMap<string, LaneParameter>,
-    graph: Graph,
-    table: InstructionTable,
-  ): number {
+  #lower(expr: ScalarExpr, params: ReadonlyMap<string, LaneParameter>, graph: Graph, table: InstructionTable): number {
     switch (expr.kind) {
       case "const":
         return graph.add({ kind: "const", type: expr.type, value: expr.value });

@@ -76,6 +76,8 @@ const additive = (text: string): string => (/[?<>=&|]/.test(text) ? atom(text) :
 export const dimText = (dim: Dim): string =>
   dim.terms
     .map(({ factors, coefficient }) =>
-      (coefficient === 1 && factors.length > 0 ? [] : [String(coefficient)]).concat(factors.map(identifier)).join(" * "),
+      (coefficient === 1 && factors.length > 0 ? [] : [String(coefficient)])
+        .concat(factors.map(identifier))
+        .join(" * "),
     )
     .join(" + ") || "0";

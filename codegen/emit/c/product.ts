@@ -2,7 +2,16 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Statement } from "../../tile/types.ts";
 import type { Address, InstructionTable } from "./isa.ts";
 import { Offset } from "./offset.ts";
-import { elementTypes, type ResolvedView, resolveView, rowMajor, rowPointerKey, type Scope, vectorVariable, viewAddress } from "./scope.ts";
+import {
+  elementTypes,
+  type ResolvedView,
+  resolveView,
+  rowMajor,
+  rowPointerKey,
+  type Scope,
+  vectorVariable,
+  viewAddress,
+} from "./scope.ts";
 
 type Mma = Extract<Statement, { kind: "mma" }>;
 
@@ -38,7 +47,14 @@ function resolveProduct(scope: Scope, s: Mma): Product {
   const [rows, columns] = acc.kept.map((d) => d.extent);
   const [m, depth] = a.kept.map((d) => d.extent);
   const [n, k] = b.kept.map((d) => d.extent);
-  if (rows === undefined || columns === undefined || depth === undefined || rows !== m || columns !== n || depth !== k) {
+  if (
+    rows === undefined ||
+    columns === undefined ||
+    depth === undefined ||
+    rows !== m ||
+    columns !== n ||
+    depth !== k
+  ) {
     const shape = (v: ResolvedView): string => `[${v.kept.map((d) => d.extent).join(", ")}]`;
     throw new IrError(
       `mma expects acc [m, n], a [m, k], b [n, k]; found ${shape(acc)}, ${shape(a)}, ${shape(b)}`,
@@ -96,8 +112,13 @@ function chooseStep(table: InstructionTable, product: Product): Step {
   const aDepth = product.a.kept[1];
   const pairsTogether = [bDepth, aDepth].every((d) => d?.stride.constant === 1 && d.positions === undefined);
   if (
-    a === "bf16" && b === "bf16" && types.pairs !== undefined && table.has("dot.bf16") &&
-    product.depth % 2 === 0 && pairsTogether && bColumns?.stride.constant === 2
+    a === "bf16" &&
+    b === "bf16" &&
+    types.pairs !== undefined &&
+    table.has("dot.bf16") &&
+    product.depth % 2 === 0 &&
+    pairsTogether &&
+    bColumns?.stride.constant === 2
   ) {
     return {
       depth: 2,

@@ -1,6 +1,6 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Statement } from "../../tile/types.ts";
-import { tuples } from "./elementwise.ts";
+import { tuples } from "./elementwise-unrolled.ts";
 import { literal } from "./isa.ts";
 import { Offset } from "./offset.ts";
 import { resolveView, type Scope, vectorVariable, viewAddress } from "./scope.ts";
@@ -42,8 +42,7 @@ export function emitReduce(scope: Scope, s: Reduce): void {
     }
     return;
   }
-  const start =
-    type === "i32" && s.op === "max" ? "INT32_MIN" : literal(type, empty);
+  const start = type === "i32" && s.op === "max" ? "INT32_MIN" : literal(type, empty);
   const level = (index: readonly Offset[]): void => {
     const extent = rows[index.length];
     if (extent !== undefined) {
@@ -52,7 +51,9 @@ export function emitReduce(scope: Scope, s: Reduce): void {
         return;
       }
       const name = names.unique("i");
-      out.block(`for (int64_t ${name} = 0; ${name} < ${extent}; ${name}++)`, () => level([...index, Offset.text(name)]));
+      out.block(`for (int64_t ${name} = 0; ${name} < ${extent}; ${name}++)`, () =>
+        level([...index, Offset.text(name)]),
+      );
       return;
     }
     const total = names.unique(s.op);

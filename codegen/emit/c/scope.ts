@@ -1,5 +1,5 @@
-import { Dim } from "../../../ir/core/dim.ts";
 import { IrError } from "../../../ir/core/diagnostic.ts";
+import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
 import type { DType } from "../../../ir/core/types.ts";
 import type { View } from "../../tile/types.ts";
@@ -194,7 +194,8 @@ export function resolveView(scope: Scope, view: View): ResolvedView {
     } else kept.push({ extent: index.extent, stride, start: Offset.zero, positions: index.positions });
   }
   const last = kept.at(-1);
-  const contiguous = last !== undefined && last.positions === undefined && (last.stride.constant === 1 || last.extent === 1);
+  const contiguous =
+    last !== undefined && last.positions === undefined && (last.stride.constant === 1 || last.extent === 1);
   return { view, binding, kept, fixed, contiguous };
 }
 
@@ -213,7 +214,8 @@ export function viewAddress(scope: Scope, view: ResolvedView, index: readonly Of
       continue;
     }
     const row = at.known;
-    const pointer = row === undefined ? undefined : scope.rowPointers.get(rowPointerKey(view.view.base, dim.positions, row));
+    const pointer =
+      row === undefined ? undefined : scope.rowPointers.get(rowPointerKey(view.view.base, dim.positions, row));
     if (pointer === undefined) {
       const positions = scope.memory(dim.positions, "a gather").name;
       offset = offset.plus(Offset.text(`(int64_t)${positions}[${at.toString() || "0"}]`).times(dim.stride));
@@ -226,9 +228,13 @@ export function viewAddress(scope: Scope, view: ResolvedView, index: readonly Of
 export function vectorVariable(view: ResolvedView, index: readonly Offset[], lanes: number): string {
   if (view.binding.kind !== "vectors") throw new IrError(`${view.view.base} is not in registers`, "Allocate it there.");
   const strides = rowMajor(view.binding.dims.map((d) => Dim.of(d)));
-  const flat = view.kept.reduce((sum, d, i) => sum.plus(d.start.plus(index[i] ?? Offset.zero).times(d.stride)), view.fixed);
+  const flat = view.kept.reduce(
+    (sum, d, i) => sum.plus(d.start.plus(index[i] ?? Offset.zero).times(d.stride)),
+    view.fixed,
+  );
   let rest = flat.known;
-  if (rest === undefined) throw new IrError(`${view.view.base} is indexed by a variable`, "Index registers by constants.");
+  if (rest === undefined)
+    throw new IrError(`${view.view.base} is indexed by a variable`, "Index registers by constants.");
   const parts = strides.map((s) => {
     const stride = s.constant ?? 1;
     const at = Math.floor((rest ?? 0) / stride);
@@ -252,4 +258,3 @@ export const clamp = (value: string, limit: number | string): string =>
   /^(- ?)?\d+$/.test(value) && typeof limit === "number"
     ? String(Math.max(0, Math.min(Number(value.replace(" ", "")), limit)))
     : `unmoor_clamp(${value}, ${limit})`;
-

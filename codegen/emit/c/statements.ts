@@ -1,9 +1,10 @@
-import { Dim } from "../../../ir/core/dim.ts";
 import { IrError } from "../../../ir/core/diagnostic.ts";
+import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { Statement, Tile } from "../../tile/types.ts";
-import { emitCopy, emitFill, emitMap, tuples } from "./elementwise.ts";
+import { emitCopy, emitFill, emitMap } from "./elementwise.ts";
+import { tuples } from "./elementwise-unrolled.ts";
 import { plainName } from "./names.ts";
 import { emitProducts, hoistRowPointers, sharesRows } from "./product.ts";
 import { emitReduce } from "./reduce.ts";
@@ -69,18 +70,20 @@ function emitFor(scope: Scope, s: Of<"for">): void {
   const products = s.body.filter((x): x is Of<"mma"> => x.kind === "mma");
   // A product that starts at the loop's first step: its sums are cleared before the loop instead of asking in every step.
   const first = (init: ScalarExpr | undefined): boolean =>
-    init?.kind === "apply" && init.op === "eq" && init.args[0]?.kind === "var" && init.args[0].name === s.name &&
+    init?.kind === "apply" &&
+    init.op === "eq" &&
+    init.args[0]?.kind === "var" &&
+    init.args[0].name === s.name &&
     JSON.stringify(init.args[1]) === JSON.stringify(s.from);
   const cleared = new Set(products.filter((p) => first(p.init)));
-  for (const p of cleared) emitFill(scope, { kind: "fill", dst: p.acc, value: { kind: "const", type: "f32", value: 0 } });
+  for (const p of cleared)
+    emitFill(scope, { kind: "fill", dst: p.acc, value: { kind: "const", type: "f32", value: 0 } });
   const body = s.body.map((x): Statement => {
     if (x.kind !== "mma" || !cleared.has(x)) return x;
     const { init: _, ...rest } = x;
     return rest;
   });
-  const hoisted = products.filter((p) =>
-    p.a.index.every((x) => x.kind !== "gather" || !writes(s.body, x.positions)),
-  );
+  const hoisted = products.filter((p) => p.a.index.every((x) => x.kind !== "gather" || !writes(s.body, x.positions)));
   hoistRowPointers(loop, hoisted);
   const mark = scope.names.mark();
   const name = scope.names.unique(plainName(s.name));
@@ -97,7 +100,10 @@ function emitAlloc(scope: Scope, tile: Tile, rest: readonly Statement[]): void {
   const { lanes, types } = scope.file.table.isa;
   const type = elementTypes[tile.dtype];
   if (type === undefined) {
-    throw new IrError(`tile ${tile.name} has elements of type ${tile.dtype}, which simd-c does not know`, "Use f32, bf16 or i32.");
+    throw new IrError(
+      `tile ${tile.name} has elements of type ${tile.dtype}, which simd-c does not know`,
+      "Use f32, bf16 or i32.",
+    );
   }
   const dims = tile.dims;
   if (isHeldInVectors(tile, rest, lanes)) {

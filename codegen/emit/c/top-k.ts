@@ -24,7 +24,11 @@ export function emitTopK(scope: Scope, s: Extract<Statement, { kind: "top_k" }>)
     );
   }
   const [best, at, key, i, list] = ["best", "best_at", "key", "i", "place"].map((hint) => names.unique(hint)) as [
-    string, string, string, string, string,
+    string,
+    string,
+    string,
+    string,
+    string,
   ];
   const keyAt = (index: Offset): string => scope.loadScalar(viewAddress(scope, keys, [index]), keys.binding.dtype);
   const insert = (index: string, filled: string): void => {

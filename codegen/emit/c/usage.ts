@@ -74,7 +74,9 @@ function fits(s: Statement, tile: Tile, lanes: number): boolean {
   if (uses.addressed.some((v) => v.base === tile.name)) return false;
   if (views.some((v) => v.index.some((i) => i.kind === "gather" && i.positions === tile.name))) return false;
   if (uses.vectors.some((v) => v.base === tile.name && !namesWholeVectors(v, lanes))) return false;
-  const indices = views.flatMap((v) => v.index.flatMap((i) => (i.kind === "at" ? [i.at] : i.kind === "range" ? [i.start] : [])));
+  const indices = views.flatMap((v) =>
+    v.index.flatMap((i) => (i.kind === "at" ? [i.at] : i.kind === "range" ? [i.start] : [])),
+  );
   if ([...uses.expressions, ...indices].some((e) => readsElement(e, tile.name))) return false;
   return uses.inner.every((inner) => fits(inner, tile, lanes));
 }
@@ -104,7 +106,9 @@ function readsElement(expr: ScalarExpr, name: string): boolean {
 export const writesWhole = (s: Statement | undefined, tile: Tile): boolean =>
   (s?.kind === "fill" || s?.kind === "copy" || s?.kind === "map") &&
   s.dst.base === tile.name &&
-  s.dst.index.every((i, d) => i.kind === "range" && i.start.kind === "const" && i.start.value === 0 && i.extent === tile.dims[d]) &&
+  s.dst.index.every(
+    (i, d) => i.kind === "range" && i.start.kind === "const" && i.start.value === 0 && i.extent === tile.dims[d],
+  ) &&
   (s.kind !== "map" || s.inputs.every((i) => i.view.base !== tile.name));
 
 /** Whether statements use a scalar. */
