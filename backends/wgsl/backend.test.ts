@@ -142,6 +142,31 @@ describe("a loaded layer", () => {
     }
   });
 
+  it("reports that the device has no memory left, and works on when it has", async () => {
+    const { createRunner } = await loadRunModule();
+    const { plan, modules } = emitWgsl(scaling(), wgslLanguage);
+    const opened = await openDevice();
+    const { device } = opened;
+    const runner = await createRunner(device, { plan, modules: Object.fromEntries(modules) });
+    const pop = device.popErrorScope.bind(device);
+    // Scopes are popped in threes, that of memory last.
+    let pops = 0;
+    device.popErrorScope = async () => {
+      const error = await pop();
+      return ++pops % 3 === 0 ? new GPUOutOfMemoryError("nothing left") : error;
+    };
+    const w = Float32Array.of(1, 2, 3, 4);
+    await expect(runner.setWeights({ w })).rejects.toMatchObject({
+      kind: "memory",
+      message: "the weights of scaling: the device is out of memory: nothing left",
+    });
+    device.popErrorScope = pop;
+    await runner.setWeights({ w });
+    const { outputs } = await runner.run({ x: Float32Array.of(1, 1, 1, 1) }, { T: 1 });
+    expect(outputs.y?.data).toEqual(Float32Array.of(2, 4, 6, 8));
+    opened.close();
+  });
+
   it("reports the loss of its device", async () => {
     const { createRunner } = await loadRunModule();
     const { plan, modules } = emitWgsl(scaling(), wgslLanguage);

@@ -1,4 +1,7 @@
 /// <reference types="@webgpu/types" />
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { emitWgsl } from "../../codegen/emit/wgsl/index.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
@@ -78,6 +81,7 @@ function loadedLayer(
   return {
     evidence: opened.description.software ? "emulated" : "measured",
     device: opened.description.software ? `${opened.description.name} (software)` : opened.description.name,
+    tools: { webgpu: dawnVersion() },
     setWeights: (weights) => attempt(async () => runner.setWeights(elementsOf(program, weights, "weight"))),
     run: (inputs, dims, options = {}) =>
       attempt(async () => {
@@ -90,6 +94,14 @@ function loadedLayer(
       opened.close();
     },
   };
+}
+
+/** Version of the package that carries Dawn. */
+function dawnVersion(): string {
+  const entry = createRequire(import.meta.url).resolve("webgpu");
+  const manifest: unknown = JSON.parse(readFileSync(join(dirname(entry), "package.json"), "utf8"));
+  const isManifest = typeof manifest === "object" && manifest !== null && "version" in manifest;
+  return isManifest ? String(manifest.version) : "unknown";
 }
 
 /** The tensors' elements, as the device takes them. Sizes are checked by the run module. */

@@ -25,7 +25,7 @@ const beyond =
     !Number.isFinite(a) || !Number.isFinite(b) || isOverflow(f(a, b));
 
 /** Largest argument of exp whose result is an f32. */
-export const expLimit = Math.fround(88.72283);
+const expLimit = Math.fround(88.72283);
 
 const functions = {
   add: {

@@ -102,6 +102,28 @@ describe("copy", () => {
   });
 });
 
+it("reads anew what was written in between, in the text and in a loop", async () => {
+  const k = kernelBuilder("changing", origin);
+  const x = k.read(buffer("x", "f32", 8, 2));
+  const y = k.write(buffer("y", "f32", 5, 2));
+  const position = k.alloc("position", "i32", [1], "register");
+  const step = k.alloc("step", "i32", [8], "scratch");
+  k.fill(whole(step), 1);
+  k.set(position, 0, 3);
+  const copyTo = (row: Parameters<typeof range>[0]): void =>
+    k.copy(view(y, range(row, 1), range(0, 2)), view(x, gather(position), range(0, 2)));
+  copyTo(0);
+  k.set(position, 0, 5);
+  copyTo(1);
+  k.forLoop("i", 2, 5, 1, (i) => {
+    copyTo(i);
+    k.set(position, 0, sub(load(position, 0), load(step, i)));
+    k.set(step, add(i, 1), 2);
+  });
+  const { y: found } = await runOnce(programOf([k.build()]), { x: f32s([8, 2], upTo(16)) });
+  expect(found).toEqual([6, 7, 10, 11, 10, 11, 8, 9, 4, 5]);
+});
+
 describe("map", () => {
   it("repeats inputs of lower rank and of extent 1", async () => {
     const k = kernelBuilder("broadcast", origin);
@@ -231,6 +253,25 @@ describe("mma", () => {
         upTo(4).flatMap((i) => upTo(4).map((j) => (i < rows ? dot(i, j) : 7))),
       );
     }
+  });
+
+  it("reads factors that start off a multiple of four", async () => {
+    const k = kernelBuilder("shifted", origin);
+    const x = k.read(buffer("x", "f32", 2, 12));
+    const w = k.read(buffer("w", "f32", 2, 8));
+    const y = k.write(buffer("y", "f32", 2, 2));
+    const sums = k.alloc("sums", "f32", [2, 2], "register");
+    k.forLoop("k", 0, 8, 4, (i) =>
+      k.mma(whole(sums), view(x, range(0, 2), range(add(i, 2), 4)), view(w, range(0, 2), range(i, 4)), {
+        init: eq(i, 0),
+      }),
+    );
+    k.copy(whole(y), whole(sums));
+    const [xs, ws] = [random(seed, 24), random(seed + 1, 16)];
+    const { y: found } = await runOnce(programOf([k.build()]), { x: f32s([2, 12], xs), w: f32s([2, 8], ws) });
+    const dot = (i: number, j: number) =>
+      upTo(8).reduce((s, c) => s + (xs[i * 12 + c + 2] ?? 0) * (ws[j * 8 + c] ?? 0), 0);
+    near(found, [dot(0, 0), dot(0, 1), dot(1, 0), dot(1, 1)]);
   });
 
   it("starts at zero where init is the constant true", async () => {

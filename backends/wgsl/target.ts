@@ -13,8 +13,8 @@ export const defaultLimits = {
 export const wgslTarget: Target = {
   name: "wgsl",
   isa: "wgsl",
-  // Private memory: 8192 bytes per invocation (https://www.w3.org/TR/WGSL/#limits).
-  spaces: { register: { alignment: 4 }, scratch: { capacity: 8192, alignment: 4 } },
+  // 8192 bytes per invocation at module level and as many within a function (https://www.w3.org/TR/WGSL/#limits).
+  spaces: { register: { alignment: 4 }, scratch: { capacity: 2 * 8192, alignment: 4 } },
   vector: { space: "register", width: 4, blockColumns: 4 },
   scratch: "scratch",
   matmul: {
@@ -24,6 +24,8 @@ export const wgslTarget: Target = {
     dot: { f32: { activations: "f32", depth: 4 } },
     packed: false,
     panelsPerBlock: 1,
+    // A plain product, such as the router's, has few columns: its rows are what keeps a device busy.
+    rowBlocks: { linear: 32, grouped: 1 },
   },
   storages: ["f32"],
   limits: {

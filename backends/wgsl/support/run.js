@@ -18,6 +18,10 @@ const READ = 0x1;
 const UPLOAD_CHUNK = 32 * 2 ** 20;
 const ARRAYS = { f32: Float32Array, i32: Int32Array };
 
+/**
+ * What went wrong; `kind` is limit, validation, memory, lost or input.
+ * @public
+ */
 export class LaunchError extends Error {
   constructor(kind, message) {
     super(message);
@@ -26,6 +30,10 @@ export class LaunchError extends Error {
   }
 }
 
+/**
+ * The value of a polynomial of the plan.
+ * @public
+ */
 export function evaluate(polynomial, symbols) {
   let total = 0;
   for (const { coefficient, factors } of polynomial) {
@@ -47,6 +55,10 @@ const size = (bytes) =>
 const elements = (buffer, symbols) => buffer.dims.reduce((count, dim) => count * evaluate(dim, symbols), 1);
 const blocks = (kernel, symbols) => kernel.grid.reduce((count, extent) => count * evaluate(extent, symbols), 1);
 
+/**
+ * What a device with these limits cannot do, one sentence each.
+ * @public
+ */
 export function lacks(plan, limits, symbols = {}) {
   const found = [];
   const at =
@@ -88,6 +100,10 @@ export function lacks(plan, limits, symbols = {}) {
   return found;
 }
 
+/**
+ * Fetches plan.json and its modules from a folder's URL.
+ * @public
+ */
 export async function fetchPlan(folder) {
   const load = async (path) => {
     const url = new URL(path, folder);
@@ -111,6 +127,10 @@ function checkFormat(plan) {
   );
 }
 
+/**
+ * Makes the plan's pipelines on a device, ready to run.
+ * @public
+ */
 export async function createRunner(device, { plan, modules }) {
   checkFormat(plan);
   for (const feature of plan.requires.features) {

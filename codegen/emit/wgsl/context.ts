@@ -78,6 +78,12 @@ export class Context {
     this.lines.push(`${"  ".repeat(this.#depth)}${text}`);
   }
 
+  /** Puts so many statements each on one line, from line `first` on. */
+  joinLines(first: number, count: number): void {
+    const loose = this.lines.splice(first).map((line) => line.trim());
+    for (let i = 0; i < loose.length; i += count) this.line(loose.slice(i, i + count).join(" "));
+  }
+
   /** `head {`, the lines that `body` prints in a scope of its own, and `}` or `tail`. */
   block(head: string, body: () => void, tail = "}"): void {
     this.line(`${head} {`);
@@ -220,14 +226,9 @@ export class Context {
     // A line per row.
     const elements = Array.from({ length: count }, (_, i) => scalarName(name, tile.dims, i));
     for (const element of elements) this.#variables.add(element);
-    const row = tile.dims.at(-1) ?? 1;
-    for (let i = 0; i < count; i += row)
-      this.line(
-        elements
-          .slice(i, i + row)
-          .map((element) => `var ${element}: ${type};`)
-          .join(" "),
-      );
+    const first = this.lines.length;
+    for (const element of elements) this.line(`var ${element}: ${type};`);
+    this.joinLines(first, tile.dims.at(-1) ?? 1);
   }
 
   /** At module level, where WGSL guarantees as much memory as within a function, while there is room. */
@@ -294,7 +295,7 @@ function stridesOf(dims: readonly Code[]): readonly Code[] {
   return dims.map((_, i) => dims.slice(i + 1).reduce((a, b) => times(a, b), constant("i32", 1)));
 }
 
-export function linear(memory: Memory, index: readonly Code[]): Code {
+function linear(memory: Memory, index: readonly Code[]): Code {
   if (index.length !== memory.strides.length)
     throw new IrError(
       `${memory.name} has ${memory.strides.length} dimensions and is read with ${index.length} indices`,
@@ -313,7 +314,7 @@ function scalarName(name: string, dims: readonly number[], position: number): st
   return [name, ...parts].join("_");
 }
 
-export function scalarType(dtype: DType, where: string): ScalarType {
+function scalarType(dtype: DType, where: string): ScalarType {
   if (dtype === "f32" || dtype === "i32" || dtype === "bool") return dtype;
   throw new IrError(
     `${where} holds ${dtype}, and WGSL without extensions computes with f32 and i32`,

@@ -89,7 +89,7 @@ describe("emitWgsl", () => {
   it("prints a grouped product as it stands in the golden files", () => {
     const { plan, modules } = emitWgsl(program, wgslLanguage);
     golden("gate_up.wgsl", modules.get("kernels/gate_up.wgsl") ?? "");
-    golden("plan.json", `${JSON.stringify(plan, null, 2)}\n`);
+    golden("plan.json.golden", `${JSON.stringify(plan, null, 2)}\n`);
   });
 
   it("refuses bf16 buffers, and private arrays larger than WGSL guarantees, in words", () => {

@@ -8,9 +8,8 @@ import type { WgslLanguage } from "./language.ts";
 import { Names } from "./names.ts";
 import { type LaunchPlan, makePlan, type PrintedKernel } from "./plan.ts";
 
-export { emitKernel, type WgslModule } from "./kernel.ts";
-export type { WgslFunction, WgslLanguage } from "./language.ts";
-export type { LaunchPlan, PlanBuffer, PlanKernel, Polynomial } from "./plan.ts";
+export { emitKernel } from "./kernel.ts";
+export type { LaunchPlan } from "./plan.ts";
 
 /** A program as WGSL: modules by path, and the plan that runs them. */
 export interface WgslSources {

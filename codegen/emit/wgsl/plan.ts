@@ -9,7 +9,7 @@ import type { WgslModule } from "./kernel.ts";
  * A sum of products: coefficient × the product of the factors' values, summed. Factors name run-time symbols. The value of
  * [{coefficient: 4, factors: ["T"]}, {coefficient: 4, factors: []}] at T = 3 is 16; that of [] is 0.
  */
-export type Polynomial = readonly { readonly coefficient: number; readonly factors: readonly string[] }[];
+type Polynomial = readonly { readonly coefficient: number; readonly factors: readonly string[] }[];
 
 /** A program on WebGPU, as data: what to bind where, and how much of it to start. Written as plan.json. */
 export interface LaunchPlan {
@@ -35,7 +35,7 @@ export interface LaunchPlan {
   readonly routings: readonly { readonly ids: string; readonly weights: string }[];
 }
 
-export interface PlanBuffer {
+interface PlanBuffer {
   readonly name: string;
   readonly dtype: "f32" | "i32";
   /** Row-major. */
@@ -46,7 +46,7 @@ export interface PlanBuffer {
   readonly slot?: number;
 }
 
-export interface PlanKernel {
+interface PlanKernel {
   readonly name: string;
   /** Path of the WGSL module, below the plan's folder. */
   readonly module: string;

@@ -99,7 +99,9 @@ function emitIf(context: Context, s: Of<"if">) {
 function emitFill(context: Context, view: View, value: ScalarExpr): void {
   const dst = bindView(context, view);
   const held = context.hold("value", context.scalar(value));
+  const first = context.lines.length;
   forEach(context, dst.shape, [dst], (at) => dst.write(at, held));
+  if (dst.memory.kind === "scalars") context.joinLines(first, dst.shape.at(-1) ?? 1);
 }
 
 const holdValid = (context: Context, valid: readonly ScalarExpr[] | undefined): Code[] | undefined =>

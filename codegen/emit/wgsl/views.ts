@@ -22,7 +22,7 @@ export interface BoundView {
 }
 
 /** Extents of the view, outermost first. */
-export const shapeOf = (view: View): number[] => view.index.flatMap((i) => (i.kind === "at" ? [] : [i.extent]));
+const shapeOf = (view: View): number[] => view.index.flatMap((i) => (i.kind === "at" ? [] : [i.extent]));
 
 /**
  * Computes where a view starts, printing what is worth a name. `byRow` says that the rows of a gather are walked one after
