@@ -1,6 +1,7 @@
 import { IrError } from "../ir/core/diagnostic.ts";
-import type { Dim } from "../ir/core/dim.ts";
+import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
+import { dtypeBytes } from "../ir/core/types.ts";
 import { planMemory } from "./memory.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
 import type { ScheduleContext } from "./schedule/context.ts";
@@ -10,7 +11,7 @@ import { checkProgram } from "./tile/spec.ts";
 
 /** Lowers a layer, after its passes, to a program: every operation becomes kernels by its schedule, every value a buffer. */
 export function lowerLayer(layer: Layer, target: Target): Program {
-  const buffers = nameBuffers(layer);
+  const buffers = nameBuffers(layer, target);
   const dim = (d: Dim): Dim => d.substitute(layer.params);
   const context: ScheduleContext = {
     target,
@@ -61,7 +62,7 @@ export function lowerLayer(layer: Layer, target: Target): Program {
 }
 
 /** A buffer for every value, with a unique name that every target's language accepts, and its role. */
-function nameBuffers(layer: Layer): Map<Value, ProgramBuffer> {
+function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
   const names = new Set<string>();
   const unique = (hint: string): string => {
     const base = hint.replace(/\W/g, "_").replace(/^(?=\d)/, "_");
@@ -76,6 +77,7 @@ function nameBuffers(layer: Layer): Map<Value, ProgramBuffer> {
     buffers.set(value, { name: unique(value.name), dtype: value.type.dtype, dims, role });
   };
   for (const { value, role } of layer.args) add(value, role);
+  const activations = new Set(layer.body.flatMap((o) => (o.op.endsWith("linear") ? o.operands.slice(0, 1) : [])));
   const given = new Set(layer.results.map((r) => r.value));
   for (const { name, value } of layer.results) {
     if (buffers.has(value))
@@ -87,8 +89,20 @@ function nameBuffers(layer: Layer): Map<Value, ProgramBuffer> {
     const known = operation.operands.every((v) => ["weight", "prepared"].includes(buffers.get(v)?.role ?? ""));
     for (const result of operation.results) {
       const isOutput = given.has(result) || operation.op === "route";
-      add(result, isOutput ? "output" : known && operation.operands.length > 0 ? "prepared" : "temporary");
+      const role = isOutput ? "output" : known && operation.operands.length > 0 ? "prepared" : "temporary";
+      add(result, role);
+      const buffer = buffers.get(result);
+      if (buffer && role === "temporary" && activations.has(result)) buffers.set(result, padRows(buffer, target));
     }
   }
   return buffers;
+}
+
+/** Rows moved apart where the target asks for it. */
+function padRows(buffer: ProgramBuffer, target: Target): ProgramBuffer {
+  const padding = target.matmul.kind === "registers" ? target.matmul.rowPadding : undefined;
+  const columns = buffer.dims.at(-1)?.constant;
+  if (padding === undefined || columns === undefined || (columns * dtypeBytes[buffer.dtype]) % padding.every !== 0)
+    return buffer;
+  return { ...buffer, dims: [...buffer.dims.slice(0, -1), Dim.of(columns + padding.bytes / dtypeBytes[buffer.dtype])] };
 }

@@ -35,6 +35,11 @@ export interface RegisterMatmul {
   readonly dot: Readonly<Partial<Record<Storage, { readonly activations: DType; readonly depth: number }>>>;
   /** Whether weights are packed into panels at load. */
   readonly packed: boolean;
+  /**
+   * Rows of activations a multiple of `every` bytes apart compete for the same few lines of a cache: buffers of the compiler's own
+   * get `bytes` more per row there.
+   */
+  readonly rowPadding?: { readonly every: number; readonly bytes: number };
   /** Output panels that one block computes. */
   readonly panelsPerBlock: number;
   /** Blocks that share the rows of one weight matrix; absent means 1. A plain product has all rows in one matrix. */

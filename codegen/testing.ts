@@ -15,6 +15,7 @@ export const packedTarget: Target = {
     columns: 8,
     dot: { f32: { activations: "f32", depth: 1 }, bf16: { activations: "bf16", depth: 2 } },
     packed: true,
+    rowPadding: { every: 16, bytes: 4 },
     panelsPerBlock: 2,
     rowBlocks: { linear: 3, grouped: 1 },
   },

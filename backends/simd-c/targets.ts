@@ -35,6 +35,9 @@ const panelsPerBlock = 2;
 /** A router has few columns: its rows are shared out too. Experts have enough columns. */
 const rowBlocks = { linear: 16, grouped: 1 } as const;
 
+/** An L1 cache of 32 KiB and 8 ways takes rows 4 KiB apart into one set of 8 lines; a tile has more rows. */
+const rowPadding = { every: 1024, bytes: 64 } as const;
+
 export const isaNames: readonly string[] = variants.map((v) => v.isa.name);
 
 /** One lane, for indices and remainders in every variant. */
@@ -64,6 +67,7 @@ export function simdTarget(name: string): Target {
       columns: columnVectors * isa.lanes,
       dot: { f32: { activations: "f32", depth: 1 }, ...(bf16 === undefined ? {} : { bf16 }) },
       packed: true,
+      rowPadding,
       panelsPerBlock,
       rowBlocks,
     },

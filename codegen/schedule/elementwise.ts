@@ -35,11 +35,13 @@ export const kernelName = (operation: Operation, context: ScheduleContext): stri
   return name === operation.op ? name : `${operation.op}_${name}`;
 };
 
-const columnsOf = (buffer: ProgramBuffer): number => {
-  const columns = buffer.dims.at(-1)?.constant;
+/** Columns of a value. Its buffer may have more, which pad its rows. */
+export const columnsOf = (value: Value, context: ScheduleContext): number => {
+  const last = value.type.dims.at(-1);
+  const columns = last && context.dim(last).constant;
   if (columns === undefined) {
     throw new IrError(
-      `the last dimension of ${buffer.name} is ${buffer.dims.at(-1) ?? "absent"}, which is not known when the layer is compiled`,
+      `the last dimension of ${value.name} is ${last ?? "absent"}, which is not known when the layer is compiled`,
       "Give tensors a last dimension that is a parameter.",
     );
   }
@@ -74,7 +76,7 @@ function elementwise(
   const sources = operation.operands.map((_, i) => b.read(operandBuffer(operation, i, context)));
   const result = context.buffer(resultOf(operation));
   const y = b.write(result);
-  const columns = columnsOf(result);
+  const columns = columnsOf(resultOf(operation), context);
   const leading = result.dims.slice(0, -1).map((d, i) => b.grid(i === 0 ? "row" : `row${i}`, d));
   const inColumns = columnGrid(b, target, columns);
   /** The index of a source at the block's leading coordinates. */
@@ -117,7 +119,7 @@ export const schedulePermute: Schedule = (operation, context) => {
   const y = b.write(context.buffer(resultOf(operation)));
   const topK = sizeAttribute(operation, "top_k", context);
   const row = b.grid("row", y.dims[0] as Dim);
-  const inColumns = columnGrid(b, target, columnsOf(context.buffer(resultOf(operation))));
+  const inColumns = columnGrid(b, target, columnsOf(resultOf(operation), context));
   const slot = b.letScalar("slot", load(slots, row));
   b.when(not(lt(slot, 0)), () => {
     const token = b.letScalar("token", floorDiv(slot, topK));

@@ -6,7 +6,7 @@ import { isAttributeMap } from "../../ir/ops/attributes.ts";
 import { isFunction, leadingOperands } from "../passes/fuse.ts";
 import type { ProgramBuffer } from "../program.ts";
 import type { ScheduleContext } from "./context.ts";
-import { operandBuffer, resultOf } from "./elementwise.ts";
+import { columnsOf, operandBuffer, resultOf } from "./elementwise.ts";
 
 /** What schedules of `linear` and `grouped_linear` need to know. */
 export interface Product {
@@ -35,7 +35,8 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
   const grouped = operation.op === "grouped_linear";
   const lead = leadingOperands(operation);
   const x = operandBuffer(operation, 0, context);
-  const y = context.buffer(resultOf(operation));
+  const result = resultOf(operation);
+  const y = context.buffer(result);
   if (x.dims.length !== 2 || y.dims.length !== 2) {
     throw new IrError(
       `a product of a tensor with ${x.dims.length} dimensions cannot be compiled`,
@@ -61,8 +62,8 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
     gather: topK instanceof Dim ? { slots: operandBuffer(operation, 2, context), topK: context.size(topK) } : undefined,
     experts: grouped ? context.size(weights[0]?.dims[0] ?? Dim.of(1)) : 1,
     rows: y.dims[0] as Dim,
-    columns: context.size(y.dims[1] as Dim),
-    inner: context.size(x.dims[1] as Dim),
+    columns: columnsOf(result, context),
+    inner: columnsOf(operation.operands[0] ?? result, context),
     epilogue: fn,
     packed: layout,
     sums: fn?.params.length ?? 1,
