@@ -10,7 +10,7 @@ import type { Tensor } from "../../ir/core/tensor.ts";
 import type { DType } from "../../ir/core/types.ts";
 import * as native from "../../runtime/native.ts";
 import { LackError } from "../backend.ts";
-import { buildKey, cachedLibrary, cacheFolder } from "./cache.ts";
+import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { createSimdC } from "./index.ts";
 import { isaNames } from "./targets.ts";
 import { origin, testProgram } from "./testing.ts";
@@ -97,7 +97,7 @@ describe("a loaded layer", () => {
     const env = { ...process.env, XDG_CACHE_HOME: join(folder, "twice") };
     const backend = createSimdC(native, { env });
     const target = backend.target("scalar");
-    const cache = cacheFolder(env);
+    const cache = cacheFolder("simd-c", env);
     const load = async () => (await backend.load(scaled(), target)).close();
     await load();
     const [name = ""] = readdirSync(cache);

@@ -1,14 +1,20 @@
+import { availableParallelism } from "node:os";
 import { cInterface, emitC, type VectorIsa } from "../../codegen/emit/c/index.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import { type Backend, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
 import type { Ability, Capability } from "../capability.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
-import { buildKey, cachedLibrary, cacheFolder } from "./cache.ts";
-import { SimdLayer } from "./layer.ts";
+import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
+import { NativeLayer } from "../toolchain/native-layer.ts";
 import { supportHeaders } from "./support.ts";
 import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
 import { buildLibrary, findCompiler, libraryFlags } from "./toolchain.ts";
+
+const statuses: Readonly<Record<number, string>> = {
+  1: "a buffer is null or misaligned",
+  2: "a dimension is negative or the number of threads is below 1",
+};
 
 export interface SimdCOptions {
   /** Where $CC, the cache folder and so on are looked up; the process's environment by default. */
@@ -48,8 +54,14 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     // The self-test and the Makefile change nothing in the library.
     const used = new Map([...sources].filter(([path]) => /\.[ch]$/.test(path) && path !== "selftest.c"));
     const build = () => buildLibrary(compiler, isa, used, `${cInterface(program).prefix}.c`);
-    const path = await cachedLibrary(cacheFolder(env), buildKey(used, settings), build);
-    return new SimdLayer(host, host.openLibrary(path), program, isa);
+    const path = await cachedLibrary(cacheFolder("simd-c", env), buildKey(used, settings), build);
+    const threads = availableParallelism();
+    return new NativeLayer(host, host.openLibrary(path), program, {
+      evidence: "measured",
+      device: `${host.cpuModel()}, ${threads} thread${threads === 1 ? "" : "s"}, ${isa.title}`,
+      failure: (symbol, status) =>
+        new Error(`${symbol} returned ${status}: ${statuses[status] ?? "an unknown status"}`),
+    });
   };
 
   const bestIsa = async (): Promise<string> => {

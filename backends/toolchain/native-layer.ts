@@ -1,17 +1,23 @@
 import { availableParallelism } from "node:os";
-import { cInterface, type VectorIsa } from "../../codegen/emit/c/index.ts";
+import { cInterface } from "../../codegen/emit/c/index.ts";
 import { workspaceBytes } from "../../codegen/memory.ts";
 import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Tensor, TensorStorage } from "../../ir/core/tensor.ts";
 import { type DType, dtypeBytes, formatType } from "../../ir/core/types.ts";
-import type { LoadedLayer } from "../backend.ts";
+import type { Evidence, LoadedLayer } from "../backend.ts";
 import type { NativeHost, NativeLibrary, NativeMemory } from "../native-host.ts";
 
-const statuses: Readonly<Record<number, string>> = {
-  1: "a buffer is null or misaligned",
-  2: "a dimension is negative or the number of threads is below 1",
-};
+/** What a target says of the layers that it loads. */
+export interface NativeLayerOptions {
+  readonly evidence: Evidence;
+  /** The device in words. */
+  readonly device: string;
+  /** Versions of the tools that made it. */
+  readonly tools?: Readonly<Record<string, string>>;
+  /** The error for a status other than 0 that a function returned. */
+  failure(symbol: string, status: number, library: { text(symbol: string): string | null }): Error;
+}
 
 /** How an element type is held in JavaScript. */
 const arrays = {
@@ -26,9 +32,11 @@ const arrays = {
 } satisfies Record<DType, unknown>;
 
 /** A compiled layer in this process. Its buffers grow with the largest T seen and are reused. */
-export class SimdLayer<M extends NativeMemory> implements LoadedLayer {
-  readonly evidence = "measured";
+export class NativeLayer<M extends NativeMemory> implements LoadedLayer {
+  readonly evidence: Evidence;
   readonly device: string;
+  readonly tools: Readonly<Record<string, string>>;
+  readonly #failure: NativeLayerOptions["failure"];
   readonly #host: NativeHost<M>;
   readonly #library: NativeLibrary<M>;
   readonly #program: Program;
@@ -42,7 +50,7 @@ export class SimdLayer<M extends NativeMemory> implements LoadedLayer {
   #prepared = false;
   #busy: Promise<unknown> = Promise.resolve();
 
-  constructor(host: NativeHost<M>, library: NativeLibrary<M>, program: Program, isa: VectorIsa) {
+  constructor(host: NativeHost<M>, library: NativeLibrary<M>, program: Program, options: NativeLayerOptions) {
     this.#host = host;
     this.#library = library;
     this.#program = program;
@@ -50,8 +58,10 @@ export class SimdLayer<M extends NativeMemory> implements LoadedLayer {
     this.#prefix = prefix;
     this.#buffers = buffers;
     this.#unused = host.NativeMemory.allocate(64);
-    const threads = availableParallelism();
-    this.device = `${host.cpuModel()}, ${threads} thread${threads === 1 ? "" : "s"}, ${isa.title}`;
+    this.evidence = options.evidence;
+    this.device = options.device;
+    this.tools = options.tools ?? {};
+    this.#failure = options.failure;
   }
 
   async setWeights(weights: ReadonlyMap<string, Tensor>): Promise<void> {
@@ -135,9 +145,7 @@ export class SimdLayer<M extends NativeMemory> implements LoadedLayer {
     options: { readonly repeat?: number; readonly threads: number },
   ): Promise<{ readonly nanoseconds: Float64Array }> {
     const { status, nanoseconds } = await this.#library.run(`${this.#prefix}_${name}`, pointers, dims, options);
-    if (status !== 0) {
-      throw new Error(`${this.#prefix}_${name} returned ${status}: ${statuses[status] ?? "an unknown status"}`);
-    }
+    if (status !== 0) throw this.#failure(`${this.#prefix}_${name}`, status, this.#library);
     return { nanoseconds };
   }
 

@@ -4,9 +4,9 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { LackError, type SourceTree } from "../backend.ts";
 
-/** The user's folder of compiled libraries. */
-export const cacheFolder = (env: NodeJS.ProcessEnv = process.env): string =>
-  join(env.XDG_CACHE_HOME?.startsWith("/") ? env.XDG_CACHE_HOME : join(homedir(), ".cache"), "unmoor", "simd-c");
+/** The user's folder of a target's compiled libraries. */
+export const cacheFolder = (target: string, env: NodeJS.ProcessEnv = process.env): string =>
+  join(env.XDG_CACHE_HOME?.startsWith("/") ? env.XDG_CACHE_HOME : join(homedir(), ".cache"), "unmoor", target);
 
 const hash = (parts: Iterable<string | Buffer>): string => {
   const sum = createHash("sha256");
