@@ -7,6 +7,7 @@ import { fuseMaps } from "./fuse-maps.ts";
 import { groupExperts } from "./group-experts.ts";
 import { packWeights } from "./pack-weights.ts";
 import { removeZeroExperts } from "./remove-zero-experts.ts";
+import { stageInputs } from "./stage-inputs.ts";
 import { convertActivations, selectStorage } from "./storage.ts";
 
 /** A step from layer IR to layer IR. Each keeps what the layer computes, within the bounds of its dtypes. */
@@ -47,6 +48,14 @@ export function passesFor(target: Target, storage: Storage): readonly Pass[] {
     summary: "activations in the type that the target multiplies",
     run: (l) => convertActivations(l, target),
   });
+  if (matmul.kind === "registers" && matmul.rowPadding) {
+    const { rowPadding } = matmul;
+    passes.push({
+      name: "stage-inputs",
+      summary: "copy inputs whose rows compete for cache lines",
+      run: (l) => stageInputs(l, rowPadding),
+    });
+  }
   if (matmul.kind === "registers" && matmul.packed) {
     passes.push({
       name: "pack-weights",
