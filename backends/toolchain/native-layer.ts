@@ -16,7 +16,7 @@ export interface NativeLayerOptions {
   /** Versions of the tools that made it. */
   readonly tools?: Readonly<Record<string, string>>;
   /** The error for a status other than 0 that a function returned. */
-  failure(symbol: string, status: number, library: { text(symbol: string): string | null }): Error;
+  failure(symbol: string, status: number): Error;
 }
 
 /** How an element type is held in JavaScript. */
@@ -145,7 +145,7 @@ export class NativeLayer<M extends NativeMemory> implements LoadedLayer {
     options: { readonly repeat?: number; readonly threads: number },
   ): Promise<{ readonly nanoseconds: Float64Array }> {
     const { status, nanoseconds } = await this.#library.run(`${this.#prefix}_${name}`, pointers, dims, options);
-    if (status !== 0) throw this.#failure(`${this.#prefix}_${name}`, status, this.#library);
+    if (status !== 0) throw this.#failure(`${this.#prefix}_${name}`, status);
     return { nanoseconds };
   }
 

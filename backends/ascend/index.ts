@@ -1,0 +1,115 @@
+import { emitAscend, emulatorHost } from "../../codegen/emit/ascend/index.ts";
+import { cInterface } from "../../codegen/emit/c/index.ts";
+import type { Program } from "../../codegen/program.ts";
+import type { Target } from "../../codegen/target.ts";
+import { IrError } from "../../ir/core/diagnostic.ts";
+import { type Backend, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
+import type { Ability, Capability } from "../capability.ts";
+import type { NativeHost, NativeMemory } from "../native-host.ts";
+import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
+import { buildLibrary, findCompiler } from "../toolchain/compiler.ts";
+import { NativeLayer } from "../toolchain/native-layer.ts";
+import { emulatorHeaders, supportHeaders } from "./support.ts";
+import { ascendIsa, ascendTarget, type SocName } from "./target.ts";
+
+export { ascendIsa, ascendTarget, type SocName, socs } from "./target.ts";
+
+export interface AscendOptions {
+  /** Where $CXX and the cache folder are looked up; the process's environment by default. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** The chip that launches are made for and that the emulator stands for; 910B3 by default. */
+  readonly soc?: SocName;
+  /** Decides the order in which the emulator runs the blocks of a kernel; 0 by default. */
+  readonly seed?: number;
+}
+
+const mend = "apt-get install -y g++";
+const cpp = { language: "C++", variable: "CXX", candidates: ["g++", "clang++"], mend } as const;
+
+/** Flags of the emulator's shared library. Its per-thread state must not be shared between libraries. */
+const libraryFlags = [
+  "-std=c++17",
+  "-O2",
+  "-ffp-contract=off",
+  "-fPIC",
+  "-shared",
+  "-fvisibility=hidden",
+  "-I.",
+  "-Iemulator/include",
+];
+
+/**
+ * The backend for Ascend NPUs: kernels as Ascend C in a CANN project. Here they run on the host emulator, never on hardware.
+ * Faults that the emulator finds are thrown as errors that name kernel, block and line.
+ */
+export function createAscend<M extends NativeMemory>(host: NativeHost<M>, options: AscendOptions = {}): Backend {
+  const env = options.env ?? process.env;
+  const soc = options.soc ?? "910B3";
+  const isa = ascendIsa(soc);
+
+  const emit = (program: Program): SourceTree => new Map([...emitAscend(program, isa), ...supportHeaders()]);
+
+  const load = async (program: Program): Promise<LoadedLayer> => {
+    const compiler = await findCompiler(cpp, env);
+    const { prefix } = cInterface(program);
+    const sources = new Map(
+      [...emit(program), ...emulatorHeaders()].filter(
+        ([path]) => /\.(h|cpp)$/.test(path) && path !== `${prefix}_launch.cpp`,
+      ),
+    );
+    const flags = [...libraryFlags, ...(compiler.version.includes("clang") ? [] : ["-fno-gnu-unique"])];
+    const build = () =>
+      buildLibrary(compiler, sources, flags, [emulatorHost], {
+        title: "the kernels for the Ascend emulator",
+        mend: `install g++ 10 or newer (${mend})`,
+      });
+    const key = buildKey(sources, [...compiler.command, compiler.version, ...flags]);
+    const library = host.openLibrary(await cachedLibrary(cacheFolder("ascend", env), key, build));
+    await library.run(`${prefix}_seed`, [], [options.seed ?? 0]);
+    return new NativeLayer(host, library, program, {
+      evidence: "emulated",
+      device: `Ascend emulator (${soc}, ${isa.name})`,
+      tools: { [compiler.command.join(" ")]: compiler.version },
+      failure: (symbol, status) => failure(symbol, status, () => library.text(`${prefix}_error`)),
+    });
+  };
+
+  return {
+    name: "ascend",
+    isas: [ascendTarget.isa],
+    target(name: string): Target {
+      if (name === ascendTarget.isa) return ascendTarget;
+      throw new IrError(`ascend has no variant "${name}"`, `Use ${ascendTarget.isa}.`);
+    },
+    bestIsa: async () => ascendTarget.isa,
+    emit,
+    load,
+    probe: async (): Promise<Capability> => ({
+      target: "ascend",
+      compile: { ok: true, how: "Ascend C as text, in a project for CANN 8" },
+      run: {
+        ok: false,
+        why: "no CANN and no NPU here",
+        mend: "build the project of `unmoor compile --target ascend` on a machine with CANN 8 and an Ascend 910B or 910C",
+      },
+      emulate: await emulation(),
+    }),
+  };
+
+  async function emulation(): Promise<Ability> {
+    try {
+      const { command, version } = await findCompiler(cpp, env);
+      host.NativeMemory.allocate(64).free();
+      return { ok: true, how: `host emulator of Ascend C, built by ${command.join(" ")}: ${version}` };
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return { ok: false, why, mend: error instanceof LackError ? error.mend : "npm run setup" };
+    }
+  }
+}
+
+function failure(symbol: string, status: number, report: () => string | null): Error {
+  if (status === 3) return new Error(`the Ascend emulator found a fault in ${report() ?? symbol}`);
+  const words = { 1: "a buffer is null", 2: "a dimension is negative" }[status] ?? "an unknown status";
+  return new Error(`${symbol} returned ${status}: ${words}`);
+}

@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Storage } from "../../codegen/target.ts";
+import { parseLayer } from "../../ir/text/index.ts";
+import { checkTarget } from "../../runtime/check/check.ts";
+import * as native from "../../runtime/native.ts";
+import { createAscend } from "./index.ts";
+
+let cache = "";
+beforeAll(() => {
+  cache = mkdtempSync(join(tmpdir(), "unmoor-ascend-layers-"));
+});
+afterAll(() => rmSync(cache, { recursive: true, force: true }));
+
+/** The LongCat-Flash layer: softmax over FFN and identity experts, chosen by score + bias, SwiGLU. */
+const longcat = (sizes: { H: number; I: number; E: number; Z: number; K: number }): string =>
+  `layer @longcatMoe {H = ${sizes.H}, I = ${sizes.I}, E = ${sizes.E}, Z = ${sizes.Z}, K = ${sizes.K}, scale = 6} (
+  input auto %x: f32[T, H],
+  weight fixed %router: f32[E + Z, H],
+  weight fixed %bias: f32[E + Z],
+  weight auto %gate: f32[E, I, H],
+  weight auto %up: f32[E, I, H],
+  weight auto %down: f32[E, H, I]
+) {
+  %logits = linear(%x, %router) : f32[T, E + Z]
+  %ids, %weights = route(%logits, %bias) {score = "softmax", select = "biased", top_k = K, renormalise = "none", scale = 6} : i32[T, K], f32[T, K]
+  %y = mix(%x, %ids, %weights) {ffn = E, identity = Z} (%token: f32[H], %e: i32[]) {
+    %gate_e = index(%gate, %e) : f32[I, H]
+    %up_e = index(%up, %e) : f32[I, H]
+    %down_e = index(%down, %e) : f32[H, I]
+    %g = linear(%token, %gate_e) : f32[I]
+    %u = linear(%token, %up_e) : f32[I]
+    %h = map(%g, %u) {fn = (g, u) => ((g * (1.0 / (1.0 + exp(neg(g))))) * u)} : f32[I]
+    %o = linear(%h, %down_e) : f32[H]
+    yield %o
+  } : f32[T, H]
+  return y = %y
+}
+`;
+
+const cases: readonly (readonly [string, Parameters<typeof longcat>[0], Storage, number])[] = [
+  ["odd sizes", { H: 40, I: 24, E: 5, Z: 3, K: 2 }, "f32", 11],
+  ["odd sizes", { H: 40, I: 24, E: 5, Z: 3, K: 2 }, "bf16", 12],
+  ["the reduced example", { H: 256, I: 128, E: 16, Z: 8, K: 4 }, "f32", 13],
+  ["the reduced example", { H: 256, I: 128, E: 16, Z: 8, K: 4 }, "bf16", 14],
+];
+
+describe("the LongCat layer on the emulator agrees with the oracle", () => {
+  it.each(cases)("%s %o in %s, seed %d", async (_, sizes, storage, seed) => {
+    const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache }, seed });
+    const layer = parseLayer(longcat(sizes), "longcat.moe");
+    const checked = await checkTarget(layer, backend, "dav-2201", storage, seed);
+    expect(checked.cases.filter((c) => c.disagreements.length > 0)).toEqual([]);
+    expect(checked.agrees).toBe(true);
+    expect(checked.evidence).toBe("emulated");
+  });
+});

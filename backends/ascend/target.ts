@@ -1,0 +1,57 @@
+import type { AscendIsa } from "../../codegen/emit/ascend/index.ts";
+import type { Target } from "../../codegen/target.ts";
+import { instructions } from "./instructions.ts";
+
+/**
+ * NPU architecture 2201. Sizes: hardware pages of the Ascend C guide (asc-devkit, architecture 2201): UB 192 KiB per vector core, of
+ * which Ascend C keeps 256 bytes and the compiler 8 KiB; L1 512 KiB per cube core less 256 bytes; L0A and L0B 64 KiB; L0C
+ * 128 KiB. Alignment: UB and L1 32 bytes, L0A and L0B one fractal of 512 bytes, L0C 64 bytes.
+ */
+const spaces = {
+  ub: { capacity: 192 * 1024 - 256 - 8 * 1024, alignment: 32 },
+  l1: { capacity: 512 * 1024 - 256, alignment: 32 },
+  l0a: { capacity: 64 * 1024, alignment: 512 },
+  l0b: { capacity: 64 * 1024, alignment: 512 },
+  l0c: { capacity: 128 * 1024, alignment: 64 },
+} as const;
+
+/** Ascend 910B and 910C: vector work in UB, products on the cube unit, results of which go to global memory. */
+export const ascendTarget: Target = {
+  name: "ascend",
+  isa: "dav-2201",
+  spaces,
+  // 2048 floats are 8 KiB: half of the 16 KiB from which on transfers have full bandwidth, so that a map of several
+  // inputs still fits UB twice.
+  vector: { space: "ub", width: 2048, blockColumns: "row" },
+  scratch: "ub",
+  matmul: {
+    kind: "cube",
+    // 128 × 128 floats are 64 KiB: all of L0A or L0B, half of L0C. In bf16 both hold two tiles.
+    rows: 128,
+    columns: 128,
+    depth: 128,
+    dot: { f32: { activations: "f32" }, bf16: { activations: "bf16" } },
+  },
+  storages: ["f32", "bf16"],
+  limits: {},
+};
+
+/** Figures of the SoCs of the architecture: platform configuration of cann/runtime (src/platform/platform_config). */
+export const socs = {
+  "910B1": { cube: 24, vector: 48, cubeMhz: 1850, l2MiB: 192, hbmGiB: 64 },
+  "910B2": { cube: 24, vector: 48, cubeMhz: 1800, l2MiB: 192, hbmGiB: 64 },
+  "910B3": { cube: 20, vector: 40, cubeMhz: 1800, l2MiB: 192, hbmGiB: 64 },
+  "910B4": { cube: 20, vector: 40, cubeMhz: 1500, l2MiB: 96, hbmGiB: 32 },
+  /** One of the two dies of a 910C package; the driver says 910_9391. */
+  "910C": { cube: 24, vector: 48, cubeMhz: 1850, l2MiB: 192, hbmGiB: 64 },
+} as const;
+
+export type SocName = keyof typeof socs;
+
+/** What the emitter must know. */
+export const ascendIsa = (soc: SocName = "910B3"): AscendIsa => ({
+  name: "dav-2201",
+  instructions,
+  spaces,
+  cores: { soc: soc === "910C" ? "910C_DIE" : soc, vector: socs[soc].vector, cube: socs[soc].cube },
+});

@@ -1,0 +1,232 @@
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import type { ScalarExpr } from "../../../ir/core/scalar.ts";
+import { dtypeBytes } from "../../../ir/core/types.ts";
+import { staticValue } from "../../tile/fold.ts";
+import { viewShape } from "../../tile/shape.ts";
+import type { Statement } from "../../tile/types.ts";
+import { dimText, Offset } from "../c/offset.ts";
+import { lowerCubeCopy } from "./cube.ts";
+import { access, type Lowering, type Place } from "./lowering.ts";
+import { atom, elementType } from "./scope.ts";
+import { lowerLocalCopy } from "./vector.ts";
+
+type CopyStatement = Extract<Statement, { kind: "copy" }>;
+
+/** A count: a number, or C++ text that is never above the extent. */
+export type Count = number | string;
+
+/** The counts of a copy, one per dimension of the view, each at most the extent. */
+export function countsOf(to: Lowering, valid: readonly ScalarExpr[] | undefined, shape: readonly number[]): Count[] {
+  return shape.map((extent, d) => {
+    const expr = valid?.[d];
+    if (expr === undefined) return extent;
+    const known = staticValue(expr);
+    if (known !== undefined) return Math.max(0, Math.min(known, extent));
+    const most = to.scope.most(expr);
+    const text = to.scalar(expr);
+    return most !== undefined && most <= extent ? text : `Smaller(${text}, ${extent})`;
+  });
+}
+
+/** A copy between memories. What converts, and what goes from global to global, was put through tiles before. */
+export function lowerCopy(to: Lowering, s: CopyStatement): void {
+  const shape = viewShape(s.dst);
+  const spaces = [s.dst, s.src].map((v) => {
+    const binding = to.scope.lookup(v.base);
+    return binding.kind === "local" ? binding.tile.space : "global";
+  });
+  const [into, from] = spaces;
+  if (spaces.some((space) => space === "l1" || space.startsWith("l0"))) {
+    lowerCubeCopy(to, s, into, from);
+    return;
+  }
+  const [dst, src] = [to.place(s.dst), to.place(s.src)];
+  if (into === "ub" && from === "ub") {
+    if (isVector(dst) && isVector(src)) lowerLocalCopy(to, dst, src, shape);
+    else copyElements(to, dst, src, countsOf(to, undefined, shape));
+    return;
+  }
+  const counts = countsOf(to, s.valid, shape);
+  const [global, local] = into === "global" ? [dst, src] : [src, dst];
+  if (!isVector(local) || !global.contiguous || global.kept.at(-1)?.positions !== undefined) {
+    if (into === "ub" && counts.some((c, d) => c !== shape[d])) fillZeros(to, dst, shape);
+    copyElements(to, dst, src, counts);
+  } else if (into === "global") copyOut(to, global, local, counts, shape);
+  else copyIn(to, local, global, counts, shape);
+}
+
+const isVector = (place: Place): boolean =>
+  place.contiguous &&
+  place.kept.every((k) => k.positions === undefined) &&
+  (place.divisor * dtypeBytes[place.dtype]) % 32 === 0;
+
+/** Element by element through the scalar unit: for what no transfer can take. */
+function copyElements(to: Lowering, dst: Place, src: Place, counts: readonly Count[]): void {
+  const counters: string[] = [];
+  const step = (d: number): void => {
+    const count = counts[d];
+    if (count !== undefined) {
+      to.loop("i", String(count), (counter) => {
+        counters.push(counter);
+        step(d + 1);
+        counters.pop();
+      });
+      return;
+    }
+    if (dst.dtype !== src.dtype)
+      throw new IrError("single elements are copied without a conversion", "Convert with map on tiles.");
+    const [at, value] = [to.offset(dst, counters).toString() || "0", to.offset(src, counters).toString() || "0"];
+    to.emit(`${dst.binding.name}.SetValue(${at}, ${src.binding.name}.GetValue(${value}));`, [
+      access("S", src.binding.name, false),
+      access("S", dst.binding.name, true),
+    ]);
+  };
+  step(0);
+}
+
+/** Every element of a view in UB becomes zero. */
+export function fillZeros(to: Lowering, dst: Place, shape: readonly number[], from = 0): void {
+  fillRows(to, dst, shape, from, dst.dtype === "f32" ? "0.0f" : "static_cast<int32_t>(0)");
+}
+
+/** The elements from column `from` on of every row of a view in UB get a value. */
+export function fillRows(to: Lowering, dst: Place, shape: readonly number[], from: number, value: string): void {
+  const counters: string[] = [];
+  const rows = (d: number): void => {
+    const extent = shape.slice(0, -1)[d];
+    if (extent !== undefined) {
+      to.loop("row", String(extent), (counter) => {
+        counters.push(counter);
+        rows(d + 1);
+        counters.pop();
+      });
+      return;
+    }
+    const offset = to.offset(dst, counters).plus(Offset.constant(from)).toString();
+    const tensor = offset === "" ? dst.binding.name : `${dst.binding.name}[${offset}]`;
+    const bits = dst.dtype === "bf16" || dst.dtype === "f16";
+    const op = bits ? "fill.i16" : `fill.${dst.dtype}`;
+    const d16 = `${tensor}.ReinterpretCast<int16_t>()`;
+    to.vector(
+      op,
+      { d: bits ? d16 : tensor, s: bits ? "static_cast<int16_t>(0)" : value, n: String((shape.at(-1) ?? 1) - from) },
+      [dst.binding.name],
+      [],
+    );
+  };
+  rows(0);
+}
+
+/** How a transfer walks: loops over the leading dimensions, `rows` runs of `columns` elements each. */
+interface Walk {
+  readonly outer: readonly Count[];
+  readonly rows: Count;
+  readonly columns: Count;
+}
+
+/** The two innermost dimensions go in one transfer where global rows have one distance. */
+function walkOf(global: Place, counts: readonly Count[], shape: readonly number[]): Walk {
+  const columns = counts.at(-1) ?? 1;
+  const rowDim = global.kept.at(-2);
+  const together = counts.length >= 2 && rowDim?.positions === undefined && (shape.at(-2) ?? 1) <= 4095;
+  return together
+    ? { outer: counts.slice(0, -2), rows: counts.at(-2) ?? 1, columns }
+    : { outer: counts.slice(0, -1), rows: 1, columns };
+}
+
+function walk(to: Lowering, outer: readonly Count[], body: (counters: readonly string[]) => void): void {
+  const counters: string[] = [];
+  const step = (d: number): void => {
+    const count = outer[d];
+    if (count === undefined) return body(counters);
+    to.loop("row", String(count), (counter) => {
+      counters.push(counter);
+      step(d + 1);
+      counters.pop();
+    });
+  };
+  step(0);
+}
+
+const times = (count: Count, factor: number): string =>
+  typeof count === "number" ? String(count * factor) : `${atom(count)} * ${factor}`;
+
+/** Runs `body` where a count is not zero; transfers of nothing are not allowed. */
+function guarded(to: Lowering, counts: readonly Count[], body: () => void): void {
+  if (counts.includes(0)) return;
+  const unknown = counts.filter((c) => typeof c === "string");
+  if (unknown.length === 0) return body();
+  const then = to.collect(body);
+  to.push({ kind: "if", condition: unknown.map((c) => `${atom(c)} > 0`).join(" && "), then, otherwise: [] });
+}
+
+/** Bytes in global memory from the end of one row to the start of the next, as text. */
+function gapBytes(global: Place, columns: Count): string {
+  const stride = global.kept.at(-2)?.stride;
+  const size = dtypeBytes[global.dtype];
+  if (stride === undefined) return "0";
+  if (typeof columns === "number" && stride.constant !== undefined) return String((stride.constant - columns) * size);
+  return `(${dimText(stride)} - ${columns}) * ${size}`;
+}
+
+function copyIn(to: Lowering, dst: Place, src: Place, counts: readonly Count[], shape: readonly number[]): void {
+  const size = dtypeBytes[dst.dtype];
+  const unit = 32 / size;
+  const partial = counts.some((c, d) => c !== shape[d]);
+  const width = shape.at(-1) ?? 1;
+  const { outer, rows, columns } = walkOf(src, counts, shape);
+  // Where only the columns are partial and known, the transfer pads to 32 bytes and the rest is filled after it.
+  const tail =
+    partial && typeof columns === "number" && columns > 0 && counts.slice(0, -1).every((c, d) => c === shape[d]);
+  if (partial && !tail) fillZeros(to, dst, shape);
+  const pitch = Math.ceil(width / unit) * unit;
+  const dstPitch = dst.kept.at(-2)?.stride.constant ?? pitch;
+  walk(to, outer, (counters) =>
+    guarded(to, [rows, columns], () => {
+      const pad = !partial
+        ? "0"
+        : typeof columns === "number"
+          ? String((unit - (columns % unit)) % unit)
+          : `RoundUp(${columns}, ${unit}) - ${atom(columns)}`;
+      const gap =
+        rows === 1
+          ? "0"
+          : typeof columns === "number"
+            ? String((dstPitch - Math.ceil(columns / unit) * unit) / unit)
+            : `(${dstPitch} - RoundUp(${columns}, ${unit})) / ${unit}`;
+      const params = `DataCopyExtParams(${rows}, ${times(columns, size)}, ${rows === 1 ? "0" : gapBytes(src, columns)}, ${gap}, 0)`;
+      const type = elementType(dst.dtype, dst.view.base);
+      to.emit(
+        `DataCopyPad(${to.tensor(dst, counters)}, ${to.tensor(src, counters)}, ${params}, ZeroPad<${type}>(${pad}));`,
+        [access("MTE2", src.binding.name, false), access("MTE2", dst.binding.name, true)],
+      );
+    }),
+  );
+  if (tail && typeof columns === "number") {
+    const filled = Math.ceil(columns / unit) * unit;
+    if (filled < width) fillZeros(to, dst, shape, filled);
+  }
+}
+
+function copyOut(to: Lowering, dst: Place, src: Place, counts: readonly Count[], shape: readonly number[]): void {
+  const size = dtypeBytes[dst.dtype];
+  const unit = 32 / size;
+  const { outer, rows, columns } = walkOf(dst, counts, shape);
+  const width = shape.at(-1) ?? 1;
+  const srcPitch = src.kept.at(-2)?.stride.constant ?? Math.ceil(width / unit) * unit;
+  walk(to, outer, (counters) =>
+    guarded(to, [rows, columns], () => {
+      const gap =
+        rows === 1
+          ? "0"
+          : typeof columns === "number"
+            ? String((srcPitch - Math.ceil(columns / unit) * unit) / unit)
+            : `(${srcPitch} - RoundUp(${columns}, ${unit})) / ${unit}`;
+      const params = `DataCopyExtParams(${rows}, ${times(columns, size)}, ${gap}, ${rows === 1 ? "0" : gapBytes(dst, columns)}, 0)`;
+      to.emit(`DataCopyPad(${to.tensor(dst, counters)}, ${to.tensor(src, counters)}, ${params});`, [
+        access("MTE3", src.binding.name, false),
+        access("MTE3", dst.binding.name, true),
+      ]);
+    }),
+  );
+}

@@ -1,0 +1,208 @@
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import type { ScalarExpr } from "../../../ir/core/scalar.ts";
+import { dtypeBytes } from "../../../ir/core/types.ts";
+import { sameExpr, staticValue } from "../../tile/fold.ts";
+import { viewShape } from "../../tile/shape.ts";
+import type { Statement, View } from "../../tile/types.ts";
+import { access, type Lowering } from "./lowering.ts";
+import { atom, type LocalBinding } from "./scope.ts";
+
+type CopyStatement = Extract<Statement, { kind: "copy" }>;
+type MmaStatement = Extract<Statement, { kind: "mma" }>;
+
+/**
+ * The way of a product through the memories of a cube core. Matrices lie in fractals of 16 rows × 32 bytes:
+ * L1 [k1][rows][C0], L0A [m1][k1][16][C0], L0B [k1][n1][16][C0], L0C [n1][rows][16], C0 = 32 bytes of elements.
+ * Only the rows and the depth that a tile is known to hold are moved and multiplied: what lies beyond is zero by
+ * definition and adds nothing, or belongs to rows that are never stored.
+ */
+export function lowerCubeCopy(to: Lowering, s: CopyStatement, into: string, from: string): void {
+  if (from === "global" && into === "l1") copyToL1(to, s);
+  else if (from === "l1" && (into === "l0a" || into === "l0b")) copyToL0(to, s, into);
+  else if (from === "l0c" && into === "global") copyOut(to, s);
+  else
+    throw new IrError(
+      `an Ascend cube core has no path from ${from} to ${into}`,
+      "Copy global → l1 → l0a or l0b, and l0c → global.",
+    );
+}
+
+const blockElements = (b: LocalBinding): number => 32 / dtypeBytes[b.tile.dtype];
+
+/** Rows of a tile, rounded up to whole fractals. */
+const paddedRows = (b: LocalBinding): number => Math.ceil((b.tile.dims[0] ?? 1) / 16) * 16;
+
+/** Bytes that a tile of a cube core takes. */
+export function cubeTileBytes(dims: readonly number[], dtypeSize: number, space: string): number {
+  const [rows = 1, columns = 1] = dims;
+  const block = space === "l0c" ? 16 : 32 / dtypeSize;
+  return Math.ceil(rows / 16) * 16 * Math.ceil(columns / block) * block * dtypeSize;
+}
+
+function wholeTile(to: Lowering, view: View): LocalBinding {
+  const binding = to.scope.local(view.base);
+  const { tile } = binding;
+  const whole =
+    tile.dims.length === 2 &&
+    view.index.every((i, d) => i.kind === "range" && staticValue(i.start) === 0 && i.extent === tile.dims[d]);
+  if (!whole)
+    throw new IrError(
+      `a cube core moves whole matrices, and ${view.base} is ${tile.dims.length === 2 ? "viewed in part" : `a tile of ${tile.dims.length} dimensions`}`,
+      "Allocate a tile of two dimensions for each matrix, and use all of it.",
+    );
+  return binding;
+}
+
+const extents = (b: LocalBinding): readonly ScalarExpr[] =>
+  b.valid ?? b.tile.dims.map((value) => ({ kind: "const", type: "i32", value }) as const);
+
+/** A count as text: at most the extent, at least `least`. */
+function count(to: Lowering, expr: ScalarExpr, extent: number, least = 0): string {
+  const known = staticValue(expr);
+  if (known !== undefined) return String(Math.max(least, Math.min(known, extent)));
+  const most = to.scope.most(expr);
+  const text = to.scalar(expr);
+  const bounded = most !== undefined && most <= extent ? text : `Smaller(${text}, ${extent})`;
+  return least > 0 ? `Larger(${bounded}, ${least})` : bounded;
+}
+
+/** ⌈text / by⌉ as text. */
+const blocks = (text: string, by: number): string =>
+  /^\d+$/.test(text) ? String(Math.ceil(Number(text) / by)) : `RoundUp(${text}, ${by}) / ${by}`;
+const roundUp = (text: string, by: number): string =>
+  /^\d+$/.test(text) ? String(Math.ceil(Number(text) / by) * by) : `RoundUp(${text}, ${by})`;
+
+function copyToL1(to: Lowering, s: CopyStatement): void {
+  const dst = wholeTile(to, s.dst);
+  const src = to.place(s.src);
+  const rowStride = src.kept[0]?.stride.constant;
+  if (
+    src.kept.length !== 2 ||
+    !src.contiguous ||
+    src.kept.some((k) => k.positions !== undefined) ||
+    rowStride === undefined
+  )
+    throw new IrError(
+      `a matrix of ${s.src.base} has to be rows of neighbours at one distance`,
+      "View two ranges, the last of them along the last dimension.",
+    );
+  if (rowStride > 65535)
+    throw new IrError(
+      `rows of ${s.src.base} have ${rowStride} elements, and a cube core reads rows of at most 65535`,
+      "Choose smaller widths with --param.",
+    );
+  dst.valid = s.valid;
+  const [rowsExpr, depthExpr] = extents(dst);
+  const [rowExtent = 1, depthExtent = 1] = dst.tile.dims;
+  if (!rowsExpr || !depthExpr) return;
+  const rows = count(to, rowsExpr, rowExtent);
+  const depth = count(to, depthExpr, depthExtent);
+  const c0 = blockElements(dst);
+  // The cube unit reads a matrix of one row in another layout. A second copy of the row keeps it out of that mode.
+  const single = dst.variable.feedsB === true || (/^\d+$/.test(rows) && rows !== "1");
+  const copies = single ? "1" : rows === "1" ? "2" : `${rows} == 1 ? 2 : 1`;
+  to.emit(
+    `DataCopy(${dst.name}, ${to.tensor(src)}, Nd2NzParams(${copies}, ${rows}, ${depth}, 0, ${rowStride}, ${paddedRows(dst)}, 1, ${single ? 0 : c0}));`,
+    [access("MTE2", src.binding.name, false), access("MTE2", dst.name, true)],
+  );
+}
+
+function copyToL0(to: Lowering, s: CopyStatement, into: "l0a" | "l0b"): void {
+  const [dst, src] = [wholeTile(to, s.dst), wholeTile(to, s.src)];
+  if (dst.tile.dtype !== src.tile.dtype)
+    throw new IrError(`${s.src.base} and ${s.dst.base} have different dtypes`, "L1 and L0 hold one dtype.");
+  dst.valid = src.valid;
+  const [rowsExpr, depthExpr] = extents(src);
+  if (!rowsExpr || !depthExpr) return;
+  const c0 = blockElements(src);
+  const rowBlocks = blocks(count(to, rowsExpr, src.tile.dims[0] ?? 1), 16);
+  const depthBlocks = blocks(count(to, depthExpr, src.tile.dims[1] ?? 1), c0);
+  const stride = paddedRows(src) / 16;
+  const accesses = [access("MTE1", src.name, false), access("MTE1", dst.name, true)];
+  const [hint, loops, text] =
+    into === "l0a"
+      ? ([
+          "m1",
+          rowBlocks,
+          (m1: string) =>
+            `LoadData(${dst.name}[${m1} * ${atom(depthBlocks)} * ${16 * c0}], ${src.name}, LoadData2DParams(${m1}, ${depthBlocks}, ${stride}, 0, 0, false, 0));`,
+        ] as const)
+      : ([
+          "k1",
+          depthBlocks,
+          (k1: string) =>
+            `LoadData(${dst.name}[${k1} * ${atom(rowBlocks)} * ${16 * c0}], ${src.name}, LoadData2DParams(${k1} * ${stride}, ${rowBlocks}, 1, 0, 0, false, 0));`,
+        ] as const);
+  to.loop(hint, loops, (counter) => to.emit(text(counter)), accesses);
+}
+
+export function lowerMma(to: Lowering, s: MmaStatement): void {
+  const [acc, a, b] = [wholeTile(to, s.acc), wholeTile(to, s.a), wholeTile(to, s.b)];
+  if (acc.tile.space !== "l0c" || a.tile.space !== "l0a" || b.tile.space !== "l0b")
+    throw new IrError(
+      `the cube unit multiplies l0a by l0b into l0c, found ${a.tile.space} by ${b.tile.space} into ${acc.tile.space}`,
+      "Allocate the tiles in these spaces, and copy to them.",
+    );
+  if (a.tile.dtype !== b.tile.dtype)
+    throw new IrError(
+      `the cube unit multiplies factors of one dtype, found ${a.tile.dtype} and ${b.tile.dtype}`,
+      "Convert one of them before the product.",
+    );
+  const [aRows, aDepth] = extents(a);
+  const [bRows, bDepth] = extents(b);
+  if (!aRows || !aDepth || !bRows || !bDepth) return;
+  const rows = s.rows ?? aRows;
+  acc.valid = [rows, bRows];
+  const [m, n] = [acc.tile.dims[0] ?? 1, acc.tile.dims[1] ?? 1];
+  const depth = a.tile.dims[1] ?? 1;
+  const [left, right] = [count(to, aDepth, depth), count(to, bDepth, depth)];
+  if (!sameExpr(aDepth, bDepth))
+    throw new IrError(
+      `the factors of a product hold ${left} and ${right} elements of depth`,
+      "Copy both factors with the same valid depth.",
+    );
+  const init = s.init === undefined ? "false" : to.scalar(s.init);
+  to.emit(
+    `Mmad(${acc.name}, ${a.name}, ${b.name}, MmadParams(${count(to, rows, m, 2)}, ${count(to, bRows, n)}, ${left}, 0, false, ${init}));`,
+    [
+      access("M", a.name, false),
+      access("M", b.name, false),
+      // Written first: the sums begin with `init`.
+      access("M", acc.name, true),
+      ...(init === "true" ? [] : [access("M", acc.name, false)]),
+    ],
+  );
+}
+
+function copyOut(to: Lowering, s: CopyStatement): void {
+  const src = wholeTile(to, s.src);
+  const dst = to.place(s.dst);
+  const rowStride = dst.kept[0]?.stride.constant;
+  if (
+    dst.kept.length !== 2 ||
+    !dst.contiguous ||
+    dst.kept.some((k) => k.positions !== undefined) ||
+    rowStride === undefined
+  )
+    throw new IrError(
+      `a matrix of ${s.dst.base} has to be rows of neighbours at one distance`,
+      "View two ranges, the last of them along the last dimension.",
+    );
+  const [m = 1, n = 1] = viewShape(s.src);
+  const [madeRows] = extents(src);
+  if (!madeRows) return;
+  const stored = s.valid ?? extents(src);
+  const [rows, columns] = [0, 1].map((d) => {
+    const expr = stored[d];
+    return expr === undefined ? "0" : count(to, expr, d === 0 ? m : n);
+  });
+  const params = `fixpipe_${src.name}`;
+  const name = to.scope.names.unique(params);
+  const accesses = [access("FIX", src.name, false), access("FIX", dst.binding.name, true)];
+  const stride = roundUp(count(to, madeRows, m), 16);
+  to.emit(`FixpipeParamsV220 ${name}(${columns}, ${rows}, ${stride}, ${rowStride}, false);`);
+  if (dst.dtype === "bf16") to.emit(`${name}.quantPre = QuantMode_t::F322BF16;`);
+  if (dst.dtype === "f16") to.emit(`${name}.quantPre = QuantMode_t::F322F16;`);
+  const type = dst.dtype === "bf16" ? "bfloat16_t" : dst.dtype === "f16" ? "half" : "float";
+  to.emit(`Fixpipe<${type}, float, CFG_ROW_MAJOR>(${to.tensor(dst)}, ${src.name}, ${name});`, accesses);
+}

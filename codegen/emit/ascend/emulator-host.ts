@@ -1,0 +1,149 @@
+import { Dim } from "../../../ir/core/dim.ts";
+import { dtypeBytes } from "../../../ir/core/types.ts";
+import type { Program, ProgramBuffer } from "../../program.ts";
+import { cInterface, touched } from "../c/abi.ts";
+import { CodeWriter } from "../c/writer.ts";
+import { blocksOf, blocksText, coresOf, emitBinding, emitWorkspace } from "./host.ts";
+import type { EmittedProgram } from "./index.ts";
+import type { AscendIsa } from "./isa.ts";
+import type { EmittedKernel } from "./kernel.ts";
+import { readBeyondWritten } from "./partial.ts";
+
+/**
+ * The host side for the emulator: the same functions as a SIMD C library has. NAME_run and NAME_prepare return 0 when done,
+ * 1 for a missing buffer, 2 for a negative dimension, 3 for a fault that the emulator found, which NAME_error says in words.
+ * NAME_seed takes the seed of the order in which blocks run as its only dimension.
+ */
+export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa: AscendIsa): string {
+  const { prefix, symbols } = cInterface(program);
+  const out = new CodeWriter();
+  out.lines([
+    `// Layer ${program.name} on the host emulator of Ascend C. Not hardware: see README.md.`,
+    '#define UNMOOR_EXPORT __attribute__((visibility("default")))',
+    '#include "unmoor/ascend_host.h"',
+    `#include "${prefix}.h"`,
+    ...[...emitted.prepare, ...emitted.kernels].map((k) => `#include "kernels/${k.kernel.name}.cpp"`),
+    "",
+  ]);
+  emitWorkspace(out, program);
+  out.lines([
+    "namespace {",
+    "",
+    "std::string fault;",
+    "uint64_t seed = 0;",
+    "",
+    "/// Global memory that kernels may touch. Nothing is registered for tensors without elements.",
+    "void give(unmoor::ascend::Device &device, void *memory, int64_t bytes, const char *name, bool initialised) {",
+    "  if (bytes > 0) device.registerBuffer(memory, static_cast<size_t>(bytes), name, initialised);",
+    "}",
+    "",
+    "template <class Work> int32_t report(Work &&work) {",
+    "  try {",
+    "    fault.clear();",
+    "    work();",
+    "    return 0;",
+    "  } catch (const std::exception &error) {",
+    "    fault = error.what();",
+    "    return 3;",
+    "  }",
+    "}",
+    "",
+    "}  // namespace",
+    "",
+    `extern "C" UNMOOR_EXPORT const char *${prefix}_error(void) { return fault.c_str(); }`,
+    "",
+  ]);
+  out.block(`extern "C" UNMOOR_EXPORT int32_t ${prefix}_seed(void *const *, const int64_t *dims, int32_t)`, () => {
+    out.lines(["seed = static_cast<uint64_t>(dims[0]);", "return 0;"]);
+  });
+  out.line("");
+  emitFunction(out, program, "prepare", emitted.prepare, isa, symbols);
+  emitFunction(out, program, "run", emitted.kernels, isa, symbols);
+  return out.toString();
+}
+
+function emitFunction(
+  out: CodeWriter,
+  program: Program,
+  name: "prepare" | "run",
+  list: readonly EmittedKernel[],
+  isa: AscendIsa,
+  symbols: readonly string[],
+): void {
+  const { prefix, buffers } = cInterface(program);
+  const used = touched(list.map((k) => k.kernel));
+  const all = new Map(program.buffers.map((b) => [b.name, b]));
+  const bytes = (b: ProgramBuffer): string =>
+    blocksText(
+      b.dims.reduce((d, x) => d.times(x), Dim.of(dtypeBytes[b.dtype])),
+      symbols,
+    );
+  const head = `extern "C" UNMOOR_EXPORT int32_t ${prefix}_${name}([[maybe_unused]] void *const *buffers, [[maybe_unused]] const int64_t *dims, int32_t)`;
+  out.block(head, () => {
+    if (list.length === 0) {
+      out.line("return 0;");
+      return;
+    }
+    symbols.forEach((s, i) => {
+      out.line(`if (dims[${i}] < 0) return 2;  // ${s}`);
+    });
+    buffers.forEach((b, i) => {
+      if (used.has(b.name)) out.line(`if (buffers[${i}] == nullptr) return 1;  // ${b.name}`);
+    });
+    const places = emitBinding(out, name === "run" ? program : { ...program, memory: { slots: [] } });
+    out.line(`int64_t tiling[] = {${symbols.map((_, i) => `dims[${i}]`).join(", ") || "0"}};`);
+    out.block("return report([&]", () => {
+      out.line(`unmoor::ascend::Device device(unmoor::ascend::SOC_${isa.cores.soc});`);
+      out.line("device.setSeed(seed);");
+      out.line('give(device, tiling, sizeof(tiling), "tiling", true);');
+      for (const b of buffers) {
+        if (!used.has(b.name)) continue;
+        const made = b.role === (name === "run" ? "output" : "prepared");
+        out.line(`give(device, ${places.get(b.name)}, ${bytes(b)}, "${b.name}", ${!made});`);
+      }
+      const given = new Set<string>();
+      const beyond = readBeyondWritten(program);
+      for (const kernel of list) {
+        for (const { name: buffer } of kernel.kernel.buffers) {
+          const b = all.get(buffer);
+          if (b?.role !== "temporary" || given.has(buffer)) continue;
+          given.add(buffer);
+          // Takes the place of a temporary that used the slot before.
+          const sparse = beyond.has(buffer);
+          if (sparse)
+            out.line("// Rows that no expert has stay as they are. They are read, and what comes of them is not used.");
+          out.line(`give(device, ${places.get(buffer)}, ${bytes(b)}, "${buffer}", ${sparse});`);
+        }
+        emitEmulated(out, kernel, places, symbols, isa);
+      }
+      for (const b of buffers) {
+        if (!used.has(b.name) || b.role !== (name === "run" ? "output" : "prepared")) continue;
+        const constant = b.dims.every((d) => d.constant !== undefined);
+        const check = `device.requireWritten(${places.get(b.name)});`;
+        out.line(constant ? check : `if (${bytes(b)} > 0) ${check}`);
+      }
+    });
+    out.line(");");
+  });
+  out.line("");
+}
+
+function emitEmulated(
+  out: CodeWriter,
+  kernel: EmittedKernel,
+  places: ReadonlyMap<string, string>,
+  symbols: readonly string[],
+  isa: AscendIsa,
+): void {
+  const blocks = blocksOf(kernel);
+  if (blocks.constant === 0) return;
+  const most = coresOf(kernel, isa);
+  const count =
+    blocks.constant === undefined
+      ? `cores(${blocksText(blocks, symbols)}, ${most})`
+      : String(Math.min(blocks.constant, most));
+  const args = [...kernel.kernel.buffers.map((b) => places.get(b.name) ?? "nullptr"), "tiling"];
+  const pointers = args.map((a) => (a.startsWith("buffers") ? a : `static_cast<void *>(${a})`)).join(", ");
+  const launch = `device.launch("${kernel.kernel.name}", KERNEL_TYPE_${kernel.type}, ${count}, ${kernel.name}, ${pointers});`;
+  out.line(blocks.constant === undefined ? `if (${blocksText(blocks, symbols)} > 0) ${launch}` : launch);
+}

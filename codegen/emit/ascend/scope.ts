@@ -1,0 +1,284 @@
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import { Dim } from "../../../ir/core/dim.ts";
+import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
+import { type DType, dtypeBytes } from "../../../ir/core/types.ts";
+import type { Tile } from "../../tile/types.ts";
+import { Names } from "../c/names.ts";
+import { Offset } from "../c/offset.ts";
+import type { Access, LocalVariable } from "./nodes.ts";
+
+/** What a name of tile IR stands for in C++. */
+export type Binding =
+  | { readonly kind: "global"; readonly name: string; readonly dtype: DType; readonly dims: readonly Dim[] }
+  | LocalBinding
+  | {
+      readonly kind: "scalar";
+      readonly name: string;
+      readonly type: ScalarType;
+      /** A number that divides the value, for alignment. */
+      readonly divisor: number;
+      /** A number that the value never exceeds, where known. */
+      readonly most: number | undefined;
+    };
+
+export interface LocalBinding {
+  readonly kind: "local";
+  readonly name: string;
+  readonly tile: Tile;
+  readonly variable: LocalVariable;
+  /** Elements between neighbours along each dimension. Rows of a tile in UB begin at multiples of 32 bytes. */
+  readonly strides: readonly number[];
+  /** What the tile is known to hold, per dimension; elements beyond are zero by definition and are not stored. */
+  valid: readonly ScalarExpr[] | undefined;
+}
+
+/** C++ types of elements. */
+export const elementTypes: Readonly<Partial<Record<DType, string>>> = {
+  f32: "float",
+  bf16: "bfloat16_t",
+  f16: "half",
+  i32: "int32_t",
+};
+
+export function elementType(dtype: DType, what: string): string {
+  const type = elementTypes[dtype];
+  if (type === undefined)
+    throw new IrError(
+      `${what} has elements of type ${dtype}, which the Ascend target does not compute with`,
+      "Use f32, bf16, f16 or i32.",
+    );
+  return type;
+}
+
+const cppWords = `alignas alignof and and_eq asm bitand bitor catch class compl concept const_cast constexpr decltype delete
+  dynamic_cast explicit export false friend mutable namespace new noexcept not not_eq nullptr operator or or_eq private
+  protected public reinterpret_cast static_assert static_cast template this thread_local throw try typeid typename using virtual
+  wchar_t xor xor_eq half bfloat16_t tiling pipe block blocks sizes std AscendC Add Sub Mul Div Max Min Adds Muls Maxs Mins Exp Ln
+  Sqrt Abs Cast Duplicate Select Compare CompareScalar Axpy MulAddDst ReduceSum ReduceMax DataCopy DataCopyPad LoadData Mmad
+  Fixpipe TPipe TQue TBuf GlobalTensor LocalTensor SetFlag WaitFlag PipeBarrier HardEvent TPosition RoundMode CMPMODE SELMODE
+  WaitFor CleanCache ZeroPad FloorDiv FloorMod Smaller Larger Magnitude FloatFromBits RoundUp`;
+
+export const kernelNames = (): Names => new Names(cppWords.split(/\s+/));
+
+/** Names in scope in a statement list. */
+export class Scope {
+  readonly names: Names;
+  readonly #bindings: Map<string, Binding>;
+
+  constructor(names: Names, bindings: ReadonlyMap<string, Binding> = new Map()) {
+    this.names = names;
+    this.#bindings = new Map(bindings);
+  }
+
+  inner(): Scope {
+    return new Scope(this.names, this.#bindings);
+  }
+
+  bind(name: string, binding: Binding): void {
+    this.#bindings.set(name, binding);
+  }
+
+  lookup(name: string): Binding {
+    const binding = this.#bindings.get(name);
+    if (!binding) throw new IrError(`${name} is not in scope`, "Define it before its use.");
+    return binding;
+  }
+
+  isGlobal(name: string): boolean {
+    return this.lookup(name).kind === "global";
+  }
+
+  local(name: string): LocalBinding {
+    const binding = this.lookup(name);
+    if (binding.kind !== "local") throw new IrError(`${name} is not a tile`, "Allocate a tile and copy to it.");
+    return binding;
+  }
+
+  /** C++ text of an index as a sum, with what it reads added to `reads`. */
+  index(expr: ScalarExpr, reads: Access[]): Offset {
+    return Offset.of(expr, (e) => this.scalar(e, reads));
+  }
+
+  /** C++ text of a scalar expression; i32 is computed in int64_t. What it reads is added to `reads`. */
+  scalar(expr: ScalarExpr, reads: Access[]): string {
+    switch (expr.kind) {
+      case "const":
+        return literal(expr.type, expr.value);
+      case "var": {
+        const binding = this.lookup(expr.name);
+        if (binding.kind !== "scalar") throw new IrError(`${expr.name} is not a scalar`, "Read one of its elements.");
+        return binding.name;
+      }
+      case "element":
+        return this.#element(expr.base, expr.index, reads);
+      case "apply": {
+        const args = expr.args.map((a) => this.scalar(a, reads));
+        const text = scalarTexts[expr.op]?.(...args);
+        if (text === undefined)
+          throw new IrError(
+            `the scalar unit of an Ascend core has no ${expr.op}`,
+            "Compute it with map on a tile, and read the element.",
+          );
+        return text;
+      }
+    }
+  }
+
+  #element(base: string, index: readonly ScalarExpr[], reads: Access[]): string {
+    const { name, offset, dtype } = this.elementOf(base, index, reads);
+    reads.push({ pipe: "S", resource: name, write: false });
+    const value = `${name}.GetValue(${offset.toString() || "0"})`;
+    if (dtype === "f32") return value;
+    if (dtype === "i32") return `static_cast<int64_t>(${value})`;
+    if (dtype === "bf16") return `ToFloat(${value})`;
+    if (dtype === "f16") return `static_cast<float>(${value})`;
+    throw new IrError(
+      `an element of ${base} cannot be read as a scalar, because it is ${dtype}`,
+      "Use f32, bf16, f16 or i32.",
+    );
+  }
+
+  /** Where one element lies. */
+  elementOf(
+    base: string,
+    index: readonly ScalarExpr[],
+    reads: Access[],
+  ): { readonly name: string; readonly offset: Offset; readonly dtype: DType } {
+    const binding = this.lookup(base);
+    if (binding.kind === "scalar") throw new IrError(`${base} is a scalar`, "Use its name.");
+    const strides = binding.kind === "global" ? rowMajor(binding.dims) : binding.strides.map((s) => dimOf(s));
+    const offset = index.reduce(
+      (sum, e, d) => sum.plus(this.index(e, reads).times(strides[d] ?? dimOf(1))),
+      Offset.zero,
+    );
+    return { name: binding.name, offset, dtype: binding.kind === "global" ? binding.dtype : binding.tile.dtype };
+  }
+
+  /** A number that certainly divides an i32 expression (0 for zero). */
+  divisor(expr: ScalarExpr): number {
+    if (expr.kind === "const") return Math.abs(expr.value);
+    if (expr.kind === "var") {
+      const binding = this.#bindings.get(expr.name);
+      return binding?.kind === "scalar" ? binding.divisor : 1;
+    }
+    if (expr.kind === "apply") {
+      const [a, b] = expr.args;
+      if (a && b && (expr.op === "add" || expr.op === "sub" || expr.op === "min" || expr.op === "max"))
+        return gcd(this.divisor(a), this.divisor(b));
+      if (a && b && expr.op === "mul") return this.divisor(a) * this.divisor(b);
+    }
+    return 1;
+  }
+
+  /** A number that an i32 expression never exceeds, where known. */
+  most(expr: ScalarExpr): number | undefined {
+    if (expr.kind === "const") return expr.value;
+    if (expr.kind === "var") {
+      const binding = this.#bindings.get(expr.name);
+      return binding?.kind === "scalar" ? binding.most : undefined;
+    }
+    if (expr.kind === "apply" && expr.op === "min") {
+      const known = expr.args.map((a) => this.most(a)).filter((m) => m !== undefined);
+      return known.length > 0 ? Math.min(...known) : undefined;
+    }
+    return undefined;
+  }
+}
+
+export const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+
+const dimOf = (n: number): Dim => Dim.of(n);
+
+export function rowMajor(dims: readonly Dim[]): Dim[] {
+  const strides: Dim[] = [];
+  let stride = dimOf(1);
+  for (const dim of dims.toReversed()) {
+    strides.unshift(stride);
+    stride = stride.times(dim);
+  }
+  return strides;
+}
+
+/** Elements between neighbours of a tile. Rows in UB are rounded up to 32 bytes. */
+export function tileStrides(tile: Tile): { readonly strides: readonly number[]; readonly elements: number } {
+  const unit = tile.space === "ub" ? 32 / dtypeBytes[tile.dtype] : 1;
+  const strides: number[] = [];
+  let stride = 1;
+  tile.dims.toReversed().forEach((extent, i) => {
+    strides.unshift(stride);
+    stride *= i === 0 ? Math.ceil(extent / unit) * unit : extent;
+  });
+  return { strides, elements: stride };
+}
+
+const call =
+  (name: string) =>
+  (...args: string[]): string =>
+    `${name}(${args.join(", ")})`;
+const infix =
+  (sign: string) =>
+  (a: string, b: string): string =>
+    `${atom(a)} ${sign} ${atom(b)}`;
+/** Sums and products beside a sum need no parentheses; after the sign, only products. */
+const sum =
+  (sign: string) =>
+  (a: string, b: string): string =>
+    `${/[<>=?&|!/%]/.test(a) ? atom(a) : a} ${sign} ${/[<>=?&|!/%]|[^ ] [-+] |^-/.test(b) ? atom(b) : b}`;
+
+/** Scalar operations that the scalar unit does. exp, log and sqrt are the vector unit's. */
+const scalarTexts: Readonly<Record<string, (...args: string[]) => string>> = {
+  add: sum("+"),
+  sub: sum("-"),
+  mul: infix("*"),
+  div: infix("/"),
+  neg: (a) => `-${atom(a)}`,
+  abs: call("Magnitude"),
+  min: call("Smaller"),
+  max: call("Larger"),
+  floorDiv: call("FloorDiv"),
+  mod: call("FloorMod"),
+  lt: infix("<"),
+  le: infix("<="),
+  eq: infix("=="),
+  and: infix("&&"),
+  or: infix("||"),
+  not: (a) => `!${atom(a)}`,
+  select: (c, a, b) => `${atom(c)} ? ${atom(a)} : ${atom(b)}`,
+  toFloat: (a) => `static_cast<float>(${a})`,
+  toInt: (a) => `static_cast<int64_t>(${a})`,
+};
+
+/** Whether an expression can be computed by the scalar unit. */
+export const isScalarUnit = (expr: ScalarExpr): boolean =>
+  expr.kind !== "apply" || (Object.hasOwn(scalarTexts, expr.op) && expr.args.every(isScalarUnit));
+
+/** Text that binds tightly: itself, or in parentheses. */
+export function atom(text: string): string {
+  if (/^[\w.]+$/.test(text)) return text;
+  return closes(text) ? text : `(${text})`;
+}
+
+/** Whether the text is one call or one parenthesis, to its end. */
+function closes(text: string): boolean {
+  const start = /^[\w.]*(<[\w:]+>)?\(/.exec(text);
+  if (!start) return false;
+  let depth = 0;
+  for (let i = start[0].length - 1; i < text.length; i++) {
+    if (text[i] === "(") depth++;
+    else if (text[i] === ")" && --depth === 0) return i === text.length - 1;
+  }
+  return false;
+}
+
+/** A literal of C++. */
+export function literal(type: ScalarType, value: number): string {
+  if (type === "bool") return value !== 0 ? "true" : "false";
+  if (type === "i32") return String(value);
+  const rounded = Math.fround(value);
+  if (!Number.isFinite(rounded)) {
+    const bits = Number.isNaN(rounded) ? "0x7fc00000" : rounded > 0 ? "0x7f800000" : "0xff800000";
+    return `FloatFromBits(${bits})`;
+  }
+  const text = String(value);
+  return /[.e]/.test(text) ? `${text}f` : Object.is(value, -0) ? "-0.0f" : `${text}.0f`;
+}

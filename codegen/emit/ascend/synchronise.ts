@@ -1,0 +1,190 @@
+import type { Access, Node, Pipe } from "./nodes.ts";
+import { pipes } from "./nodes.ts";
+
+/**
+ * Makes a body right whatever the order in which the pipes of a core run ahead of each other. For every access the accesses
+ * before it are known that may not have ended for the pipe at hand: per resource, pipe and direction the set of pipes that
+ * have not waited for it. Where one of them conflicts (a write is one of the two), the pipe waits. Loops are followed until
+ * nothing changes, so what one iteration leaves open is known to the next.
+ * @param physical the buffer that a resource lies in; resources that share one conflict
+ * @param global resources in global memory: order within one pipe is kept there unless `ordered`
+ */
+export function synchronise(
+  body: readonly Node[],
+  physical: (resource: string) => string,
+  global: ReadonlyMap<string, { readonly ordered: boolean }>,
+): Node[] {
+  return new Synchroniser(physical, global).body(body, new Map());
+}
+
+/** Open accesses, "resource pipe r|w" → bits of the pipes that have not waited. */
+type State = Map<string, number>;
+
+const bit = (pipe: Pipe): number => 1 << pipes.indexOf(pipe);
+const all = (1 << pipes.length) - 1;
+
+/** Pairs that have a hardware event, "from_to" (enum HardEvent of Ascend C). */
+const events = new Set(
+  `MTE2_MTE1 MTE1_MTE2 MTE1_M M_MTE1 MTE2_V V_MTE2 MTE3_V V_MTE3 M_FIX FIX_M MTE3_MTE2 MTE2_MTE3 S_V V_S S_MTE2 MTE2_S
+  S_MTE3 MTE3_S MTE2_FIX FIX_MTE2 FIX_S M_S MTE2_M M_MTE2 MTE1_FIX FIX_MTE1`.split(/\s+/),
+);
+
+class Synchroniser {
+  readonly #physical: (resource: string) => string;
+  readonly #global: ReadonlyMap<string, { readonly ordered: boolean }>;
+
+  constructor(physical: (resource: string) => string, global: ReadonlyMap<string, { readonly ordered: boolean }>) {
+    this.#physical = physical;
+    this.#global = global;
+  }
+
+  /** The list with its waits; `state` becomes what is open after it. */
+  body(nodes: readonly Node[], state: State): Node[] {
+    const out: Node[] = [];
+    for (const node of nodes) this.#node(node, state, out);
+    return out;
+  }
+
+  #node(node: Node, state: State, out: Node[]): void {
+    switch (node.kind) {
+      case "line":
+        this.#touch(node.accesses, node, state, out);
+        return;
+      case "queue":
+        if (node.step === "pass") wait(state, node.producer, node.consumer);
+        if (node.step === "alloc") this.#handOver(node.resource, node.producer, state);
+        out.push(node);
+        return;
+      case "if": {
+        const other: State = new Map(state);
+        const then = this.body(node.then, state);
+        const otherwise = this.body(node.otherwise, other);
+        join(state, other);
+        out.push({ ...node, then, otherwise });
+        return;
+      }
+      case "loop":
+        if (node.accesses === undefined) this.#loop(node, state, out);
+        else this.#touch(node.accesses, node, state, out);
+        return;
+      default:
+        out.push(node);
+    }
+  }
+
+  #touch(accesses: readonly Access[], node: Node, state: State, out: Node[]): void {
+    for (const access of accesses) this.#before(access, state, out);
+    for (const access of accesses) state.set(this.#key(access), all);
+    out.push(node);
+  }
+
+  /** A loop, after the waits that are needed once only: those that leave fewer inside when they come before it. */
+  #loop(node: Extract<Node, { kind: "loop" }>, state: State, out: Node[]): void {
+    let best = this.#iterate(node.body, state);
+    for (const pair of pairsIn(best.body)) {
+      const [from, to] = pair.split(" ") as [Pipe, Pipe];
+      if (from === to) continue;
+      const waited: State = new Map(state);
+      wait(waited, from, to);
+      const trial = this.#iterate(node.body, waited);
+      if (pairsIn(trial.body).length >= pairsIn(best.body).length) continue;
+      out.push(orderLine(from, to));
+      best = trial;
+      replace(state, waited);
+    }
+    replace(state, best.state);
+    out.push({ ...node, body: best.body });
+  }
+
+  /** A loop's body with its waits, and what is open before each iteration and after the last. */
+  #iterate(body: readonly Node[], entry: State): { readonly body: Node[]; readonly state: State } {
+    const state: State = new Map(entry);
+    for (;;) {
+      const end: State = new Map(state);
+      this.body(body, end);
+      if (!join(state, end)) break;
+    }
+    return { body: this.body(body, new Map(state)), state };
+  }
+
+  #key(access: Access): string {
+    return `${this.#physical(access.resource)} ${access.pipe} ${access.write ? "w" : "r"}`;
+  }
+
+  #before(access: Access, state: State, out: Node[]): void {
+    const { pipe, write } = access;
+    const scalarGlobal = this.#global.has(access.resource);
+    for (const earlier of pipes) {
+      if (earlier === pipe && (pipe === "S" || this.#global.get(access.resource)?.ordered === false)) continue;
+      const open = (isWrite: boolean): boolean =>
+        ((state.get(this.#key({ ...access, pipe: earlier, write: isWrite })) ?? 0) & bit(pipe)) !== 0;
+      const afterWrite = open(true);
+      if (!afterWrite && !(write && open(false))) continue;
+      if (scalarGlobal && earlier === "S" && afterWrite) out.push(cleanCache(access.resource));
+      out.push(orderLine(earlier, pipe));
+      wait(state, earlier, pipe);
+      if (scalarGlobal && pipe === "S" && afterWrite) out.push(cleanCache(access.resource));
+    }
+  }
+
+  /** A queue gives a buffer to its producer only after the consumer freed it. */
+  #handOver(resource: string, producer: Pipe, state: State): void {
+    const prefix = `${this.#physical(resource)} `;
+    for (const [key, open] of state) if (key.startsWith(prefix)) set(state, key, open & ~bit(producer));
+  }
+}
+
+/** The cache of the scalar unit does not follow global memory. */
+export const cleanCache = (resource: string): Node => ({
+  kind: "line",
+  text: `CleanCache(${resource});`,
+  accesses: [],
+});
+
+function orderLine(from: Pipe, to: Pipe): Node {
+  const text =
+    from === to
+      ? `PipeBarrier<PIPE_${from}>();`
+      : events.has(`${from}_${to}`)
+        ? `WaitFor<HardEvent::${from}_${to}>();`
+        : "PipeBarrier<PIPE_ALL>();";
+  return { kind: "line", text, accesses: [], orders: `${from} ${to}` };
+}
+
+/** The pairs of pipes, "from to", that a body orders, once for each place. */
+const pairsIn = (nodes: readonly Node[]): string[] =>
+  nodes.flatMap((node) => {
+    if (node.kind === "line") return node.orders === undefined ? [] : [node.orders];
+    if (node.kind === "loop") return pairsIn(node.body);
+    return node.kind === "if" ? [...pairsIn(node.then), ...pairsIn(node.otherwise)] : [];
+  });
+
+function replace(state: State, by: State): void {
+  state.clear();
+  for (const [key, open] of by) state.set(key, open);
+}
+
+/** `to` waits for all that `from` was told so far, and so for all that `from` has waited for. */
+function wait(state: State, from: Pipe, to: Pipe): void {
+  for (const [key, open] of state) {
+    const [, pipe] = key.split(" ");
+    if (pipe === from || (open & bit(from)) === 0) set(state, key, open & ~bit(to));
+  }
+}
+
+function set(state: State, key: string, open: number): void {
+  if (open === 0) state.delete(key);
+  else state.set(key, open);
+}
+
+/** Adds what is open in `other`; says whether that was news. */
+function join(state: State, other: State): boolean {
+  let changed = false;
+  for (const [key, open] of other) {
+    const before = state.get(key) ?? 0;
+    if ((before | open) === before) continue;
+    state.set(key, before | open);
+    changed = true;
+  }
+  return changed;
+}
