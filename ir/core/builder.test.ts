@@ -50,7 +50,7 @@ describe("checkLayer", () => {
     } catch (error) {
       expect(error).toBeInstanceOf(DiagnosticError);
       expect((error as DiagnosticError).diagnostics).toMatchObject([
-        { code: "U401", span, message: "top_k is 9, but there are only 8 experts" },
+        { code: "U201", span, message: "top_k is 9, but there are only 8 experts" },
       ]);
     }
     expect(() => checkLayer(routed({ ...good, K: 9 }, noSpan))).toThrow(IrError);

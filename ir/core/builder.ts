@@ -167,7 +167,7 @@ export function checkLayer(layer: Layer): Layer {
       checkSizes(operation, layer.params);
     } catch (error) {
       if (!(error instanceof IrError) || operation.span.file === "") throw error;
-      throw new DiagnosticError([{ code: "U401", span: operation.span, message: error.message, help: error.help }]);
+      throw new DiagnosticError([{ code: "U201", span: operation.span, message: error.message, help: error.help }]);
     }
   }
   return layer;
