@@ -1,0 +1,168 @@
+import type { Compilation } from "../../codegen/compile.ts";
+import { IrError } from "../../ir/core/diagnostic.ts";
+import { Dim } from "../../ir/core/dim.ts";
+import { type Argument, type Layer, type Operation, walk } from "../../ir/core/layer.ts";
+import type { Tensor } from "../../ir/core/tensor.ts";
+import { isFloat } from "../../ir/core/types.ts";
+import { fillSeeded } from "../safetensors/index.ts";
+import { fromFloats, toFloats } from "../tensors.ts";
+
+/** One set of tensors on which a target and the oracle must agree. */
+export interface Case {
+  readonly name: string;
+  readonly dims: Readonly<Record<string, number>>;
+  /** Weights and inputs, by argument name, in the layer's dtypes. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /**
+   * All experts score alike, and no rounding may tell them apart: every token must get experts 0, 1, … of every router.
+   * Without this a tie would pass for a choice within the rounding bound.
+   */
+  readonly tied?: boolean;
+  /** Whether to run it again with one thread, and to hold the results to the same bits. */
+  readonly repeated?: boolean;
+}
+
+const fileDtypes = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
+
+/**
+ * The magnitude of seeded values for an argument, a power of two: matrices keep the variance of what they multiply, a bias on
+ * the selection is of the order of the scores, inputs are of order one.
+ */
+export function seededScale(layer: Layer, argument: Argument): number {
+  const { value, role } = argument;
+  const size = (i: number): number => value.type.dims.at(i)?.substitute(layer.params).constant ?? 1;
+  const power = (x: number): number => 2 ** Math.round(Math.log2(x));
+  if (role === "input") return 1;
+  if (value.type.dims.length >= 2) return power(Math.sqrt(3 / size(-1)));
+  const selects = [...walk(layer.body)].some((o) => o.op === "route" && o.operands[1] === value);
+  return selects ? power(1 / size(-1)) : 0.5;
+}
+
+/** Seeded values for one argument. The same numbers whatever the dtype: they are exact in bf16 and f16. */
+export function seededTensor(
+  layer: Layer,
+  argument: Argument,
+  dims: Readonly<Record<string, number>>,
+  seed: number,
+): Tensor {
+  const { value } = argument;
+  const shape = value.type.dims.map((d) => d.evaluate({ ...layer.params, ...dims }));
+  const { dtype } = value.type;
+  const elements = shape.reduce((a, b) => a * b, 1);
+  if (!isFloat(dtype))
+    throw new IrError(
+      `${argument.role} ${value.name} is ${dtype}, and seeded values are floats`,
+      "Give tensors with `unmoor exec`.",
+    );
+  const data = dtype === "f32" ? new Float32Array(elements) : new Uint16Array(elements);
+  fillSeeded(data, { seed, name: value.name, dtype: fileDtypes[dtype], scale: seededScale(layer, argument) });
+  return { dtype, dims: shape, data };
+}
+
+/** How a case steers the routers: which experts every token must prefer, by a function of the number of experts and of top-k. */
+type Preference = (experts: { ffn: number; all: number; topK: number }) => readonly number[];
+
+const steered: readonly { readonly name: string; readonly preferred?: Preference; readonly ties?: boolean }[] = [
+  { name: "all tokens on the same experts", preferred: ({ ffn, topK }) => range(0, Math.min(topK, ffn)) },
+  { name: "the last experts only", preferred: ({ all, topK }) => range(all - topK, all) },
+  { name: "one FFN expert never chosen", preferred: ({ all }) => range(1, all) },
+  { name: "equal scores", ties: true },
+];
+
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+
+/**
+ * Cases for a compiled layer: zero tokens, one, the tile size and one more or less, and, where the layer has a router that
+ * can be steered through its weights, all tokens on the same experts, an expert that nobody chooses, and ties.
+ */
+export function* casesFor(compilation: Compilation, seed: number): Generator<Case> {
+  const layer = compilation.stored;
+  const tile =
+    compilation.target.matmul.kind === "registers"
+      ? (compilation.target.matmul.rows[0] ?? 1)
+      : compilation.target.matmul.rows;
+  const sizes = [...new Set([0, 1, 3, tile - 1, tile, tile + 1])].filter((n) => n >= 0).sort((a, b) => a - b);
+  for (const tokens of sizes) {
+    const made = makeCase(layer, tokens === 1 ? "1 token" : `${tokens} tokens`, tokens, seed);
+    yield tokens === sizes.at(-1) ? { ...made, repeated: true } : made;
+  }
+  const routers = steerable(layer);
+  if (routers.length === 0) return;
+  for (const { name, preferred, ties } of steered) {
+    const made = makeCase(layer, name, tile + 1, seed + 1);
+    const tensors = new Map(made.tensors);
+    for (const router of routers) {
+      steer(tensors, router, ties === true ? undefined : preferred?.(router));
+    }
+    yield { ...made, tensors, ...(ties === true ? { tied: true } : {}) };
+  }
+}
+
+function makeCase(layer: Layer, name: string, tokens: number, seed: number): Case {
+  const symbols = new Set(
+    layer.args.flatMap((a) => a.value.type.dims.flatMap((d) => d.substitute(layer.params).symbols)),
+  );
+  const dims = Object.fromEntries([...symbols].map((s) => [s, tokens]));
+  return { name, dims, tensors: new Map(layer.args.map((a) => [a.value.name, seededTensor(layer, a, dims, seed)])) };
+}
+
+interface Router {
+  readonly input: string;
+  readonly weight: string;
+  readonly bias: string | undefined;
+  readonly ffn: number;
+  readonly all: number;
+  readonly topK: number;
+}
+
+/** Routers whose logits are a product of an input and a weight of the layer. */
+function steerable(layer: Layer): Router[] {
+  const made = new Map(layer.body.flatMap((o) => o.results.map((r) => [r, o] as const)));
+  const argument = new Map(layer.args.map((a) => [a.value, a]));
+  const size = (o: Operation, i: number, d: number): number =>
+    o.operands[i]?.type.dims[d]?.substitute(layer.params).constant ?? 0;
+  return layer.body.flatMap((route) => {
+    const [logits, biasValue] = route.operands;
+    const product = logits && made.get(logits);
+    const [x, w] = product?.operands ?? [];
+    const input = x && argument.get(x);
+    const weight = w && argument.get(w);
+    if (route.op !== "route" || product?.op !== "linear" || input?.role !== "input" || weight?.role !== "weight")
+      return [];
+    const mix = layer.body.find((o) => o.op === "mix" && o.operands[1] === route.results[0]);
+    const all = size(route, 0, 1);
+    const ffn = mix?.attributes.ffn;
+    return [
+      {
+        input: input.value.name,
+        weight: weight.value.name,
+        bias: biasValue && argument.has(biasValue) ? biasValue.name : undefined,
+        all,
+        ffn: ffn instanceof Dim ? ffn.evaluate(layer.params) : all,
+        topK: route.results[0]?.type.dims[1]?.substitute(layer.params).constant ?? 1,
+      },
+    ];
+  });
+}
+
+/**
+ * Makes every token prefer some experts: inputs become positive, the router's rows of the preferred experts positive and those
+ * of others negative. Without a preference all scores are equal.
+ */
+function steer(tensors: Map<string, Tensor>, router: Router, preferred: readonly number[] | undefined): void {
+  const input = tensors.get(router.input);
+  const weight = tensors.get(router.weight);
+  if (!input || !weight) return;
+  const absolute = Float32Array.from(toFloats(input), Math.abs);
+  tensors.set(router.input, fromFloats(absolute, input.dims, input.dtype));
+  const [, width = 1] = weight.dims;
+  const chosen = new Set(preferred);
+  const rows = Float32Array.from(toFloats(weight), (v, i) =>
+    preferred === undefined ? 0 : chosen.has(Math.floor(i / width)) ? Math.abs(v) : -Math.abs(v),
+  );
+  tensors.set(router.weight, fromFloats(rows, weight.dims, weight.dtype));
+  const bias = router.bias === undefined ? undefined : tensors.get(router.bias);
+  if (bias && router.bias !== undefined)
+    tensors.set(router.bias, fromFloats(new Float32Array(bias.data.length), bias.dims, bias.dtype));
+}

@@ -1,0 +1,123 @@
+import type { Compilation } from "../../codegen/compile.ts";
+import type { Program } from "../../codegen/program.ts";
+import { IrError } from "../../ir/core/diagnostic.ts";
+import { type Layer, walk } from "../../ir/core/layer.ts";
+import type { Tensor } from "../../ir/core/tensor.ts";
+import { interpret } from "../../ir/interpreter/index.ts";
+import { toFloats } from "../tensors.ts";
+
+/** How far a target's outputs agree with the oracle on one set of inputs. */
+export interface Agreement {
+  /** Largest error of any float, in units of what rounding may cause. At most 1 when the target agrees. */
+  readonly maxErrorOverBound: number;
+  /** Tokens whose choice of experts rounding may change. They are compared along the choice that the target made. */
+  readonly ambiguousTokens: number;
+  /** What disagrees, in words; empty when the target agrees. */
+  readonly disagreements: readonly string[];
+}
+
+const idsNames = (layer: Layer): string[] =>
+  [...walk(layer.body)].filter((o) => o.op === "route").map((o) => o.results[0]?.name ?? "");
+
+/** The experts that a run chose, as the interpreter takes them: by the name of the ids in `layer`. */
+function choicesFor(layer: Layer, program: Program, outputs: ReadonlyMap<string, Tensor>): Map<string, Int32Array> {
+  return new Map(
+    idsNames(layer).map((name, i) => {
+      const ids = outputs.get(program.routings[i]?.ids ?? "");
+      if (!(ids?.data instanceof Int32Array))
+        throw new IrError(`the run gave no expert ids for ${name}`, "Load the layer again.");
+      return [name, ids.data];
+    }),
+  );
+}
+
+/**
+ * Compares the outputs of a run with the oracle. The oracle computes the layer as written, along the experts that the target
+ * chose where that choice is one that rounding explains; the bounds come from the layer as it was lowered for the target.
+ * @param tied whether all scores are equal, so that the lowest ids must be chosen (see Case)
+ */
+export function compareWithOracle(
+  compilation: Compilation,
+  tensors: ReadonlyMap<string, Tensor>,
+  dims: Readonly<Record<string, number>>,
+  outputs: ReadonlyMap<string, Tensor>,
+  tied = false,
+): Agreement {
+  const { program, stored, rounded } = compilation;
+  const run = (layer: Layer) => interpret(layer, { dims, tensors, choices: choicesFor(layer, program, outputs) });
+  const exact = run(stored);
+  const bounded = run(rounded);
+  const disagreements: string[] = [];
+  let ambiguousTokens = 0;
+  let worst = 0;
+  const floats = (name: string, got: Tensor | undefined, want: Tensor, bound: Tensor): void => {
+    if (!got || got.data.length !== want.data.length) {
+      disagreements.push(`${name}: ${want.data.length} elements expected, ${got?.data.length ?? 0} found`);
+      return;
+    }
+    const found = toFloats(got);
+    let worstAt = -1;
+    let worstHere = 0;
+    for (let i = 0; i < found.length; i++) {
+      const ratio = errorOverBound(found[i], want.data[i], bound.bound?.[i] ?? 0);
+      if (ratio > worstHere) {
+        worstHere = ratio;
+        worstAt = i;
+      }
+    }
+    worst = Math.max(worst, worstHere);
+    if (worstHere > 1) {
+      disagreements.push(
+        `${name}[${position(worstAt, want.dims)}]: ${want.data[worstAt]} ± ${bound.bound?.[worstAt] ?? 0} expected, ${found[worstAt]} found`,
+      );
+    }
+  };
+  program.routings.forEach((routing, i) => {
+    const want = exact.routings[i];
+    const bound = bounded.routings[i];
+    if (!want || !bound) return;
+    // The lowered layer's bounds are the wider ones: they say which choices rounding explains.
+    ambiguousTokens += bound.outcome.ambiguous.length;
+    for (const token of bound.outcome.wrong.slice(0, 3)) {
+      disagreements.push(
+        `${routing.ids}: the experts of token ${token} are not those with the largest keys, and rounding does not explain it`,
+      );
+    }
+    if (tied) disagreements.push(...brokenTies(routing.ids, outputs.get(routing.ids)));
+    floats(routing.weights, outputs.get(routing.weights), want.weights, bound.weights);
+  });
+  for (const { name, buffer } of program.results) {
+    const want = exact.results.get(name);
+    const bound = bounded.results.get(name);
+    if (want && bound) floats(name, outputs.get(buffer), want, bound);
+  }
+  // Infinity has no place in JSON.
+  return { maxErrorOverBound: Math.min(worst, Number.MAX_VALUE), ambiguousTokens, disagreements };
+}
+
+/** Error in units of the bound. Equal values agree whatever they are; a NaN or an infinity on one side only never does. */
+function errorOverBound(found: number, want: number, bound: number): number {
+  if (Object.is(found, want) || found === want) return 0;
+  const ratio = Math.abs(found - want) / bound;
+  return Number.isNaN(ratio) ? Number.POSITIVE_INFINITY : ratio;
+}
+
+/** Where all experts score alike, the lowest ids are chosen, in order. */
+function brokenTies(name: string, ids: Tensor | undefined): string[] {
+  const topK = ids?.dims[1] ?? 1;
+  const at = ids?.data.findIndex((id, i) => id !== i % topK) ?? -1;
+  if (at < 0) return [];
+  return [
+    `${name}[${position(at, ids?.dims ?? [])}]: all experts score alike, expert ${at % topK} expected (the lowest id), ${ids?.data[at]} found`,
+  ];
+}
+
+function position(index: number, dims: readonly number[]): string {
+  const at: number[] = [];
+  let rest = index;
+  for (const d of [...dims].reverse()) {
+    at.unshift(rest % d);
+    rest = Math.floor(rest / d);
+  }
+  return at.join(", ");
+}

@@ -1,0 +1,88 @@
+import type { Evidence } from "../backends/backend.ts";
+import { compileLayer } from "../codegen/compile.ts";
+import type { Storage } from "../codegen/target.ts";
+import type { Layer } from "../ir/core/layer.ts";
+import type { Tensor } from "../ir/core/tensor.ts";
+import type { ChosenTarget } from "./backends.ts";
+import { loadInputs } from "./inputs.ts";
+import { openCheckpoint, type TensorData } from "./safetensors/index.ts";
+import { toFloats } from "./tensors.ts";
+import { loadWeights, storageOf } from "./weights.ts";
+
+export interface Execution {
+  readonly storage: Storage;
+  readonly evidence: Evidence;
+  readonly device: string;
+  readonly dims: Readonly<Record<string, number>>;
+  /** By result name. */
+  readonly results: ReadonlyMap<string, Tensor>;
+  /** One for each router: what each token chose, ids and weights [T, K]. */
+  readonly routings: readonly { readonly name: string; readonly ids: Tensor; readonly weights: Tensor }[];
+  /** Tensors of the files that the layer does not use. */
+  readonly unused: { readonly weights: readonly string[]; readonly inputs: readonly string[] };
+}
+
+/**
+ * Runs a layer once on the tensors of two files.
+ * @param storage default: as the file stores its matrices, where the target reads that
+ * @throws DiagnosticError or SafetensorsError where the files do not fit the layer, LackError where the machine lacks something
+ */
+export async function execute(
+  layer: Layer,
+  { backend, isa }: ChosenTarget,
+  files: { readonly weights: string; readonly input: string },
+  storage?: Storage,
+): Promise<Execution> {
+  const target = backend.target(isa);
+  /** What was opened, to be closed in reverse. */
+  const opened: { close(): unknown }[] = [];
+  const open = <T extends { close(): unknown }>(resource: T): T => {
+    opened.push(resource);
+    return resource;
+  };
+  try {
+    const weightsFile = open(await openCheckpoint(files.weights));
+    const inputFile = open(await openCheckpoint(files.input));
+    const suggested = storageOf(layer, weightsFile);
+    const fallback = target.storages[0] ?? "f32";
+    const chosen = storage ?? (suggested !== undefined && target.storages.includes(suggested) ? suggested : fallback);
+    const compilation = compileLayer(layer, target, chosen);
+    const inputs = await loadInputs(compilation.stored, inputFile);
+    const weights = await loadWeights(compilation.stored, weightsFile);
+    open({ close: weights.free });
+    const loaded = open(await backend.load(compilation.program, target));
+    await loaded.setWeights(weights.tensors);
+    const { outputs } = await loaded.run(inputs.tensors, inputs.dims);
+    const output = (name: string): Tensor => {
+      const tensor = outputs.get(name);
+      if (!tensor) throw new Error(`the run gave no ${name}`);
+      return tensor;
+    };
+    const { results, routings } = compilation.program;
+    return {
+      storage: chosen,
+      evidence: loaded.evidence,
+      device: loaded.device,
+      dims: inputs.dims,
+      results: new Map(results.map(({ name, buffer }) => [name, output(buffer)])),
+      routings: routings.map((r) => ({ name: r.ids, ids: output(r.ids), weights: output(r.weights) })),
+      unused: { weights: weights.unused, inputs: inputs.unused },
+    };
+  } finally {
+    for (const resource of opened.reverse()) await resource.close();
+  }
+}
+
+/** A tensor as a file takes it: floats as F32, integers as I32. */
+export function forFile(tensor: Tensor): TensorData {
+  const shape = tensor.dims;
+  if (tensor.data instanceof Int32Array) return { dtype: "I32", shape, data: tensor.data };
+  return { dtype: "F32", shape, data: Float32Array.from(toFloats(tensor)) };
+}
+
+/** The rows of a matrix as nested arrays, for JSON. */
+export function rowsOf(tensor: Tensor): number[][] {
+  const [rows = 0, width = 1] = tensor.dims;
+  const values = toFloats(tensor);
+  return Array.from({ length: rows }, (_, r) => Array.from(values.subarray(r * width, (r + 1) * width)));
+}
