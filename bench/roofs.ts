@@ -1,0 +1,158 @@
+import type { Backend } from "../backends/backend.ts";
+import type { Program, ProgramBuffer } from "../codegen/program.ts";
+import type { RegisterMatmul, Storage, Target } from "../codegen/target.ts";
+import { type KernelBuilder, kernelBuilder, range, view, whole } from "../codegen/tile/builder.ts";
+import { Dim } from "../ir/core/dim.ts";
+import { apply } from "../ir/core/scalar.ts";
+import { noSpan } from "../ir/core/span.ts";
+import type { Tensor } from "../ir/core/tensor.ts";
+import { type DType, dtypeBytes } from "../ir/core/types.ts";
+import { NativeMemory } from "../runtime/native.ts";
+import type { BenchRow } from "./measure.ts";
+
+/** What a machine gives at most, as seen by micro-kernels of the same code generator: all threads, nothing else to do. */
+export interface Roofs {
+  readonly target: string;
+  readonly isa: string;
+  readonly device: string;
+  /** GB/s of reading a buffer much larger than the caches. */
+  readonly read_gbps: number;
+  /** GFLOP/s of register products whose operands stay in the first cache, by storage of the weights. */
+  readonly gflops: Readonly<Partial<Record<Storage, number>>>;
+}
+
+const READ_BYTES = 512 * 2 ** 20;
+const READ_BLOCKS = 512;
+const BLOCKS = 256;
+/** Steps of k that a product's operands hold: they stay in the first cache. */
+const STEPS = 64;
+const REPEATS = 200;
+const RUNS = 7;
+
+/** Measures the roofs of a target that runs products in registers; undefined for other targets and for emulated ones. */
+export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs | undefined> {
+  const target = backend.target(isa);
+  const { matmul } = target;
+  if (matmul.kind !== "registers" || !matmul.packed) return undefined;
+  const read = await timed(backend, target, readProgram(target));
+  if (read.evidence !== "measured") return undefined;
+  const gflops: Partial<Record<Storage, number>> = {};
+  for (const storage of target.storages) {
+    const dot = matmul.dot[storage];
+    if (!dot) continue;
+    const { program, flops } = productProgram(target, matmul, storage, dot.activations, dot.depth);
+    gflops[storage] = flops / (await timed(backend, target, program)).nanoseconds;
+  }
+  return { target: target.name, isa, device: read.device, read_gbps: READ_BYTES / read.nanoseconds, gflops };
+}
+
+/**
+ * How near a figure comes to the roofs: the least time that its operations and bytes take at the roofs, over its median time.
+ * Above 1 where the weights stay in the caches.
+ */
+export function shareOfRoof(row: BenchRow, roofs: Roofs): number | undefined {
+  const gflops = row.storage === "f32" || row.storage === "bf16" ? roofs.gflops[row.storage] : undefined;
+  if (gflops === undefined || row.target !== roofs.target || row.isa !== roofs.isa || row.kind !== "measured")
+    return undefined;
+  return Math.max(row.flops / gflops, row.bytes / roofs.read_gbps) / (row.median_ms * 1e6);
+}
+
+const buffer = (name: string, dtype: DType, dims: readonly number[], role: ProgramBuffer["role"]): ProgramBuffer => ({
+  name,
+  dtype,
+  dims: dims.map((d) => Dim.of(d)),
+  role,
+});
+
+function microProgram(
+  name: string,
+  buffers: readonly ProgramBuffer[],
+  write: (b: KernelBuilder, buffers: readonly ProgramBuffer[]) => void,
+): Program {
+  const b = kernelBuilder(name, { op: name, summary: "micro-kernel for a roof", span: noSpan });
+  for (const each of buffers) each.role === "output" ? b.write(each) : b.read(each);
+  write(b, buffers);
+  const out = buffers.at(-1)?.name ?? "";
+  return {
+    name,
+    params: {},
+    symbols: [],
+    buffers,
+    prepare: [],
+    kernels: [b.build()],
+    routings: [],
+    results: [{ name: out, buffer: out }],
+    memory: { slots: [] },
+  };
+}
+
+/** Sums a large buffer: every block adds up its part in several vectors. */
+function readProgram(target: Target): Program {
+  const { width } = target.vector;
+  const chunk = READ_BYTES / 4 / READ_BLOCKS;
+  const data = buffer("data", "f32", [READ_BLOCKS, chunk], "weight");
+  const sums = buffer("sums", "f32", [READ_BLOCKS, width], "output");
+  return microProgram("roof_read", [data, sums], (b) => {
+    const block = b.grid("block", READ_BLOCKS);
+    const acc = b.alloc("acc", "f32", [width], target.vector.space);
+    b.fill(whole(acc), 0);
+    b.forLoop("from", 0, chunk, width, (from) => {
+      const part = view(data, block, range(from, width));
+      b.map(whole(acc), { a: whole(acc), x: part }, ({ a, x }) => apply("add", a, x));
+    });
+    b.copy(view(sums, block, range(0, width)), whole(acc));
+  });
+}
+
+/** The largest register product of a target, over and over on the same operands. */
+function productProgram(target: Target, matmul: RegisterMatmul, storage: Storage, activations: DType, depth: number) {
+  const [rows = 1] = matmul.rows;
+  const { columns } = matmul;
+  const a = buffer("a", activations, [rows, STEPS * depth], "weight");
+  const w = buffer("w", storage, [STEPS, columns, depth], "weight");
+  const y = buffer("y", "f32", [BLOCKS, rows, columns], "output");
+  const program = microProgram(`roof_${storage}`, [a, w, y], (b) => {
+    const block = b.grid("block", BLOCKS);
+    const acc = b.alloc("acc", "f32", [rows, columns], target.vector.space);
+    b.fill(whole(acc), 0);
+    b.forLoop("again", 0, REPEATS, 1, () =>
+      b.forLoop("step", 0, STEPS, 1, (step) => {
+        const from = apply("mul", step, { kind: "const", type: "i32", value: depth });
+        b.mma(
+          whole(acc),
+          view(a, range(0, rows), range(from, depth)),
+          view(w, step, range(0, columns), range(0, depth)),
+        );
+      }),
+    );
+    b.copy(view(y, block, range(0, rows), range(0, columns)), whole(acc));
+  });
+  return { program, flops: 2 * BLOCKS * REPEATS * STEPS * rows * columns * depth };
+}
+
+/** The least time of several runs: a roof is what the machine can do. */
+async function timed(backend: Backend, target: Target, program: Program) {
+  const loaded = await backend.load(program, target);
+  const memories: NativeMemory[] = [];
+  try {
+    const weights = program.buffers.filter((b) => b.role === "weight");
+    await loaded.setWeights(
+      new Map(
+        weights.map(({ name, dtype, dims }): [string, Tensor] => {
+          const shape = dims.map((d) => d.evaluate());
+          const memory = NativeMemory.allocate(shape.reduce((x, y) => x * y, dtypeBytes[dtype]));
+          memories.push(memory);
+          const { buffer: bytes } = memory.bytesView();
+          // Written, because pages that never were are all one page of zeros, which the cache holds.
+          const data = dtype === "f32" ? new Float32Array(bytes).fill(1) : new Uint16Array(bytes).fill(0);
+          return [name, { dtype, dims: shape, data }];
+        }),
+      ),
+    );
+    const { nanoseconds } = await loaded.run(new Map(), {}, { repeat: RUNS });
+    return { nanoseconds: Math.min(...nanoseconds), evidence: loaded.evidence, device: loaded.device };
+  } finally {
+    await loaded.close();
+    for (const memory of memories) memory.free();
+  }
+}
