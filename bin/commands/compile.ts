@@ -1,0 +1,60 @@
+import { type Command, Option } from "commander";
+import { formatParams } from "../../bench/report.ts";
+import { compileLayer } from "../../codegen/compile.ts";
+import type { Storage, TargetName } from "../../codegen/target.ts";
+import { chooseTargets } from "../../runtime/backends.ts";
+import { writeTree } from "../../runtime/files.ts";
+import type { Environment } from "../environment.ts";
+import { status } from "../failure.ts";
+import type { Run } from "../main.ts";
+import { expandTargets, type LayerOptions, layerCommand, layerOf, targetOrAll } from "../options.ts";
+import { jsonDocument } from "../text.ts";
+
+interface Options extends LayerOptions {
+  readonly target: TargetName | "all";
+  readonly out: string;
+}
+
+export function compileCommand(program: Command, run: Run, environment: Environment): void {
+  layerCommand(program.command("compile").description("write a layer's kernels as source code"))
+    .addOption(
+      new Option("--target <name>", "simd-c, wgsl, ascend, or all (then each into a folder of its own)")
+        .argParser(targetOrAll)
+        .makeOptionMandatory(),
+    )
+    .requiredOption("--out <folder>", "where the sources go; it is made if need be")
+    .action((file: string, options: Options) => run(() => compile(file, options, environment)));
+}
+
+async function compile(file: string, options: Options, environment: Environment): Promise<number> {
+  const layer = await layerOf(file, options, environment);
+  const storage: Storage = options.storage ?? "f32";
+  const chosen = await chooseTargets(environment.backends, expandTargets([options.target]), options.isa, "emit");
+  const files = new Map<string, string>();
+  const targets = chosen.map(({ backend, isa }) => {
+    const { program, target } = compileLayer(layer, backend.target(isa), storage);
+    const prefix = options.target === "all" ? `${backend.name}/` : "";
+    const tree = [...backend.emit(program, target)].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [path, text] of tree) files.set(prefix + path, text);
+    return {
+      target: backend.name,
+      isa,
+      kernels: program.prepare.length + program.kernels.length,
+      files: tree.map(([path, text]) => ({ path: prefix + path, bytes: Buffer.byteLength(text) })),
+    };
+  });
+  await writeTree(options.out, files);
+  if (options.json) {
+    environment.out(jsonDocument({ layer: layer.name, params: layer.params, storage, out: options.out, targets }));
+    return status.done;
+  }
+  const { colors } = environment;
+  environment.out(
+    `${colors.bold(layer.name)} (${formatParams(layer.params)}), weights in ${storage}, into ${options.out}\n`,
+  );
+  for (const { target, isa, kernels, files: written } of targets) {
+    environment.out(`  ${target}${isa === target ? "" : ` (${isa})`}: ${kernels} kernels\n`);
+    for (const { path, bytes } of written) environment.out(`    ${path}  ${bytes.toLocaleString("en-US")} bytes\n`);
+  }
+  return status.done;
+}

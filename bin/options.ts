@@ -1,0 +1,116 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Storage, storages, type TargetName, targetNames } from "../codegen/target.ts";
+import { DiagnosticError } from "../ir/core/diagnostic.ts";
+import type { Layer } from "../ir/core/layer.ts";
+import { noSpan } from "../ir/core/span.ts";
+import {
+  type BackendSource,
+  type ChosenTarget,
+  chooseTargets,
+  runnableTargets,
+  type SkippedTarget,
+} from "../runtime/backends.ts";
+import { readLayer } from "../runtime/source.ts";
+import type { Environment } from "./environment.ts";
+
+/** Options of every command that reads a layer. */
+export interface LayerOptions {
+  readonly layer?: string;
+  readonly param?: readonly string[];
+  readonly storage?: Storage;
+  readonly isa?: string;
+  readonly json?: boolean;
+}
+
+/** A command that reads a layer, with the shared options. */
+export const layerCommand = (command: Command): Command =>
+  jsonOption(
+    command
+      .argument("<file>", "TypeScript file that declares the layer")
+      .option("--layer <name>", "which layer, where the file declares several")
+      .option("--param <name=value>", "value of a parameter; may be given several times", collect)
+      .addOption(new Option("--storage <type>", "storage of weights that the layer leaves open").choices([...storages]))
+      .option("--isa <name>", "variant of the target, such as avx2; default: the best that this machine runs"),
+  );
+
+export const jsonOption = (command: Command): Command =>
+  command.option("--json", "print one machine-readable document and nothing else");
+
+/** --target for commands that work on several. */
+export const targetsOption = (description: string): Option =>
+  new Option("--target <name>", `${description}; may be given several times`).argParser(
+    (name: string, before: readonly (TargetName | "all")[] = []) => [...before, targetOrAll(name)],
+  );
+
+/** A target's name, or all. */
+export function targetOrAll(name: string): TargetName | "all" {
+  const found = ([...targetNames, "all"] as const).find((n) => n === name);
+  if (found) return found;
+  throw new InvalidArgumentError(`The targets are ${targetNames.join(", ")}, and all.`);
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+/** An option that is a whole number of at least `least`. */
+export const wholeNumber =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`A whole number of at least ${least} is expected.`);
+  };
+
+/** Whole numbers with commas between them: 1,16,128. */
+export function wholeNumbers(text: string): readonly number[] {
+  return [...new Set(text.split(",").map((part) => wholeNumber(1)(part.trim())))];
+}
+
+/** The values of --param. Throws DiagnosticError for one that is not NAME=VALUE. */
+export function parseParams(given: readonly string[]): Readonly<Record<string, number>> {
+  const problems = given.filter(
+    (text) => !/^[A-Za-z_$][\w$]*=\s*\S+\s*$/.test(text) || !Number.isFinite(numberIn(text)),
+  );
+  if (problems.length > 0) {
+    throw new DiagnosticError(
+      problems.map((text) => ({
+        code: "U406",
+        span: noSpan,
+        message: "a parameter is given by its name and a number",
+        expected: "--param NAME=VALUE, such as --param H=256",
+        found: `--param ${text}`,
+        help: "Write the parameter's name, an equals sign and a number, without spaces.",
+      })),
+    );
+  }
+  return Object.fromEntries(given.map((text) => [text.slice(0, text.indexOf("=")), numberIn(text)]));
+}
+
+const numberIn = (text: string): number => Number(text.slice(text.indexOf("=") + 1));
+
+/** Reads the layer that the options name. */
+export const layerOf = (file: string, options: LayerOptions, environment: Environment): Promise<Layer> =>
+  readLayer({
+    file,
+    params: parseParams(options.param ?? []),
+    cache: environment.cache,
+    ...(options.layer === undefined ? {} : { layer: options.layer }),
+  });
+
+/** Targets to run on: those named, which must all work here; or without a name all that work here. */
+export async function targetsToRun(
+  names: readonly (TargetName | "all")[] | undefined,
+  isa: string | undefined,
+  source: BackendSource,
+): Promise<{
+  readonly chosen: readonly ChosenTarget[];
+  readonly skipped: readonly SkippedTarget[];
+  readonly named: boolean;
+}> {
+  if (names === undefined) return { ...(await runnableTargets(source, isa)), named: false };
+  return { chosen: await chooseTargets(source, expandTargets(names), isa, "run"), skipped: [], named: true };
+}
+
+export const expandTargets = (names: readonly (TargetName | "all")[]): readonly TargetName[] =>
+  targetNames.filter((name) => names.includes(name) || names.includes("all"));
