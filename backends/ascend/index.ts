@@ -12,7 +12,7 @@ import { NativeLayer } from "../toolchain/native-layer.ts";
 import { emulatorHeaders, supportHeaders } from "./support.ts";
 import { ascendIsa, ascendTarget, type SocName } from "./target.ts";
 
-export { ascendIsa, ascendTarget, type SocName, socs } from "./target.ts";
+export { ascendIsa, type SocName } from "./target.ts";
 
 export interface AscendOptions {
   /** Where $CXX and the cache folder are looked up; the process's environment by default. */

@@ -40,6 +40,27 @@ const longcat = (sizes: { H: number; I: number; E: number; Z: number; K: number 
 }
 `;
 
+/** Sigmoid scores, weights that sum to one, no identity experts, rows wider than a tile, and an activation with a condition. */
+const sigmoid = `layer @sigmoidMoe {H = 2100, I = 24, E = 5, K = 3} (
+  input auto %x: f32[T, H],
+  weight fixed %router: f32[E, H],
+  weight auto %up: f32[E, I, H],
+  weight auto %down: f32[E, H, I]
+) {
+  %logits = linear(%x, %router) : f32[T, E]
+  %ids, %weights = route(%logits) {score = "sigmoid", select = "score", top_k = K, renormalise = "sum", scale = 1} : i32[T, K], f32[T, K]
+  %y = mix(%x, %ids, %weights) {ffn = E, identity = 0} (%token: f32[H], %e: i32[]) {
+    %up_e = index(%up, %e) : f32[I, H]
+    %down_e = index(%down, %e) : f32[H, I]
+    %u = linear(%token, %up_e) : f32[I]
+    %h = map(%u) {fn = (u) => select((u < 0.0), (0.1 * u), u)} : f32[I]
+    %o = linear(%h, %down_e) : f32[H]
+    yield %o
+  } : f32[T, H]
+  return y = %y
+}
+`;
+
 const cases: readonly (readonly [string, Parameters<typeof longcat>[0], Storage, number])[] = [
   ["odd sizes", { H: 40, I: 24, E: 5, Z: 3, K: 2 }, "f32", 11],
   ["odd sizes", { H: 40, I: 24, E: 5, Z: 3, K: 2 }, "bf16", 12],
@@ -55,5 +76,13 @@ describe("the LongCat layer on the emulator agrees with the oracle", () => {
     expect(checked.cases.filter((c) => c.disagreements.length > 0)).toEqual([]);
     expect(checked.agrees).toBe(true);
     expect(checked.evidence).toBe("emulated");
+    expect(checked.device).toBe("Ascend emulator (910B3, dav-2201)");
+  });
+
+  it("sigmoid scores and wide rows in bf16, seed 15", async () => {
+    const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache }, seed: 15, soc: "910B4" });
+    const checked = await checkTarget(parseLayer(sigmoid, "sigmoid.moe"), backend, "dav-2201", "bf16", 15);
+    expect(checked.cases.filter((c) => c.disagreements.length > 0)).toEqual([]);
+    expect(checked.agrees).toBe(true);
   });
 });

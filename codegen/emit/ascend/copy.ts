@@ -138,7 +138,10 @@ function walk(to: Lowering, outer: readonly Count[], body: (counters: readonly s
   const counters: string[] = [];
   const step = (d: number): void => {
     const count = outer[d];
-    if (count === undefined) return body(counters);
+    if (count === undefined) {
+      body(counters);
+      return;
+    }
     to.loop("row", String(count), (counter) => {
       counters.push(counter);
       step(d + 1);
@@ -155,7 +158,10 @@ const times = (count: Count, factor: number): string =>
 function guarded(to: Lowering, counts: readonly Count[], body: () => void): void {
   if (counts.includes(0)) return;
   const unknown = counts.filter((c) => typeof c === "string");
-  if (unknown.length === 0) return body();
+  if (unknown.length === 0) {
+    body();
+    return;
+  }
   const then = to.collect(body);
   to.push({ kind: "if", condition: unknown.map((c) => `${atom(c)} > 0`).join(" && "), then, otherwise: [] });
 }

@@ -1,7 +1,7 @@
 import { i32, type ScalarExpr, substitute, variable } from "../../../ir/core/scalar.ts";
 import type { DType } from "../../../ir/core/types.ts";
 import { staticValue } from "../../tile/fold.ts";
-import { expressionsOf, scalarTypeOf, subexpressions, viewShape } from "../../tile/shape.ts";
+import { conditional, expressionsOf, scalarTypeOf, subexpressions, viewShape } from "../../tile/shape.ts";
 import type { Kernel, Statement, Tile, View, ViewIndex } from "../../tile/types.ts";
 
 type Of<K extends Statement["kind"]> = Extract<Statement, { kind: K }>;
@@ -18,6 +18,8 @@ class Localiser {
   readonly #names = new Set<string>();
   readonly #dtypes = new Map<string, DType>();
   readonly #global = new Set<string>();
+  /** Tiles in the memories of a cube core. */
+  readonly #cube = new Set<string>();
 
   constructor(kernel: Kernel) {
     for (const b of kernel.buffers) {
@@ -35,6 +37,7 @@ class Localiser {
       if (s.kind === "alloc") {
         this.#names.add(s.tile.name);
         this.#dtypes.set(s.tile.name, s.tile.dtype);
+        if (s.tile.space !== "ub") this.#cube.add(s.tile.name);
       }
       if (s.kind === "let" || s.kind === "for") this.#names.add(s.name);
       if (s.kind === "map") for (const i of s.inputs) this.#names.add(i.name);
@@ -57,7 +60,7 @@ class Localiser {
       case "for":
         return [{ ...s, body: this.list(s.body) }];
       case "if":
-        return [{ ...s, then: this.list(s.then), otherwise: this.list(s.otherwise) }];
+        return [conditional(s.condition, this.list(s.then), this.list(s.otherwise))];
       case "fill":
         return this.#throughTile(s.dst, undefined, (dst) => [{ ...s, dst }]);
       case "copy":
@@ -108,7 +111,8 @@ class Localiser {
     const [dst, src] = [asRow(s.dst), asRow(s.src)];
     const valid = s.valid?.length === 0 ? undefined : s.valid;
     const [toGlobal, fromGlobal] = [this.#global.has(dst.base), this.#global.has(src.base)];
-    const converts = this.#dtype(dst) !== this.#dtype(src);
+    // Sums convert on their way out of a cube core.
+    const converts = this.#dtype(dst) !== this.#dtype(src) && !this.#cube.has(src.base);
     if (!(fromGlobal && toGlobal) && !(converts && (fromGlobal || toGlobal))) return [copyOf(dst, src, valid)];
     const out: Statement[] = [];
     let from = src;

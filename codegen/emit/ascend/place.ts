@@ -132,9 +132,12 @@ class Placer {
         case "loop":
           out.push({ ...node, body: this.list(node.body) });
           return;
-        case "if":
-          out.push({ ...node, then: this.list(node.then), otherwise: this.list(node.otherwise) });
+        case "if": {
+          const then = this.list(node.then);
+          const otherwise = this.list(node.otherwise);
+          out.push({ ...node, then, otherwise });
           return;
+        }
         default:
           out.push(node);
       }

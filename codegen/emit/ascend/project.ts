@@ -30,7 +30,7 @@ export function emitCMake(program: Program, emitted: EmittedProgram): string {
     '  set(SOC_VERSION "Ascend910B3" CACHE STRING "The NPU that kernels are compiled for")',
     '  set(RUN_MODE "npu" CACHE STRING "npu")',
     '  set(ASCEND_CANN_PACKAGE_PATH "$ENV{ASCEND_HOME_PATH}" CACHE PATH "Where CANN is installed")',
-    "  include(${ASCEND_CANN_PACKAGE_PATH}/tools/tikcpp/ascendc_kernel_cmake/ascendc.cmake)",
+    `  include(\${ASCEND_CANN_PACKAGE_PATH}/tools/tikcpp/ascendc_kernel_cmake/ascendc.cmake)`,
     `  ascendc_library(${prefix}_kernels STATIC`,
     ...files.map((f) => `  ${f}`),
     "  )",

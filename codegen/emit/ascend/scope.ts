@@ -127,7 +127,7 @@ export class Scope {
   #element(base: string, index: readonly ScalarExpr[], reads: Access[]): string {
     const { name, offset, dtype } = this.elementOf(base, index, reads);
     reads.push({ pipe: "S", resource: name, write: false });
-    const value = `${name}.GetValue(${offset.toString() || "0"})`;
+    const value = `${name}.GetValue(${offsetText(offset)})`;
     if (dtype === "f32") return value;
     if (dtype === "i32") return `static_cast<int64_t>(${value})`;
     if (dtype === "bf16") return `ToFloat(${value})`;
@@ -268,6 +268,12 @@ function closes(text: string): boolean {
     else if (text[i] === ")" && --depth === 0) return i === text.length - 1;
   }
   return false;
+}
+
+/** An offset where nothing stands beside it. */
+export function offsetText(offset: Offset): string {
+  const text = offset.toString() || "0";
+  return text.startsWith("(") && closes(text) ? text.slice(1, -1) : text;
 }
 
 /** A literal of C++. */

@@ -22,7 +22,8 @@ export function lowerList(to: Lowering, body: readonly Statement[]): void {
 function lowerStatement(to: Lowering, s: Statement, rest: readonly Statement[]): void {
   switch (s.kind) {
     case "for":
-      return lowerFor(to, s);
+      lowerFor(to, s);
+      return;
     case "if": {
       const condition = to.scalar(s.condition);
       const then = to.collect(() => lowerList(to, s.then));
@@ -42,26 +43,34 @@ function lowerStatement(to: Lowering, s: Statement, rest: readonly Statement[]):
       return;
     }
     case "alloc":
-      return lowerAlloc(to, s.tile, rest);
+      lowerAlloc(to, s.tile, rest);
+      return;
     case "fill":
-      return lowerFill(to, s);
+      lowerFill(to, s);
+      return;
     case "set":
-      return setElement(to, s.base, s.index, s.value);
+      setElement(to, s.base, s.index, s.value);
+      return;
     case "copy":
-      return lowerCopy(to, s);
+      lowerCopy(to, s);
+      return;
     case "map":
-      return lowerMap(to, s);
+      lowerMap(to, s);
+      return;
     case "mma":
-      return lowerMma(to, s);
+      lowerMma(to, s);
+      return;
     case "reduce":
-      return lowerReduce(to, s);
+      lowerReduce(to, s);
+      return;
     case "top_k":
-      return lowerTopK(to, s);
+      lowerTopK(to, s);
+      return;
   }
 }
 
 /** Whether statements use a scalar. */
-const mentions = (body: readonly Statement[], name: string): boolean =>
+export const mentions = (body: readonly Statement[], name: string): boolean =>
   body.some(
     (s) =>
       expressionsOf(s).some((e) => [...subexpressions(e)].some((part) => part.kind === "var" && part.name === name)) ||

@@ -114,7 +114,8 @@ class Synchroniser {
   #before(access: Access, state: State, out: Node[]): void {
     const { pipe, write } = access;
     const scalarGlobal = this.#global.has(access.resource);
-    for (const earlier of pipes) {
+    // Waiting for another pipe may already order what this pipe did before.
+    for (const earlier of [...pipes.filter((p) => p !== pipe), pipe]) {
       if (earlier === pipe && (pipe === "S" || this.#global.get(access.resource)?.ordered === false)) continue;
       const open = (isWrite: boolean): boolean =>
         ((state.get(this.#key({ ...access, pipe: earlier, write: isWrite })) ?? 0) & bit(pipe)) !== 0;
