@@ -7,7 +7,7 @@ import type { Machine } from "./machine.ts";
 import { typeNames } from "./names.ts";
 import { scalarOf } from "./operators.ts";
 import { routeCall } from "./route.ts";
-import { Problem, problem } from "./source.ts";
+import { Problem, problem, written } from "./source.ts";
 import { describe, numberValue, type StaticValue } from "./values.ts";
 
 /** A call of a function of "unmoor". */
@@ -26,8 +26,8 @@ const builtins: Readonly<Record<string, Builtin>> = {
     const [own, inner] = [x.type.dims.at(-1), w.type.dims.at(-1)];
     if (own !== undefined && inner !== undefined && w.type.dims.length === 2 && !own.equals(inner)) {
       throw problem("U019", argumentNode(call, 1), `inner dimensions differ: ${own} vs ${inner}`, {
-        expected: `a weight [N, ${own}], since ${x.name} is ${formatType(x.type)}`,
-        found: `${w.name} is ${formatType(w.type)}`,
+        expected: `a weight [N, ${own}], since ${written(argumentNode(call, 0))} is ${formatType(x.type)}`,
+        found: `${written(argumentNode(call, 1))} is ${formatType(w.type)}`,
       });
     }
     return machine.one("linear", [x, w], {}, call, { names: [hint ?? "linear"] });

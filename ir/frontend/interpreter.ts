@@ -199,7 +199,7 @@ export class Interpreter implements Machine {
     } catch (error) {
       if (!(error instanceof IrError)) throw error;
       throw problem("U020", at, error.message, {
-        found: operands.map((v) => `${v.name} is ${formatType(v.type)}`).join(", "),
+        found: operands.map((v) => formatType(v.type)).join(" and "),
         help: error.help,
       });
     }

@@ -40,7 +40,7 @@ export function routeCall(
       given.at("experts"),
       `the router gives ${logitDim} logits per token, but there are ${all} experts`,
       {
-        found: `${logits.name} is ${formatType(logits.type)}`,
+        found: `logits ${formatType(logits.type)}`,
         help: "ffn + identity must be the last dimension of the logits.",
       },
     );

@@ -14,6 +14,12 @@ function spanAt(file: ts.SourceFile, start: number, end: number): Span {
   return { file: pathOf(file), line: line + 1, column: character + 1, length: Math.max(1, end - start) };
 }
 
+/** What the author wrote, short enough for a message. */
+export const written = (node: ts.Node): string => {
+  const text = node.getText().replace(/\s+/g, " ");
+  return text.length <= 40 ? text : `${text.slice(0, 39)}…`;
+};
+
 export const spanOf = (node: ts.Node): Span => {
   const file = node.getSourceFile();
   return spanAt(file, node.getStart(file), node.getEnd());
