@@ -1,2 +1,2 @@
 export { parseLayer } from "./parser.ts";
-export { type PrintOptions, printLayer } from "./printer.ts";
+export { printLayer } from "./printer.ts";

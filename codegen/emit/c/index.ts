@@ -5,7 +5,7 @@ import { emitHeader } from "./header.ts";
 import type { VectorIsa } from "./isa.ts";
 import { emitSource } from "./program.ts";
 
-export { type CInterface, cInterface } from "./abi.ts";
+export { cInterface } from "./abi.ts";
 export { commonFlags } from "./extras.ts";
 export type { VectorIsa } from "./isa.ts";
 

@@ -4,7 +4,7 @@ import { scalarOp } from "../../../ir/core/scalar.ts";
 import type { Instruction } from "../../instructions.ts";
 
 /** What a lane holds: a number, a truth value, or two neighbouring bf16 (for dot products by pairs). */
-export type LaneType = ScalarType | "pairs";
+type LaneType = ScalarType | "pairs";
 
 /**
  * What the C emitter must know of a CPU's vectors beyond `Target`. Data: a backend supplies one per variant.
