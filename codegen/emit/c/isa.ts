@@ -3,9 +3,6 @@ import type { ScalarOp, ScalarType } from "../../../ir/core/scalar.ts";
 import { scalarOp } from "../../../ir/core/scalar.ts";
 import type { Instruction } from "../../instructions.ts";
 
-/** What a lane holds: a number, a truth value, or two neighbouring bf16 (for dot products by pairs). */
-type LaneType = ScalarType | "pairs";
-
 /**
  * What the C emitter must know of a CPU's vectors beyond `Target`. Data: a backend supplies one per variant.
  * All vectors have the same number of 32-bit lanes; bf16 lives in memory only and widens when it is loaded.

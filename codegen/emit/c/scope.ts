@@ -31,7 +31,6 @@ export type Binding =
   | { readonly kind: "scalar"; readonly name: string; readonly type: ScalarType };
 
 export type MemoryBinding = Extract<Binding, { kind: "memory" }>;
-type VectorsBinding = Extract<Binding, { kind: "vectors" }>;
 
 /** C types of elements in memory. */
 export const elementTypes: Readonly<Partial<Record<DType, string>>> = {
