@@ -83,7 +83,12 @@ function emitFor(scope: Scope, s: Of<"for">): void {
     const { init: _, ...rest } = x;
     return rest;
   });
-  const hoisted = products.filter((p) => p.a.index.every((x) => x.kind !== "gather" || !writes(s.body, x.positions)));
+  const own = new Set(s.body.flatMap((x) => (x.kind === "alloc" ? [x.tile.name] : [])));
+  const hoisted = products.filter(
+    ({ a }) =>
+      !own.has(a.base) &&
+      a.index.every((x) => x.kind !== "gather" || (!own.has(x.positions) && !writes(s.body, x.positions))),
+  );
   hoistRowPointers(loop, hoisted);
   const mark = scope.names.mark();
   const name = scope.names.unique(plainName(s.name));

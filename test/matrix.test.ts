@@ -1,0 +1,47 @@
+/** Every example, on every target and variant that runs here, in every storage that the target reads, against the oracle. Seed 1. */
+import { readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { targetNames } from "../codegen/target.ts";
+import { loadBackend } from "../runtime/backends.ts";
+import { checkTarget } from "../runtime/check/check.ts";
+import { readLayer } from "../runtime/source.ts";
+
+const folder = resolve(import.meta.dirname, "../examples");
+
+/** Small sizes for each example, some of which no tile divides. */
+const sizes: Readonly<Record<string, readonly Readonly<Record<string, number>>[]>> = {
+  "longcat-moe.ts": [
+    { H: 64, I: 32, E: 8, Z: 4, K: 3, scale: 6 },
+    { H: 37, I: 21, E: 5, Z: 3, K: 2, scale: 2.5 },
+  ],
+};
+
+/** Every target, and every variant of it that this machine runs. */
+const variants = (
+  await Promise.all(
+    targetNames.map(async (name) => {
+      const backend = await loadBackend(name);
+      const { isas } = backend;
+      return isas.slice(isas.indexOf(await backend.bestIsa())).map((isa) => [name, isa] as const);
+    }),
+  )
+).flat();
+
+describe.each(readdirSync(folder).filter((f) => f.endsWith(".ts")))("%s", (file) => {
+  test("has sizes to be tested at", () => {
+    expect(sizes[file]?.length ?? 0, `give sizes for ${file} in test/matrix.test.ts`).toBeGreaterThan(0);
+  });
+  for (const params of sizes[file] ?? []) {
+    test.each(variants)(`%s %s agrees at ${JSON.stringify(params)}`, async (name, isa) => {
+      const layer = await readLayer({ file: join(folder, file), params, cache: undefined });
+      const backend = await loadBackend(name);
+      for (const storage of backend.target(isa).storages) {
+        const { cases, agrees } = await checkTarget(layer, backend, isa, storage, 1);
+        expect(cases.flatMap((c) => c.disagreements)).toEqual([]);
+        expect(agrees).toBe(true);
+        expect(cases.length).toBeGreaterThan(5);
+      }
+    });
+  }
+});
