@@ -57,6 +57,7 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     const path = await cachedLibrary(cacheFolder("simd-c", env), buildKey(used, settings), build);
     const threads = availableParallelism();
     return new NativeLayer(host, host.openLibrary(path), program, {
+      tools: { [compiler.command.join(" ")]: compiler.version },
       evidence: "measured",
       device: `${host.cpuModel()}, ${threads} thread${threads === 1 ? "" : "s"}, ${isa.title}`,
       failure: (symbol, status) =>

@@ -10,8 +10,8 @@ import { StatementParser } from "./statement-parser.ts";
 import type { Kernel, KernelBuffer } from "./types.ts";
 
 /**
- * Reads the text of a kernel, as text.ts describes it, and checks it. Throws DiagnosticError with the place: U402 where the
- * text has another form, U403 where the kernel breaks a rule of the spec. Origins without a place have none.
+ * Reads the text of a kernel, as text.ts describes it, and checks it. Throws DiagnosticError with the place: U101 where the
+ * text has another form, U102 where the kernel breaks a rule of the spec. Origins without a place have none.
  */
 export function parseKernel(text: string, file = "<kernel>"): Kernel {
   const parser = new TileParser(new Cursor(text, file, "#"));
@@ -53,7 +53,7 @@ class TileParser {
       if (!(error instanceof IrError)) throw error;
       const part = error instanceof TileError ? error.part : undefined;
       const span = (part && this.#places.get(part)) ?? this.#head;
-      throw new DiagnosticError([{ code: "U403", span, message: error.message, help: error.help }]);
+      throw new DiagnosticError([{ code: "U102", span, message: error.message, help: error.help }]);
     }
   }
 

@@ -69,7 +69,7 @@ export class Cursor {
     return { file: this.#file, line, column, length: Math.max(1, first.trimEnd().length) };
   }
 
-  /** Stops with U402: what comes next is not what the text form has here. */
+  /** Stops with U101: what comes next is not what the text form has here. */
   unexpected(expected: string, help: string): never {
     this.skip();
     const start = this.#position;
@@ -77,7 +77,7 @@ export class Cursor {
     token.lastIndex = start;
     const found = token.exec(this.#text)?.[0];
     return this.fail({
-      code: "U402",
+      code: "U101",
       span: this.span(start, start + (found?.length ?? 1)),
       message: `expected ${expected}`,
       expected,

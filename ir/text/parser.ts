@@ -12,7 +12,7 @@ const number = /-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?/y;
 
 /**
  * Reads the textual form that printLayer writes. Operations are built by makeOperation, so the result is well-typed.
- * Throws DiagnosticError: U402 where the text has another form, U403 where an operation does not type-check; `file` is the name
+ * Throws DiagnosticError: U101 where the text has another form, U102 where an operation does not type-check; `file` is the name
  * that its places carry. Operations without a printed span have none.
  */
 export function parseLayer(text: string, file = "<layer>"): Layer {
@@ -179,7 +179,7 @@ class LayerParser {
     const name = this.#name("a value's name");
     if (this.#defined.has(name))
       return cursor.fail({
-        code: "U403",
+        code: "U102",
         span: cursor.span(start, cursor.position),
         message: `%${name} is defined twice`,
         help: "Give each value its own name.",
@@ -196,7 +196,7 @@ class LayerParser {
     return (
       scope.get(name) ??
       cursor.fail({
-        code: "U403",
+        code: "U102",
         span: cursor.span(start, cursor.position),
         message: `%${name} is not defined here`,
         expected: [...scope.keys()].map((n) => `%${n}`).join(", ") || "a value",
@@ -329,11 +329,11 @@ class LayerParser {
     } catch (error) {
       if (error instanceof DiagnosticError) {
         const [{ message, help }] = error.diagnostics;
-        return this.#cursor.fail({ code: "U403", span: this.#cursor.span(start, end), message, help });
+        return this.#cursor.fail({ code: "U102", span: this.#cursor.span(start, end), message, help });
       }
       if (!(error instanceof IrError)) throw error;
       const { message, help } = error;
-      return this.#cursor.fail({ code: "U403", span: this.#cursor.span(start, end), message, help });
+      return this.#cursor.fail({ code: "U102", span: this.#cursor.span(start, end), message, help });
     }
   }
 }

@@ -124,7 +124,7 @@ function parsePrimary(cursor: Cursor, scope: ScalarScope, depth: number): Scalar
   if (name === "nan") return f32(Number.NaN);
   if (isScalarOp(name)) return cursor.unexpected('"("', `Write ${name}( … ).`);
   return cursor.fail({
-    code: "U402",
+    code: "U101",
     span: cursor.span(start, cursor.position),
     message: `${name} is neither a ${scope.noun} nor a scalar function`,
     expected: `${scope.known} or one of ${Object.keys(scalarOps).join(", ")}`,
@@ -149,6 +149,6 @@ function applied(cursor: Cursor, start: number, op: ScalarOp, args: readonly Sca
   } catch (error) {
     if (!(error instanceof IrError)) throw error;
     const span = cursor.span(start, cursor.position);
-    return cursor.fail({ code: "U403", span, message: error.message, help: error.help });
+    return cursor.fail({ code: "U102", span, message: error.message, help: error.help });
   }
 }

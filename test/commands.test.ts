@@ -1,0 +1,291 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { interpret } from "../ir/interpreter/index.ts";
+import { openSafetensors, type TensorData } from "../runtime/safetensors/index.ts";
+import { readLayer } from "../runtime/source.ts";
+import {
+  changedBackend,
+  example,
+  jsonOf,
+  small,
+  smallParams,
+  smallTensors,
+  temporaryFolder,
+  tensorFile,
+  unmoor,
+} from "./support.ts";
+
+const filesBelow = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((f) => statSync(join(folder, f)).isFile())
+    .sort();
+
+test("compile writes the sources of one target into --out, and says what it wrote", async () => {
+  const out = join(temporaryFolder(), "new", "folder");
+  const ran = await unmoor(["compile", example, ...smallParams, "--target", "simd-c", "--isa", "avx2", "--out", out]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  const files = filesBelow(out);
+  expect(files).toContain("longcatMoe.c");
+  for (const file of files) expect(ran.out).toContain(file);
+  expect(readFileSync(join(out, "longcatMoe.c"), "utf8")).toContain("_mm256_fmadd_ps");
+});
+
+test("compile --target all writes each target into a folder of its own, and its JSON lists the files", async () => {
+  const out = temporaryFolder();
+  const ran = await unmoor(["compile", example, ...smallParams, "--target", "all", "--out", out, "--json"]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  const { targets } = jsonOf(ran) as { targets: { target: string; files: { path: string; bytes: number }[] }[] };
+  expect(targets.map((t) => t.target)).toEqual(["simd-c", "wgsl", "ascend"]);
+  const told = targets.flatMap((t) => t.files);
+  expect(told.map((f) => f.path).sort()).toEqual(filesBelow(out));
+  for (const { path, bytes } of told) expect(statSync(join(out, path)).size, path).toBe(bytes);
+  expect(new Set(filesBelow(out).map((f) => f.split("/")[0]))).toEqual(new Set(["simd-c", "wgsl", "ascend"]));
+});
+
+test("check agrees, and writes the certificate (seed 3)", async () => {
+  const path = join(temporaryFolder(), "certificate.json");
+  const argv = ["check", example, ...smallParams, "--target", "simd-c", "--seed", "3", "--out", path];
+  const ran = await unmoor(argv);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  expect(ran.out).toContain("simd-c agree with the oracle");
+  const certificate = JSON.parse(readFileSync(path, "utf8"));
+  expect(certificate).toMatchObject({
+    format: "unmoor-certificate-1",
+    layer: "longcatMoe",
+    params: small,
+    seed: 3,
+    agrees: true,
+  });
+  const [target] = certificate.targets;
+  expect(target.hashes.map((h: { pass: string }) => h.pass)).toContain("group-experts");
+  expect(target.cases.length).toBeGreaterThan(6);
+  expect(target.tools).not.toEqual({});
+  for (const each of target.cases) expect(each.max_error_over_bound).toBeLessThanOrEqual(1);
+});
+
+test("check ends with 1 and tells the place where a target disagrees", async () => {
+  const backends = changedBackend((outputs) => {
+    const y = outputs.get("y");
+    if (y && y.data.length > 3) y.data[3] = 1e6;
+  });
+  const argv = ["check", example, ...smallParams, "--target", "simd-c"];
+  const ran = await unmoor(argv, { backends });
+  expect(ran.status).toBe(1);
+  expect(ran.out).toContain("DISAGREES");
+  expect(ran.out).toMatch(/simd-c \(.*\), 1 token: y\[0, 3\]: .* expected, 1000000 found/);
+  const json = await unmoor([...argv, "--json"], { backends });
+  expect(json.status).toBe(1);
+  expect(jsonOf(json)).toMatchObject({ agrees: false });
+});
+
+test("check finds a broken tie rule, which no rounding bound would show", async () => {
+  const backends = changedBackend((outputs) => {
+    const ids = outputs.get("routing_ids");
+    // Neighbours change places: with equal scores the set of experts stays, only their order is wrong.
+    if (ids?.data instanceof Int32Array && ids.data.every((id, i) => id === i % 2))
+      for (let i = 0; i < ids.data.length; i++) ids.data[i] = 1 - (i % 2);
+  });
+  const ran = await unmoor(["check", example, ...smallParams, "--target", "simd-c"], { backends });
+  expect(ran.out).toContain("all experts score alike, expert 0 expected (the lowest id), 1 found");
+  expect(ran.status).toBe(1);
+});
+
+test("bench prints figures after checking them, writes the report, and its JSON has the fields of a row", async () => {
+  const folder = temporaryFolder();
+  const [json, html] = [join(folder, "report.json"), join(folder, "report.html")];
+  const argv = [
+    "bench",
+    example,
+    ...smallParams,
+    "--target",
+    "simd-c",
+    "--tokens",
+    "1,20",
+    "--budget",
+    "5",
+    "--threads",
+    "2",
+  ];
+  const ran = await unmoor([...argv, "--no-roofs", "--json-out", json, "--html", html]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  expect(ran.out).toContain("Measured: longcatMoe");
+  const { rows } = JSON.parse(readFileSync(json, "utf8"));
+  expect(rows).toHaveLength(2);
+  const [, row] = rows;
+  expect(row).toMatchObject({
+    target: "simd-c",
+    kind: "measured",
+    layer: "longcatMoe",
+    params: small,
+    storage: "f32",
+    tokens: 20,
+    threads: 2,
+  });
+  for (const name of ["median_ms", "min_ms", "runs", "flops", "bytes", "gflops", "gbps"])
+    expect(row[name], name).toBeGreaterThan(0);
+  expect(row.runs).toBeGreaterThanOrEqual(5);
+  expect(row.max_error_over_bound).toBeLessThanOrEqual(1);
+  expect(row.ambiguous_tokens).toBeGreaterThanOrEqual(0);
+  const page = readFileSync(html, "utf8");
+  expect(page).toContain("<svg");
+  expect(page).not.toMatch(/<script|https?:\/\/(?!www\.w3\.org)/);
+});
+
+test("bench gives no figure for a target that disagrees", async () => {
+  const backends = changedBackend((outputs) => outputs.get("y")?.data.fill(0));
+  const argv = ["bench", example, ...smallParams, "--target", "simd-c", "--tokens", "4", "--no-roofs", "--json"];
+  const ran = await unmoor(argv, { backends });
+  expect(ran.status).toBe(1);
+  expect(jsonOf(ran)).toMatchObject({ rows: [], wrong: [{ target: "simd-c", tokens: 4 }] });
+});
+
+const bf16 = (data: ArrayBufferView): Float32Array =>
+  Float32Array.from(data as Uint16Array, (bits) => new Float32Array(Uint32Array.of(bits << 16).buffer)[0] ?? 0);
+
+/** What the oracle computes on the tensors of smallTensors. */
+async function oracle({ weights, input }: ReturnType<typeof smallTensors>) {
+  const layer = await readLayer({ file: example, params: small, cache: undefined });
+  const floats = ({ dtype, data }: TensorData): Float32Array =>
+    dtype === "BF16" ? bf16(data) : (data as Float32Array);
+  const get = (name: string): Float32Array => floats(weights.get(name) as TensorData);
+  const stack = (part: string): Float32Array =>
+    Float32Array.from(
+      Array.from({ length: small.E }, (_, e) => [...get(`mlp.experts.${e}.${part}_proj.weight`)]).flat(),
+    );
+  const { H, I, E, Z } = small;
+  const tensor = (data: Float32Array, dims: number[]) => ({ dtype: "f32" as const, dims, data });
+  return interpret(layer, {
+    dims: { T: 5 },
+    tensors: new Map([
+      ["x", tensor(floats(input.get("x") as TensorData), [5, H])],
+      ["router", tensor(get("mlp.router.classifier.weight"), [E + Z, H])],
+      ["bias", tensor(get("mlp.router.e_score_correction_bias"), [E + Z])],
+      ["gate", tensor(stack("gate"), [E, I, H])],
+      ["up", tensor(stack("up"), [E, I, H])],
+      ["down", tensor(stack("down"), [E, H, I])],
+    ]),
+  });
+}
+
+test.each(["F32", "BF16"] as const)(
+  "exec runs on %s weights in published naming, in the storage of the file (seed 7)",
+  async (dtype) => {
+    const folder = temporaryFolder();
+    const tensors = smallTensors(dtype);
+    const [weights, input] = [
+      await tensorFile(folder, "w", tensors.weights),
+      await tensorFile(folder, "x", tensors.input),
+    ];
+    const [out, route] = [join(folder, "y.safetensors"), join(folder, "r.json")];
+    const argv = ["exec", example, ...smallParams, "--target", "simd-c", "--weights", weights, "--input", input];
+    const ran = await unmoor([...argv, "--out", out, "--route-out", route, "--json"]);
+    expect(ran).toMatchObject({ status: 0, err: "" });
+    expect(jsonOf(ran)).toMatchObject({ storage: dtype === "F32" ? "f32" : "bf16", dims: { T: 5 }, notes: [] });
+    const want = await oracle(tensors);
+    const file = await openSafetensors(out);
+    const y = await file.readF32("y");
+    await file.close();
+    const exact = want.results.get("y");
+    const tolerance = dtype === "F32" ? 1e-4 : 0.1;
+    y.forEach((value, i) => {
+      expect(Math.abs(value - (exact?.data[i] ?? Number.NaN)), `y[${i}]`).toBeLessThan(tolerance);
+    });
+    const routing = JSON.parse(readFileSync(route, "utf8"));
+    expect(routing.ids.flat()).toEqual([...(want.routings[0]?.ids.data ?? [])]);
+    expect(routing.weights).toHaveLength(5);
+    expect(routing.weights.flat()[0]).toBeCloseTo(want.routings[0]?.weights.data[0] ?? Number.NaN, 5);
+  },
+);
+
+test("exec binds weights by argument names as well, notes what is unused, and takes zero tokens", async () => {
+  const folder = temporaryFolder();
+  const { weights, input } = smallTensors("F32");
+  const stack = (part: string, shape: number[]): TensorData => {
+    const parts = Array.from(
+      { length: small.E },
+      (_, e) => weights.get(`mlp.experts.${e}.${part}_proj.weight`)?.data as Float32Array,
+    );
+    return { dtype: "F32", shape: [small.E, ...shape], data: Float32Array.from(parts.flatMap((p) => [...p])) };
+  };
+  const named = new Map<string, TensorData>([
+    ["router", weights.get("mlp.router.classifier.weight") as TensorData],
+    ["bias", weights.get("mlp.router.e_score_correction_bias") as TensorData],
+    ["gate", stack("gate", [small.I, small.H])],
+    ["up", stack("up", [small.I, small.H])],
+    ["down", stack("down", [small.H, small.I])],
+    ["extra", { dtype: "F32", shape: [1], data: new Float32Array(1) }],
+  ]);
+  const run = async (name: string, tensors: ReadonlyMap<string, TensorData>, x: ReadonlyMap<string, TensorData>) => {
+    const w = await tensorFile(folder, `w-${name}`, tensors);
+    const i = await tensorFile(folder, `x-${name}`, x);
+    const out = join(folder, `y-${name}`);
+    const ran = await unmoor([
+      "exec",
+      example,
+      ...smallParams,
+      "--target",
+      "simd-c",
+      "--weights",
+      w,
+      "--input",
+      i,
+      "--out",
+      out,
+    ]);
+    return { ran, bytes: readFileSync(out) };
+  };
+  const published = await run("published", weights, input);
+  const argument = await run("argument", named, input);
+  expect(argument.ran).toMatchObject({ status: 0, err: "note: 1 tensors of the weights file are not used: extra\n" });
+  expect(argument.bytes.equals(published.bytes)).toBe(true);
+  const none = new Map<string, TensorData>([["x", { dtype: "F32", shape: [0, small.H], data: new Float32Array(0) }]]);
+  expect((await run("none", weights, none)).ran).toMatchObject({ status: 0, err: "" });
+});
+
+test("explain shows what each pass changes, the kernels and the memory plan", async () => {
+  const ran = await unmoor([
+    "explain",
+    example,
+    ...smallParams,
+    "--target",
+    "simd-c",
+    "--target",
+    "ascend",
+    "--tokens",
+    "1,9",
+  ]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  for (const text of [
+    "-- source",
+    "-- group-experts",
+    "+   %offsets, %slots, %rows = dispatch(",
+    "== ascend",
+    "flops at T=9",
+    "workspace",
+  ])
+    expect(ran.out).toContain(text);
+  const json = await unmoor(["explain", example, ...smallParams, "--target", "wgsl", "--json"]);
+  const { targets } = jsonOf(json) as {
+    targets: { stages: { pass: string; changed: boolean }[]; kernels: unknown[]; memory: object }[];
+  };
+  expect(targets[0]?.stages.find((s) => s.pass === "remove-zero-experts")?.changed).toBe(true);
+  expect(targets[0]?.kernels.length).toBeGreaterThan(3);
+});
+
+test("doctor tells what each target can do", async () => {
+  const ran = await unmoor(["doctor"]);
+  expect(ran.status).toBe(0);
+  for (const target of ["simd-c", "wgsl", "ascend"]) expect(ran.out).toContain(target);
+  const json = jsonOf(await unmoor(["doctor", "--json"])) as {
+    targets: { target: string; emulate: { ok: boolean } }[];
+  };
+  expect(json.targets.map((t) => t.target)).toEqual(["simd-c", "wgsl", "ascend"]);
+});
+
+test("help and version go to stdout; no command at all is an error", async () => {
+  expect(await unmoor(["--help"])).toMatchObject({ status: 0, err: "" });
+  expect((await unmoor(["check", "--help"])).out).toContain("--seed");
+  expect((await unmoor(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect(await unmoor([])).toMatchObject({ status: 2, out: "" });
+});

@@ -1,0 +1,124 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import picocolors from "picocolors";
+import { onTestFinished } from "vitest";
+import type { Backend, LoadedLayer } from "../backends/backend.ts";
+import type { Environment } from "../bin/environment.ts";
+import { main } from "../bin/main.ts";
+import type { Tensor } from "../ir/core/tensor.ts";
+import { type BackendSource, loadBackend } from "../runtime/backends.ts";
+import { fillSeeded, type TensorData, writeSafetensors } from "../runtime/safetensors/index.ts";
+
+/** Small sizes of examples/longcat-moe.ts. */
+export const small = { H: 32, I: 16, E: 4, Z: 2, K: 2, scale: 6 } as const;
+export const smallParams = Object.entries(small).flatMap(([name, value]) => ["--param", `${name}=${value}`]);
+export const example = "examples/longcat-moe.ts";
+
+export interface Ran {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the command line in this process, without the IR cache. */
+export async function unmoor(argv: readonly string[], options: Partial<Environment> = {}): Promise<Ran> {
+  let out = "";
+  let err = "";
+  const status = await main(argv, {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    colors: picocolors.createColors(false),
+    backends: loadBackend,
+    cache: undefined,
+    debug: false,
+    ...options,
+  });
+  return { status, out, err };
+}
+
+/** A folder that goes when the test ends. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "unmoor-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A DSL file with this text, in a folder that goes when the test ends. */
+export function sourceFile(text: string): string {
+  const path = join(temporaryFolder(), "layer.ts");
+  writeFileSync(path, text);
+  return path;
+}
+
+/** The simd-c backend, whose runs pass through `change`. */
+export function changedBackend(change: (outputs: Map<string, Tensor>) => void): BackendSource {
+  return async (name) => {
+    const backend: Backend = await loadBackend(name);
+    return {
+      ...backend,
+      async load(program, target): Promise<LoadedLayer> {
+        const loaded = await backend.load(program, target);
+        return {
+          evidence: loaded.evidence,
+          device: loaded.device,
+          setWeights: (weights) => loaded.setWeights(weights),
+          async run(inputs, dims, options) {
+            const { outputs, nanoseconds } = await loaded.run(inputs, dims, options);
+            const changed = new Map(outputs);
+            change(changed);
+            return { outputs: changed, nanoseconds };
+          },
+          close: () => loaded.close(),
+        };
+      },
+    };
+  };
+}
+
+/** Weights of the example at small sizes in published naming, and 5 tokens of input, as the tensors of files. */
+export function smallTensors(dtype: "F32" | "BF16"): {
+  weights: Map<string, TensorData>;
+  input: Map<string, TensorData>;
+} {
+  const { H, I, E, Z } = small;
+  const seeded = (name: string, shape: number[], type: "F32" | "BF16", scale: number): [string, TensorData] => {
+    const elements = shape.reduce((a, b) => a * b, 1);
+    const data = type === "F32" ? new Float32Array(elements) : new Uint16Array(elements);
+    fillSeeded(data, { seed: 7, name, dtype: type, scale });
+    return [name, { dtype: type, shape, data }];
+  };
+  const experts = Array.from({ length: E }, (_, e) => e).flatMap((e) => [
+    seeded(`mlp.experts.${e}.gate_proj.weight`, [I, H], dtype, 0.25),
+    seeded(`mlp.experts.${e}.up_proj.weight`, [I, H], dtype, 0.25),
+    seeded(`mlp.experts.${e}.down_proj.weight`, [H, I], dtype, 0.25),
+  ]);
+  return {
+    weights: new Map([
+      seeded("mlp.router.classifier.weight", [E + Z, H], "F32", 0.25),
+      seeded("mlp.router.e_score_correction_bias", [E + Z], "F32", 0.125),
+      ...experts,
+    ]),
+    input: new Map([seeded("x", [5, H], "F32", 1)]),
+  };
+}
+
+/** Writes tensors to a file in a folder, and gives its path. */
+export async function tensorFile(
+  folder: string,
+  name: string,
+  tensors: ReadonlyMap<string, TensorData>,
+): Promise<string> {
+  const path = join(folder, name);
+  await writeSafetensors(path, tensors);
+  return path;
+}
+
+/** The one JSON document that stdout must be. */
+export function jsonOf({ out }: Ran): unknown {
+  return JSON.parse(out);
+}
