@@ -40,6 +40,11 @@ export interface RegisterMatmul {
    * get `bytes` more per row there.
    */
   readonly rowPadding?: { readonly every: number; readonly bytes: number };
+  /**
+   * Products of at least `matrix` rows with one packed weight matrix prefetch the next panel while they compute, in tiles of at least
+   * `tile` rows. Fewer rows wait for memory all the time: the CPU's own prefetching serves them better. Absent means never.
+   */
+  readonly prefetchRows?: { readonly matrix: number; readonly tile: number };
   /** Output panels that one block computes. */
   readonly panelsPerBlock: number;
   /** Blocks that share the rows of one weight matrix; absent means 1. A plain product has all rows in one matrix. */

@@ -11,11 +11,12 @@ export const packedTarget: Target = {
   scratch: "scratch",
   matmul: {
     kind: "registers",
-    rows: [6, 4, 2, 1],
+    rows: [8, 4, 3, 2, 1],
     columns: 8,
     dot: { f32: { activations: "f32", depth: 1 }, bf16: { activations: "bf16", depth: 2 } },
     packed: true,
     rowPadding: { every: 16, bytes: 4 },
+    prefetchRows: { matrix: 6, tile: 3 },
     panelsPerBlock: 2,
     rowBlocks: { linear: 3, grouped: 1 },
   },

@@ -383,6 +383,26 @@ it("names the operation and the ISA where an instruction is missing", () => {
   expect(() => emitC(program, without, scalar)).toThrow("avx2 has no instruction for fma.f32");
 });
 
+it("prefetches each line of a view once, where the variant can", () => {
+  const x = buffer("x", "bf16", [8, 4, 32, 2], "input");
+  const y = buffer("y", "f32", [8], "output");
+  const b = kernelBuilder("hint", origin);
+  b.read(x);
+  b.write(y);
+  const i = b.grid("i", 8);
+  b.prefetch(view(x, i, 2, range(0, 32), range(0, 2)));
+  b.prefetch(view(x, i, range(0, 2), range(16, 8), range(0, 2)));
+  b.set(y, i, 1);
+  const program = testProgram("hint", [x, y], [b.build()]);
+  const lines = (isa: string): readonly string[] =>
+    [...(emitC(program, vectorIsa(isa), scalar).get("hint.c") ?? "").matchAll(/_mm_prefetch\(.*?\((x.*?)\), /g)].map(
+      (match) => match[1] ?? "",
+    );
+  for (const isa of ["avx2", "avx512-bf16"])
+    expect(lines(isa)).toEqual(["x + i * 256 + 128", "x + i * 256 + 160", "x + i * 256 + 32", "x + i * 256 + 96"]);
+  expect(lines("scalar")).toEqual([]);
+});
+
 it("tests every variant that there is, where the CPU can", () => {
   expect(isas.length).toBeGreaterThan(0);
   expect(isaNames).toEqual(["avx512-bf16", "avx512", "avx2", "scalar"]);

@@ -19,8 +19,8 @@ const widened = { activations: "f32", depth: 1 } as const;
 /** Best first. */
 const variants: readonly Variant[] = [
   // 12 × 2 sums + 2 + 1 of 32 registers.
-  { isa: avx512Bf16, rows: [12, 8, 4, 2, 1], bf16: { activations: "bf16", depth: 2 } },
-  { isa: avx512, rows: [12, 8, 4, 2, 1], bf16: widened },
+  { isa: avx512Bf16, rows: [12, 8, 4, 3, 2, 1], bf16: { activations: "bf16", depth: 2 } },
+  { isa: avx512, rows: [12, 8, 4, 3, 2, 1], bf16: widened },
   // 6 × 2 + 2 + 1 of 16 registers.
   { isa: avx2, rows: [6, 4, 2, 1], bf16: widened },
   { isa: scalar, rows: [4, 2, 1], bf16: widened },
@@ -28,6 +28,9 @@ const variants: readonly Variant[] = [
 
 /** Column vectors of a register tile. A fused product of two weights gives each half of them. */
 const columnVectors = 2;
+
+/** Some 12 rows keep the arithmetic units as busy as the memory. */
+const prefetchRows = { matrix: 8, tile: 3 } as const;
 
 /** Output panels of one block: enough work to outweigh taking a block, few enough to share a single row among all threads. */
 const panelsPerBlock = 2;
@@ -68,6 +71,7 @@ export function simdTarget(name: string): Target {
       dot: { f32: { activations: "f32", depth: 1 }, ...(bf16 === undefined ? {} : { bf16 }) },
       packed: true,
       rowPadding,
+      prefetchRows,
       panelsPerBlock,
       rowBlocks,
     },

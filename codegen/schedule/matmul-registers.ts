@@ -3,11 +3,12 @@ import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import type { ProgramBuffer } from "../program.ts";
 import type { RegisterMatmul } from "../target.ts";
 import { at, gather, type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
-import { add, dimExpr, eq, floorDiv, int, lt, min, mod, mul, sub } from "../tile/fold.ts";
+import { add, dimExpr, floorDiv, int, lt, min, mul, select, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
 import type { Schedule, ScheduleContext } from "./context.ts";
 import { kernelName, originOf } from "./elementwise.ts";
 import { describeProduct, type Product } from "./product.ts";
+import { walkRows } from "./rows.ts";
 
 /**
  * Products in registers. A block takes some panels of output columns of one weight matrix and walks the rows that belong to it
@@ -36,9 +37,14 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   const count = p.offsets ? b.letScalar("count", sub(load(p.offsets, add(expert, 1)), first)) : dimExpr(p.rows);
 
   const tile = new ProductTile(b, p, matmul, context, width, expert, first);
+  const prefetch = p.packed && p.offsets ? matmul.prefetchRows : undefined;
   const onPanel = (panel: ScalarExpr): void => {
+    const next =
+      prefetch && b.letScalar("next", select(lt(count, prefetch.matrix), panel, min(add(panel, 1), panels - 1)));
     const rows = (edge: boolean) =>
-      walkRows(b, matmul.rows, count, part, rowBlocks, (size, row) => tile.emit(size, row, panel, edge));
+      walkRows(b, matmul.rows, count, { part, parts: rowBlocks }, (size, row) =>
+        tile.emit(size, row, panel, edge, prefetch && size >= prefetch.tile ? next : undefined),
+      );
     const fullPanels = Math.floor(p.columns / width);
     if (fullPanels === panels) rows(false);
     else
@@ -55,34 +61,6 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   }
   return [b.build()];
 };
-
-/**
- * Rows 0 … count in tiles of the given sizes, largest first; several blocks share the largest tiles in turn, and the block
- * whose turn is next takes the rest.
- */
-function walkRows(
-  b: KernelBuilder,
-  sizes: readonly number[],
-  count: ScalarExpr,
-  part: ScalarExpr,
-  parts: number,
-  body: (size: number, row: ScalarExpr) => void,
-): void {
-  const [largest = 1, ...smaller] = sizes;
-  const full = b.letScalar("full", mul(floorDiv(count, largest), largest));
-  b.forLoop("row", mul(part, largest), full, parts * largest, (row) => body(largest, row));
-  const rest = (): void => {
-    let start = full;
-    for (const size of smaller) {
-      const from = start;
-      const end = size === 1 ? count : b.letScalar("end", add(from, mul(floorDiv(sub(count, from), size), size)));
-      b.forLoop("row", from, end, size, (row) => body(size, row));
-      start = end;
-    }
-  };
-  if (parts === 1) rest();
-  else b.when(eq(mod(floorDiv(count, largest), parts), part), rest);
-}
 
 /** Emits one register tile: `size` rows by the columns of one panel. */
 class ProductTile {
@@ -116,7 +94,8 @@ class ProductTile {
     this.#first = first;
   }
 
-  emit(size: number, row: ScalarExpr, panel: ScalarExpr, edge: boolean): void {
+  /** @param next the panel to prefetch meanwhile, if any */
+  emit(size: number, row: ScalarExpr, panel: ScalarExpr, edge: boolean, next: ScalarExpr | undefined): void {
     const b = this.#b;
     const p = this.#p;
     const width = this.#width;
@@ -128,9 +107,10 @@ class ProductTile {
     b.fill(whole(acc), 0);
     const steps = Math.floor(p.inner / depth);
     const rest = p.inner - steps * depth;
-    b.forLoop("step", 0, steps, 1, (step) =>
-      this.#multiply(acc, view(p.x, rows, range(mul(step, depth), depth)), step, panel, edge),
-    );
+    b.forLoop("step", 0, steps, 1, (step) => {
+      if (next !== undefined) this.#prefetch(step, next);
+      this.#multiply(acc, view(p.x, rows, range(mul(step, depth), depth)), step, panel, edge);
+    });
     if (rest > 0) {
       const last = b.alloc("x_edge", p.x.dtype, [size, depth], this.#scratch);
       b.copy(whole(last), view(p.x, rows, range(steps * depth, depth)), { valid: [size, rest] });
@@ -155,6 +135,13 @@ class ProductTile {
     const tokens = b.alloc("tokens", "i32", [size], this.#scratch);
     b.forLoop("i", 0, size, 1, (i) => b.set(tokens, i, floorDiv(load(slots, add(from, i)), topK)));
     return tokens;
+  }
+
+  /** The same step of another panel. */
+  #prefetch(step: ScalarExpr, panel: ScalarExpr): void {
+    const [packed] = this.#p.weights;
+    const columns = range(0, this.#p.sums * this.#width);
+    if (packed) this.#b.prefetch(view(packed, at(this.#expert), panel, step, columns, range(0, this.#depth)));
   }
 
   /** acc += one step of k: for packed weights one product over all sums, else one per weight. */

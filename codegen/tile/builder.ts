@@ -249,6 +249,11 @@ export class KernelBuilder {
     this.#list.push({ kind: "top_k", keys, ids });
   }
 
+  /** A hint that a view of a buffer is read soon. */
+  prefetch(src: View): void {
+    this.#list.push({ kind: "prefetch", src });
+  }
+
   /** The finished kernel, checked and frozen. Throws IrError where it breaks a rule of spec.ts. */
   build(): Kernel {
     return freeze(

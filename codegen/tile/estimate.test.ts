@@ -74,6 +74,11 @@ describe("estimate", () => {
     expect(estimate(k, {})).toEqual({ flops: 1, bytesRead: 16, bytesWritten: 16, uniqueBytes: 20 });
   });
 
+  test("a prefetch moves nothing of its own", () => {
+    const k = kernel("write y: f32[4], read x: f32[64]", "prefetch x[0:+64] set y[b] = x[b]", "b = 4");
+    expect(estimate(k, {})).toEqual({ flops: 0, bytesRead: 16, bytesWritten: 16, uniqueBytes: 32 });
+  });
+
   test("reduce, top_k and gather", () => {
     const body = `alloc p: i32[2] in scratch for i = 0 to 2 step 1 { set p[i] = slots[i] }
       alloc t: f32[2, 4] in scratch copy t[0:+2, 0:+4] = x[gather(p, 2), 0:+4]

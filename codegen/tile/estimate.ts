@@ -120,6 +120,7 @@ class Counter {
           this.#values.set(s.name, this.#value(s.value));
           break;
         case "alloc":
+        case "prefetch":
           break;
         case "set":
           this.#touch(s, s.base, "w", 1, s.index);

@@ -94,6 +94,10 @@ function compileStatement(s: Statement, machine: Executor): Run {
       return compileReduce(s, machine);
     case "top_k":
       return compileTopK(s, machine);
+    case "prefetch": {
+      const { resolve } = compileView(s.src, machine);
+      return () => void resolve();
+    }
   }
 }
 

@@ -242,6 +242,23 @@ describe("reduce and top_k", () => {
   });
 });
 
+describe("prefetch", () => {
+  const buffers = "readwrite x: f32[4, 4], write y: f32[4]";
+  const data = (): Buffers => ({ x: floats(16), y: floats(4) });
+
+  test("changes nothing, and may name what another block writes", () => {
+    const body = "prefetch x[((b + 1) % 4), 0:+4] set x[b, 0] = 0.0 set y[b] = 2.0";
+    const { x, y } = run(buffers, body, data(), {}, "b = 4");
+    expect([...y]).toEqual([2, 2, 2, 2]);
+    expect([...x]).toEqual(Array.from(floats(16), (v, i) => (i % 4 === 0 ? 0 : v)));
+  });
+
+  test("stays inside the buffer", () => {
+    const body = "prefetch x[(b + 1), 0:+4] set y[b] = 2.0";
+    expect(() => run(buffers, body, data(), {}, "b = 4")).toThrow("block (b = 3)");
+  });
+});
+
 describe("traps", () => {
   const trap = (
     body: string,

@@ -137,6 +137,11 @@ class KernelChecker extends PartChecker {
       case "top_k":
         this.#checkTopK(s, scope);
         return;
+      case "prefetch":
+        this.view(s.src, scope, { reads: true });
+        if (this.base(s.src.base, scope).space !== undefined)
+          this.fail("a buffer in global memory", `tile ${s.src.base}`, "Prefetch buffers; tiles are near already.");
+        return;
     }
   }
 

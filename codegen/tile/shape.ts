@@ -34,6 +34,8 @@ export function viewsOf(s: Statement): { readonly view: View; readonly reads: bo
       return [{ view: s.acc, reads: true, writes: true }, read(s.a), read(s.b)];
     case "top_k":
       return [write(s.ids), { view: s.keys, reads: true, writes: true }];
+    case "prefetch":
+      return [read(s.src)];
     default:
       return [];
   }
@@ -63,6 +65,7 @@ export function expressionsOf(s: Statement): ScalarExpr[] {
       return [...inViews, ...(s.init ? [s.init] : []), ...(s.rows ? [s.rows] : [])];
     case "reduce":
     case "top_k":
+    case "prefetch":
       return inViews;
   }
 }

@@ -12,7 +12,20 @@ interface Names {
   readonly bases: Map<string, DType>;
 }
 
-const keywords = ["for", "if", "let", "alloc", "fill", "set", "copy", "map", "mma", "reduce", "top_k"] as const;
+const keywords = [
+  "for",
+  "if",
+  "let",
+  "alloc",
+  "fill",
+  "set",
+  "copy",
+  "map",
+  "mma",
+  "reduce",
+  "top_k",
+  "prefetch",
+] as const;
 
 /** Reads statements, as text.ts describes them. Types of scalars come from their definitions. */
 export class StatementParser {
@@ -116,6 +129,8 @@ export class StatementParser {
         this.#expect("=", "top_k ids[0:+2] = keys[0:+8]");
         return { kind: "top_k", keys: this.#view(names), ids };
       }
+      case "prefetch":
+        return { kind: "prefetch", src: this.#view(names) };
       case undefined:
         return cursor.unexpected('a statement or "}"', `Statements begin with ${keywords.join(", ")}.`);
     }

@@ -77,6 +77,8 @@ export function statementHead(s: Statement): string {
       return `reduce ${s.op} ${formatView(s.dst)} = ${formatView(s.src)}`;
     case "top_k":
       return `top_k ${formatView(s.ids)} = ${formatView(s.keys)}`;
+    case "prefetch":
+      return `prefetch ${formatView(s.src)}`;
   }
 }
 

@@ -107,4 +107,6 @@ export type Statement =
   /** dst[...] = sum or max of src over its last dimension. */
   | { readonly kind: "reduce"; readonly op: "sum" | "max"; readonly dst: View; readonly src: View }
   /** The extent(ids) largest of keys [n], descending, lowest index first on ties. keys are destroyed. */
-  | { readonly kind: "top_k"; readonly keys: View; readonly ids: View };
+  | { readonly kind: "top_k"; readonly keys: View; readonly ids: View }
+  /** A hint that a view of global memory is read soon. Changes nothing; the view lies inside its buffer all the same. */
+  | { readonly kind: "prefetch"; readonly src: View };

@@ -57,6 +57,7 @@ export const avx2: VectorIsa = {
     "load_partial.i32": ["_mm256_maskload_epi32({p}, unmoor_first8({n}))", 1],
     "broadcast_load.f32": ["_mm256_broadcast_ss({p})", 0.5],
     "broadcast_load.bf16": ["_mm256_set1_ps(unmoor_bf16_to_f32({p}[0]))", 1],
+    prefetch: ["_mm_prefetch((const char *)({p}), _MM_HINT_T1)", 0.5],
     "store.f32": ["_mm256_storeu_ps({p}, {a})", 1],
     "store.bf16": ["unmoor_store_bf16x8({p}, {a})", 4],
     "store.i32": ["_mm256_storeu_si256((__m256i *)({p}), {a})", 1],

@@ -49,6 +49,7 @@ export const avx512Rows = {
   "load_partial.i32": ["_mm512_maskz_loadu_epi32(unmoor_first16({n}), {p})", 1],
   "broadcast_load.f32": ["_mm512_set1_ps({p}[0])", 0.5],
   "broadcast_load.bf16": ["_mm512_set1_ps(unmoor_bf16_to_f32({p}[0]))", 1],
+  prefetch: ["_mm_prefetch((const char *)({p}), _MM_HINT_T1)", 0.5],
   "store.f32": ["_mm512_storeu_ps({p}, {a})", 2],
   "store.bf16": ["unmoor_store_bf16x16({p}, {a})", 4],
   "store.i32": ["_mm512_storeu_si512({p}, {a})", 2],

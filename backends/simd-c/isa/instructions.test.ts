@@ -39,6 +39,7 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   if (name === "store") return { operands: [type === "i32" ? "i32" : "f32", "memory"], result: "memory" };
   if (name === "store_partial")
     return { operands: [type === "i32" ? "i32" : "f32", "memory", "count"], result: "memory" };
+  if (name === "prefetch") return { operands: ["memory"], result: "memory" };
   if (name.startsWith("reduce_")) return { operands: [t], result: "one.f32" };
   if (name === "dot") return { operands: ["pairs", "pairs", "f32"], result: "f32" };
   if (name === "load_pairs" || name === "broadcast_pair") return { operands: ["memory"], result: "pairs" };

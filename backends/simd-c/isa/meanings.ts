@@ -138,6 +138,8 @@ export function meanings(lanes: number) {
     "load_partial.i32": loadPartial,
     "broadcast_load.f32": broadcast,
     "broadcast_load.bf16": broadcast,
+    // Into the second-level cache: memory stays as it is.
+    prefetch: (p: readonly number[] = []) => p,
     "store.f32": store(same),
     "store.bf16": store(toBf16),
     "store.i32": store(same),
@@ -154,8 +156,13 @@ export type CommonOp = keyof ReturnType<typeof meanings>;
 /** One row of a table: text and reciprocal throughput in cycles. */
 export type Row = readonly [text: string, cost: number];
 
+/** A prefetch knows no type: f32 stands for any. */
 const memoryOf = (op: string): Instruction["memory"] | undefined =>
-  /^(load|store|broadcast_load)/.test(op) ? (op.slice(op.indexOf(".") + 1) as "f32" | "bf16" | "i32") : undefined;
+  op === "prefetch"
+    ? "f32"
+    : /^(load|store|broadcast_load)/.test(op)
+      ? (op.slice(op.indexOf(".") + 1) as "f32" | "bf16" | "i32")
+      : undefined;
 
 /** A table from texts and the common meanings; `special` replaces meanings where a CPU's instruction differs. */
 export function instructionTable<K extends CommonOp>(

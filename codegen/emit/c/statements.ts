@@ -6,6 +6,7 @@ import type { Statement, Tile } from "../../tile/types.ts";
 import { emitCopy, emitFill, emitMap } from "./elementwise.ts";
 import { tuples } from "./elementwise-unrolled.ts";
 import { plainName } from "./names.ts";
+import { emitPrefetch } from "./prefetch.ts";
 import { emitProducts, hoistRowPointers, sharesRows } from "./product.ts";
 import { emitReduce } from "./reduce.ts";
 import { elementTypes, type Scope } from "./scope.ts";
@@ -46,6 +47,7 @@ const emitters: { readonly [K in Statement["kind"]]: (scope: Scope, s: Of<K>, re
   mma: (scope, s) => emitProducts(scope, [s]),
   reduce: emitReduce,
   top_k: emitTopK,
+  prefetch: emitPrefetch,
 };
 
 /** Prints a statement list. Names that it defines stay in `scope`. */

@@ -49,6 +49,8 @@ function emitStatement(context: Context, s: Statement) {
       return emitReduce(context, s);
     case "top_k":
       return emitTopK(context, s);
+    case "prefetch":
+      return;
   }
 }
 
