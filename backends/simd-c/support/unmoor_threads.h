@@ -46,7 +46,7 @@ static struct {
   pthread_t threads[UNMOOR_MOST_THREADS];
   int32_t started; /* threads of the pool */
   bool ending;
-  uint64_t run; /* number of the current run */
+  _Atomic uint64_t run; /* number of the current run */
   /* The current run. */
   const unmoor_launch *launches;
   int32_t launch_count;
@@ -118,6 +118,10 @@ static void *unmoor_worker(void *number) {
     seen = unmoor_pool.run;
     pthread_mutex_unlock(&unmoor_pool.mutex);
     unmoor_take_part();
+    /* The layers of a model follow closely: to sleep and be woken takes longer than the smallest of them. */
+    for (int32_t i = 0; i < UNMOOR_SPINS && atomic_load_explicit(&unmoor_pool.run, memory_order_acquire) == seen; i++) {
+      unmoor_pause();
+    }
     pthread_mutex_lock(&unmoor_pool.mutex);
   }
   pthread_mutex_unlock(&unmoor_pool.mutex);
