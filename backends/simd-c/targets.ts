@@ -19,8 +19,8 @@ const widened = { activations: "f32", depth: 1 } as const;
 /** Best first. */
 const variants: readonly Variant[] = [
   // 12 × 2 sums + 2 + 1 of 32 registers.
-  { isa: avx512Bf16, rows: [12, 8, 4, 3, 2, 1], bf16: { activations: "bf16", depth: 2 } },
-  { isa: avx512, rows: [12, 8, 4, 3, 2, 1], bf16: widened },
+  { isa: avx512Bf16, rows: [12, 8, 6, 4, 3, 2, 1], bf16: { activations: "bf16", depth: 2 } },
+  { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened },
   // 6 × 2 + 2 + 1 of 16 registers.
   { isa: avx2, rows: [6, 4, 2, 1], bf16: widened },
   { isa: scalar, rows: [4, 2, 1], bf16: widened },

@@ -13,8 +13,8 @@ interface Share {
  * whose turn is next takes the rest.
  *
  * A tile of one or two rows keeps arithmetic units waiting for its few sums. Where the sizes hold neighbours s and s − 1, and
- * all above are multiples of s, the last rows therefore go to as many tiles of s − 1 rows as leave a multiple of s: 13 = 4 + 3·3
- * and 22 = 12 + 4 + 2·3 with sizes 12, 8, 4 and 3. Only 1, 2 and 5 need smaller tiles then.
+ * the largest is a multiple of s, s − 1 goes as often into the rows as it must to leave a multiple of s: 13 = 4 + 9 and
+ * 22 = 12 + 4 + 6 with s = 4. Multiples of s take the one part, the other sizes the other. Only 1, 2 and 5 need 1 or 2 then.
  */
 export function walkRows(
   b: KernelBuilder,
@@ -24,32 +24,29 @@ export function walkRows(
   body: (size: number, row: ScalarExpr) => void,
 ): void {
   const [largest = 1, ...smaller] = sizes;
-  const neighbour = lowerNeighbour(sizes);
-  const shared =
-    neighbour === undefined ? count : b.letScalar("even", sub(count, mul(neighbour, tiles(count, neighbour))));
-  const full = b.letScalar("full", mul(floorDiv(shared, largest), largest));
+  const s = upperNeighbour(sizes);
+  const first = s === undefined ? count : b.letScalar("first_part", sub(count, mul(s - 1, multiples(count, s))));
+  const full = b.letScalar("full", mul(floorDiv(first, largest), largest));
   b.forLoop("row", mul(part, largest), full, parts * largest, (row) => body(largest, row));
   const rest = (): void => {
     let start = full;
-    for (const size of smaller) {
+    const walk = (size: number, limit: ScalarExpr): void => {
       const from = start;
-      const limit = neighbour !== undefined && size > neighbour ? shared : count;
-      const end = size === 1 ? count : b.letScalar("end", add(from, mul(floorDiv(sub(limit, from), size), size)));
+      const end = size === 1 ? limit : b.letScalar("end", add(from, mul(floorDiv(sub(limit, from), size), size)));
       b.forLoop("row", from, end, size, (row) => body(size, row));
       start = end;
-    }
+    };
+    const inFirst = (size: number): boolean => s !== undefined && size % s === 0;
+    for (const size of smaller) if (inFirst(size)) walk(size, first);
+    for (const size of smaller) if (!inFirst(size)) walk(size, count);
   };
   if (parts === 1) rest();
-  else b.when(eq(mod(floorDiv(shared, largest), parts), part), rest);
+  else b.when(eq(mod(floorDiv(first, largest), parts), part), rest);
 }
 
-/** s − 1 where both s and s − 1 are sizes and all larger sizes are multiples of s. */
-function lowerNeighbour(sizes: readonly number[]): number | undefined {
-  const i = sizes.findIndex((s, k) => s > 2 && sizes[k + 1] === s - 1);
-  const size = sizes[i];
-  return size !== undefined && sizes.slice(0, i).every((s) => s % size === 0) ? size - 1 : undefined;
-}
+/** s > 2 where both s and s − 1 are sizes and the largest size is a multiple of s. */
+const upperNeighbour = (sizes: readonly number[]): number | undefined =>
+  sizes.find((s, i) => s > 2 && sizes[i + 1] === s - 1 && (sizes[0] ?? 0) % s === 0);
 
-/** How many tiles of `size` rows leave a multiple of size + 1, as far as there are rows. */
-const tiles = (count: ScalarExpr, size: number): ScalarExpr =>
-  min(mod(sub(int(0), count), size + 1), floorDiv(count, size));
+/** How many times s − 1 leave a multiple of s, as far as there are rows. */
+const multiples = (count: ScalarExpr, s: number): ScalarExpr => min(mod(sub(int(0), count), s), floorDiv(count, s - 1));
