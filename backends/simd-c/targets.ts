@@ -22,7 +22,7 @@ const variants: readonly Variant[] = [
   { isa: avx512Bf16, rows: [12, 8, 6, 4, 3, 2, 1], bf16: { activations: "bf16", depth: 2 } },
   { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened },
   // 6 × 2 + 2 + 1 of 16 registers.
-  { isa: avx2, rows: [6, 4, 2, 1], bf16: widened },
+  { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened },
   { isa: scalar, rows: [4, 2, 1], bf16: widened },
 ];
 

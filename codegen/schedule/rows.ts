@@ -14,7 +14,8 @@ interface Share {
  *
  * A tile of one or two rows keeps arithmetic units waiting for its few sums. Where the sizes hold neighbours s and s − 1, and
  * the largest is a multiple of s, s − 1 goes as often into the rows as it must to leave a multiple of s: 13 = 4 + 9 and
- * 22 = 12 + 4 + 6 with s = 4. Multiples of s take the one part, the other sizes the other. Only 1, 2 and 5 need 1 or 2 then.
+ * 22 = 12 + 4 + 6 with s = 4. Multiples of s take the one part, the other sizes the other. Only 1, 2 and 5 rows
+ * need tiles of 1 or 2 then.
  */
 export function walkRows(
   b: KernelBuilder,

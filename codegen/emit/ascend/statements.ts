@@ -66,6 +66,8 @@ function lowerStatement(to: Lowering, s: Statement, rest: readonly Statement[]):
     case "top_k":
       lowerTopK(to, s);
       return;
+    case "prefetch":
+      return;
   }
 }
 
