@@ -29,8 +29,8 @@ const variants: readonly Variant[] = [
 /** Column vectors of a register tile. A fused product of two weights gives each half of them. */
 const columnVectors = 2;
 
-/** Some 12 rows keep the arithmetic units as busy as the memory. */
-const prefetchRows = { matrix: 8, tile: 3 } as const;
+/** Fewer than some 12 rows wait for memory, more for the arithmetic units. */
+const prefetchRows = { matrix: 12, tile: 3 } as const;
 
 /** Output panels of one block: enough work to outweigh taking a block, few enough to share a single row among all threads. */
 const panelsPerBlock = 2;
