@@ -18,7 +18,8 @@ import type { Kernel, Statement, View } from "./types.ts";
  * - A statement that reads and writes one base does so at the very same elements or at certainly different ones.
  * - Values of fill and map read no elements: name them with let. `valid` needs global memory; local elements beyond it are
  *   zero after copy and undefined after map.
- * - Buffers are read and written as their access says. The sums of mma and the keys of top_k are tiles.
+ * - Buffers are read and written as their access says. The sums of mma and the keys of top_k are tiles,
+ *   what prefetch names is a buffer.
  *
  * Checks a kernel and returns it. Throws IrError, with the statement's text, where it breaks a rule.
  * `symbols`: the run-time symbols that exist; default, those that its buffers and grid name.
