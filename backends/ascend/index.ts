@@ -1,5 +1,5 @@
 import { emitAscend, emulatorHost } from "../../codegen/emit/ascend/index.ts";
-import { cInterface } from "../../codegen/emit/c/index.ts";
+import { cInterface } from "../../codegen/emit/c-family/interface.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";

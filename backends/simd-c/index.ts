@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
-import { cInterface, emitC, type VectorIsa } from "../../codegen/emit/c/index.ts";
+import { emitC, type VectorIsa } from "../../codegen/emit/c/index.ts";
+import { cInterface } from "../../codegen/emit/c-family/interface.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import { type Backend, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { cInterface } from "../../codegen/emit/c/index.ts";
+import { cInterface } from "../../codegen/emit/c-family/interface.ts";
 import { workspaceBytes } from "../../codegen/memory.ts";
 import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";

@@ -4,10 +4,11 @@ import { dtypeBytes } from "../../../ir/core/types.ts";
 import { staticValue } from "../../tile/fold.ts";
 import { viewShape } from "../../tile/shape.ts";
 import type { Statement } from "../../tile/types.ts";
-import { dimText, Offset } from "../c/offset.ts";
+import { atom } from "../c-family/atom.ts";
+import { dimText, Offset } from "../c-family/offset.ts";
 import { lowerCubeCopy } from "./cube.ts";
 import { access, type Lowering, type Place } from "./lowering.ts";
-import { atom, elementType } from "./scope.ts";
+import { elementType } from "./scope.ts";
 import { lowerLocalCopy } from "./vector.ts";
 
 type CopyStatement = Extract<Statement, { kind: "copy" }>;

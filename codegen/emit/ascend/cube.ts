@@ -4,8 +4,9 @@ import { dtypeBytes } from "../../../ir/core/types.ts";
 import { sameExpr, staticValue } from "../../tile/fold.ts";
 import { viewShape } from "../../tile/shape.ts";
 import type { Statement, View } from "../../tile/types.ts";
+import { atom } from "../c-family/atom.ts";
 import { access, type Lowering } from "./lowering.ts";
-import { atom, type LocalBinding } from "./scope.ts";
+import type { LocalBinding } from "./scope.ts";
 
 type CopyStatement = Extract<Statement, { kind: "copy" }>;
 type MmaStatement = Extract<Statement, { kind: "mma" }>;

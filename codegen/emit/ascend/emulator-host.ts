@@ -1,8 +1,8 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
-import { cInterface, touched } from "../c/abi.ts";
-import { CodeWriter } from "../c/writer.ts";
+import { cInterface, touched } from "../c-family/interface.ts";
+import { CodeWriter } from "../c-family/writer.ts";
 import { blocksOf, blocksText, coresOf, emitBinding, emitWorkspace } from "./host.ts";
 import type { EmittedProgram } from "./index.ts";
 import type { AscendIsa } from "./isa.ts";

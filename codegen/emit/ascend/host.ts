@@ -1,8 +1,8 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import type { Program } from "../../program.ts";
-import { cInterface, touched, typeText } from "../c/abi.ts";
-import { dimText } from "../c/offset.ts";
-import { CodeWriter } from "../c/writer.ts";
+import { cInterface, touched, typeText } from "../c-family/interface.ts";
+import { dimText } from "../c-family/offset.ts";
+import { CodeWriter } from "../c-family/writer.ts";
 import type { EmittedProgram } from "./index.ts";
 import type { AscendIsa } from "./isa.ts";
 import type { EmittedKernel } from "./kernel.ts";

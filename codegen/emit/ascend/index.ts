@@ -1,6 +1,6 @@
 import type { Program } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
-import { cInterface } from "../c/abi.ts";
+import { cInterface } from "../c-family/interface.ts";
 import { emitEmulatorHost } from "./emulator-host.ts";
 import { emitHeader, emitLaunch, emitTiling } from "./host.ts";
 import type { AscendIsa } from "./isa.ts";

@@ -2,13 +2,14 @@ import { type Diagnostic, DiagnosticError, IrError } from "../../../ir/core/diag
 import { Dim } from "../../../ir/core/dim.ts";
 import { expressionsOf, subexpressions } from "../../tile/shape.ts";
 import type { Kernel, KernelBuffer, Statement } from "../../tile/types.ts";
-import { dimText } from "../c/offset.ts";
+import { atom } from "../c-family/atom.ts";
+import { dimText } from "../c-family/offset.ts";
 import { type AscendIsa, AscendTable } from "./isa.ts";
 import { localise } from "./localise.ts";
 import { Lowering } from "./lowering.ts";
 import { accessesOf, type Node } from "./nodes.ts";
 import { doubleBuffer, type LocalBuffer, placeTensors } from "./place.ts";
-import { atom, elementType, kernelNames, Scope } from "./scope.ts";
+import { elementType, kernelNames, Scope } from "./scope.ts";
 import { lowerList, mentions } from "./statements.ts";
 import { cleanCache, synchronise } from "./synchronise.ts";
 

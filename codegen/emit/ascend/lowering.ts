@@ -3,7 +3,7 @@ import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
 import { type DType, dtypeBytes } from "../../../ir/core/types.ts";
 import type { View } from "../../tile/types.ts";
-import { Offset } from "../c/offset.ts";
+import { Offset } from "../c-family/offset.ts";
 import type { AscendTable } from "./isa.ts";
 import { type Access, type LocalVariable, line, type Node, type Pipe } from "./nodes.ts";
 import { type Binding, gcd, rowMajor, type Scope } from "./scope.ts";

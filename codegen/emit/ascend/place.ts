@@ -1,4 +1,4 @@
-import type { Names } from "../c/names.ts";
+import type { Names } from "../c-family/names.ts";
 import { accessesOf, type LocalVariable, line, type Node, type Pipe } from "./nodes.ts";
 import { elementTypes } from "./scope.ts";
 

@@ -1,5 +1,5 @@
 import type { Program } from "../../program.ts";
-import { cInterface } from "../c/abi.ts";
+import { cInterface } from "../c-family/interface.ts";
 import type { EmittedProgram } from "./index.ts";
 import type { AscendIsa } from "./isa.ts";
 

@@ -2,9 +2,10 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatScalar, type ScalarExpr, type ScalarType } from "../../../ir/core/scalar.ts";
 import { sameView, subexpressions } from "../../tile/shape.ts";
 import type { Statement } from "../../tile/types.ts";
+import { atom } from "../c-family/atom.ts";
 import { access, type Lowering, type Place } from "./lowering.ts";
 import type { LocalVariable } from "./nodes.ts";
-import { atom, isScalarUnit } from "./scope.ts";
+import { isScalarUnit } from "./scope.ts";
 
 type MapStatement = Extract<Statement, { kind: "map" }>;
 

@@ -3,8 +3,9 @@ import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
 import { type DType, dtypeBytes } from "../../../ir/core/types.ts";
 import type { Tile } from "../../tile/types.ts";
-import { Names } from "../c/names.ts";
-import { Offset } from "../c/offset.ts";
+import { atom, isClosed } from "../c-family/atom.ts";
+import { Names } from "../c-family/names.ts";
+import { Offset } from "../c-family/offset.ts";
 import type { Access, LocalVariable } from "./nodes.ts";
 
 /** What a name of tile IR stands for in C++. */
@@ -252,28 +253,10 @@ const scalarTexts: Readonly<Record<string, (...args: string[]) => string>> = {
 export const isScalarUnit = (expr: ScalarExpr): boolean =>
   expr.kind !== "apply" || (Object.hasOwn(scalarTexts, expr.op) && expr.args.every(isScalarUnit));
 
-/** Text that binds tightly: itself, or in parentheses. */
-export function atom(text: string): string {
-  if (/^[\w.]+$/.test(text)) return text;
-  return closes(text) ? text : `(${text})`;
-}
-
-/** Whether the text is one call or one parenthesis, to its end. */
-function closes(text: string): boolean {
-  const start = /^[\w.]*(<[\w:]+>)?\(/.exec(text);
-  if (!start) return false;
-  let depth = 0;
-  for (let i = start[0].length - 1; i < text.length; i++) {
-    if (text[i] === "(") depth++;
-    else if (text[i] === ")" && --depth === 0) return i === text.length - 1;
-  }
-  return false;
-}
-
 /** An offset where nothing stands beside it. */
 export function offsetText(offset: Offset): string {
   const text = offset.toString() || "0";
-  return text.startsWith("(") && closes(text) ? text.slice(1, -1) : text;
+  return text.startsWith("(") && isClosed(text) ? text.slice(1, -1) : text;
 }
 
 /** A literal of C++. */

@@ -1,8 +1,8 @@
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
+import { identifier } from "../c-family/names.ts";
+import { Offset } from "../c-family/offset.ts";
 import { type Elementwise, hoistIndex, indexOf, isGlobal, isRepeated, prepareValue } from "./elementwise-value.ts";
-import { identifier } from "./names.ts";
-import { Offset } from "./offset.ts";
 import { clamp, elementTypes, type ResolvedView, type Scope, viewAddress } from "./scope.ts";
 
 /** Memory: loops over the leading dimensions, vectors along the last, the remainder with partial loads and stores. */

@@ -1,6 +1,6 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
+import { Offset } from "../c-family/offset.ts";
 import { type Elementwise, indexOf, isGlobal, isRepeated, prepareValue } from "./elementwise-value.ts";
-import { Offset } from "./offset.ts";
 import { clamp, type Scope, vectorTarget, vectorVariable, viewAddress } from "./scope.ts";
 
 /** Register tiles: every vector by itself, indices known. */

@@ -1,8 +1,8 @@
 import { apply, type ScalarExpr, type ScalarType, variable } from "../../../ir/core/scalar.ts";
+import { Names, plainName } from "../c-family/names.ts";
+import { Offset } from "../c-family/offset.ts";
 import type { InstructionTable } from "./isa.ts";
 import type { LaneParameter } from "./lanes.ts";
-import { Names, plainName } from "./names.ts";
-import { Offset } from "./offset.ts";
 import type { ResolvedView, Scope } from "./scope.ts";
 
 /** fill, copy and map in one form: every element of dst becomes a function of the elements of the inputs at its place. */

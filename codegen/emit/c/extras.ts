@@ -1,10 +1,10 @@
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { Program } from "../../program.ts";
-import { cInterface, typeText } from "./abi.ts";
+import { cInterface, typeText } from "../c-family/interface.ts";
+import { identifier } from "../c-family/names.ts";
+import { dimText } from "../c-family/offset.ts";
+import { CodeWriter } from "../c-family/writer.ts";
 import type { VectorIsa } from "./isa.ts";
-import { identifier } from "./names.ts";
-import { dimText } from "./offset.ts";
-import { CodeWriter } from "./writer.ts";
 
 /** Flags that every variant is compiled with. Contraction is off so that all variants round where the source says. */
 export const commonFlags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"] as const;

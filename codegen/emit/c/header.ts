@@ -1,7 +1,7 @@
 import type { Program } from "../../program.ts";
-import { cInterface, touched, typeText } from "./abi.ts";
+import { cInterface, touched, typeText } from "../c-family/interface.ts";
+import { CodeWriter } from "../c-family/writer.ts";
 import type { VectorIsa } from "./isa.ts";
-import { CodeWriter } from "./writer.ts";
 
 /** The header: the three functions, and every buffer with its dtype and shape, in order. */
 export function emitHeader(program: Program, isa: VectorIsa): string {

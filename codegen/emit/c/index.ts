@@ -1,11 +1,10 @@
 import type { Program } from "../../program.ts";
-import { cInterface } from "./abi.ts";
+import { cInterface } from "../c-family/interface.ts";
 import { emitMakefile, emitReadme, emitSelfTest } from "./extras.ts";
 import { emitHeader } from "./header.ts";
 import type { VectorIsa } from "./isa.ts";
 import { emitSource } from "./program.ts";
 
-export { cInterface } from "./abi.ts";
 export { commonFlags } from "./extras.ts";
 export type { VectorIsa } from "./isa.ts";
 

@@ -2,6 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { ScalarOp, ScalarType } from "../../../ir/core/scalar.ts";
 import { scalarOp } from "../../../ir/core/scalar.ts";
 import type { Instruction } from "../../instructions.ts";
+import { atom } from "../c-family/atom.ts";
 
 /**
  * What the C emitter must know of a CPU's vectors beyond `Target`. Data: a backend supplies one per variant.
@@ -77,24 +78,6 @@ export class InstructionTable {
       return separate ? operand : atom(operand);
     });
   }
-}
-
-/** C text that may stand beside an operator: itself if it binds tightly, else in parentheses. */
-export function atom(text: string): string {
-  if (/^[\w.]+$/.test(text)) return text;
-  const call = /^\w*[([]/.exec(text);
-  if (call) {
-    let depth = 0;
-    for (let i = call[0].length - 1; i < text.length; i++) {
-      if ("([".includes(text.charAt(i))) depth++;
-      if (")]".includes(text.charAt(i)) && --depth === 0) {
-        // A cast, or an operator after the bracket, does not bind.
-        if (i === text.length - 1) return text;
-        break;
-      }
-    }
-  }
-  return `(${text})`;
 }
 
 /** The table's name for a scalar operation on operands of these types: `add.f32`, `select.i32`, `toFloat.i32`. */

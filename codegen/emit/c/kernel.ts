@@ -2,11 +2,11 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatSpan } from "../../../ir/core/span.ts";
 import { expressionsOf, subexpressions } from "../../tile/shape.ts";
 import type { Kernel, Statement } from "../../tile/types.ts";
-import { identifier, Names } from "./names.ts";
-import { dimText } from "./offset.ts";
+import { identifier, Names } from "../c-family/names.ts";
+import { dimText } from "../c-family/offset.ts";
+import { CodeWriter } from "../c-family/writer.ts";
 import { elementTypes, type FileContext, Scope } from "./scope.ts";
 import { emitStatements } from "./statements.ts";
-import { CodeWriter } from "./writer.ts";
 
 /**
  * A kernel as a static function over a range of its blocks.

@@ -1,8 +1,8 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatScalar, type ScalarExpr, type ScalarOp, type ScalarType } from "../../../ir/core/scalar.ts";
+import type { Names } from "../c-family/names.ts";
 import { expansions, type Primitive } from "./expansions.ts";
 import { type InstructionTable, instructionFor, literal } from "./isa.ts";
-import type { Names } from "./names.ts";
 
 /** A parameter of a lane function: a vector, or a scalar that every lane sees. */
 export interface LaneParameter {

@@ -1,7 +1,7 @@
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { Statement } from "../../tile/types.ts";
+import { Offset } from "../c-family/offset.ts";
 import { tuples } from "./elementwise-unrolled.ts";
-import { Offset } from "./offset.ts";
 import { resolveView, type Scope, viewAddress } from "./scope.ts";
 
 /** Bytes that one instruction fetches. */

@@ -1,7 +1,7 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Statement } from "../../tile/types.ts";
+import { Offset } from "../c-family/offset.ts";
 import type { Address, InstructionTable } from "./isa.ts";
-import { Offset } from "./offset.ts";
 import {
   elementTypes,
   type ResolvedView,

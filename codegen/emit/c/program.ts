@@ -2,14 +2,14 @@ import { Dim } from "../../../ir/core/dim.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
-import { cInterface, touched } from "./abi.ts";
+import { cInterface, touched } from "../c-family/interface.ts";
+import { identifier, Names } from "../c-family/names.ts";
+import { dimText } from "../c-family/offset.ts";
+import { CodeWriter } from "../c-family/writer.ts";
 import { InstructionTable, type VectorIsa } from "./isa.ts";
 import { emitKernel } from "./kernel.ts";
 import { LaneFunctions } from "./lanes.ts";
-import { identifier, Names } from "./names.ts";
-import { dimText } from "./offset.ts";
 import { elementTypes, type FileContext } from "./scope.ts";
-import { CodeWriter } from "./writer.ts";
 
 /** The source file: lane functions, one static function per kernel, the launches, the exported functions. */
 export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa): string {

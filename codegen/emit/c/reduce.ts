@@ -1,8 +1,8 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Statement } from "../../tile/types.ts";
+import { Offset } from "../c-family/offset.ts";
 import { tuples } from "./elementwise-unrolled.ts";
 import { literal } from "./isa.ts";
-import { Offset } from "./offset.ts";
 import { resolveView, type Scope, vectorVariable, viewAddress } from "./scope.ts";
 
 type Reduce = Extract<Statement, { kind: "reduce" }>;

@@ -3,11 +3,11 @@ import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
 import type { DType } from "../../../ir/core/types.ts";
 import type { View } from "../../tile/types.ts";
+import type { Names } from "../c-family/names.ts";
+import { Offset } from "../c-family/offset.ts";
+import type { CodeWriter } from "../c-family/writer.ts";
 import { type Address, type InstructionTable, instructionFor, literal } from "./isa.ts";
 import type { LaneFunctions } from "./lanes.ts";
-import type { Names } from "./names.ts";
-import { Offset } from "./offset.ts";
-import type { CodeWriter } from "./writer.ts";
 
 /** What a name of tile IR stands for in C. */
 export type Binding =

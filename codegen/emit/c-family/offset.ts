@@ -1,6 +1,6 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
-import { atom } from "./isa.ts";
+import { atom } from "./atom.ts";
 import { identifier } from "./names.ts";
 
 /** A sum of C terms times strides, kept apart so that addresses print as `row * 3072 + k + 32`. All in int64_t. */
