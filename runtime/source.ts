@@ -65,10 +65,14 @@ function writeEntry(path: string, layer: Layer, texts: ReadonlyMap<string, strin
   const temporary = `${path}.${randomBytes(6).toString("hex")}`;
   try {
     mkdirSync(dirname(path), { recursive: true });
+  } catch {
+    return; // a cache that cannot be written only costs time
+  }
+  try {
     writeFileSync(temporary, JSON.stringify({ reads, layer: printLayer(layer, { spans: true }) }));
     renameSync(temporary, path);
   } catch {
-    rmSync(temporary, { force: true }); // a cache that cannot be written only costs time
+    rmSync(temporary, { force: true });
   }
 }
 

@@ -1,0 +1,40 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { compileLayer } from "../codegen/compile.ts";
+import { packedTarget } from "../codegen/testing.ts";
+import { parseLayer } from "../ir/text/index.ts";
+import { kernelWork, workOf } from "./work.ts";
+
+const [H, I, E, Z, K, T] = [256, 128, 16, 8, 4, 3];
+const layer = parseLayer(
+  readFileSync(new URL("../codegen/fixtures/longcat.moe", import.meta.url), "utf8"),
+  "longcat.moe",
+);
+const { rounded, lowered, program } = compileLayer(layer, packedTarget, "bf16");
+
+/** Operations that every token costs: the router's product and the rest, which is of the order of H and E + Z. */
+const router = 2 * T * H * (E + Z);
+
+test("only experts that were hit, and only rows that were routed, are counted", () => {
+  // 5 slots on 3 FFN experts, 7 on identity experts.
+  const work = workOf(rounded, { T }, [Int32Array.of(0, 1, 16, 17, 0, 18, 19, 20, 5, 0, 16, 21)]);
+  const products = 5 * 2 * 3 * H * I;
+  expect(work.flops).toBeGreaterThan(products + router);
+  expect(work.flops).toBeLessThan((products + router) * 1.05);
+  const weights = 3 * (3 * H * I) * 2;
+  expect(work.bytes).toBe(weights + 4 * ((E + Z) * H + (E + Z)) + 4 * T * H * 2);
+});
+
+test("zero experts alone cost no product of an expert, and read no expert's weights", () => {
+  const work = workOf(rounded, { T }, [new Int32Array(T * K).fill(20)]);
+  expect(work.flops).toBeLessThan(router * 1.1);
+  expect(work.bytes).toBe(4 * ((E + Z) * H + (E + Z)) + 4 * T * H * 2);
+});
+
+test("each kernel has its work: an upper bound, as if every slot went to an FFN expert", () => {
+  const work = kernelWork(lowered, program, { T });
+  expect(work.get("grouped_linear_h")?.flops).toBeGreaterThanOrEqual(T * K * 2 * 2 * H * I);
+  expect(work.get("grouped_linear_o")?.flops).toBe(T * K * 2 * H * I);
+  expect(work.get("dispatch_offsets")?.bytes).toBe(4 * (T * K * 3 + E + 1));
+  expect([...work.keys()]).toEqual([...program.prepare, ...program.kernels].map((k) => k.name));
+});
