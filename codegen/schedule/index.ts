@@ -2,7 +2,8 @@ import type { Schedule } from "./context.ts";
 import { scheduleCast, scheduleMap, schedulePermute } from "./elementwise.ts";
 import { scheduleCubeProduct } from "./matmul-cube.ts";
 import { schedulePack, scheduleRegisterProduct } from "./matmul-registers.ts";
-import { scheduleCombine, scheduleDispatch, scheduleRoute, scheduleZeroExpertWeight } from "./routing.ts";
+import { scheduleRoute } from "./router.ts";
+import { scheduleCombine, scheduleDispatch, scheduleZeroExpertWeight } from "./routing.ts";
 
 const scheduleProduct: Schedule = (operation, context) =>
   (context.target.matmul.kind === "cube" ? scheduleCubeProduct : scheduleRegisterProduct)(operation, context);

@@ -1,76 +1,11 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Dim } from "../../ir/core/dim.ts";
-import { apply, element, f32, type ScalarExpr, sigmoid } from "../../ir/core/scalar.ts";
-import { at, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
+import { apply, element, type ScalarExpr } from "../../ir/core/scalar.ts";
+import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, lt, mul, not } from "../tile/fold.ts";
 import { columnGrid, validOf } from "./columns.ts";
 import type { Schedule } from "./context.ts";
 import { kernelName, operandBuffer, originOf, resultOf, sizeAttribute } from "./elementwise.ts";
-
-/**
- * One block per token: scores, selection keys, the top-k, and the weights of the chosen.
- * Order of operations as in ir/ops/README.md; ties go to the lowest expert id.
- */
-export const scheduleRoute: Schedule = (operation, context) => {
-  const { score, renormalise, scale } = operation.attributes;
-  const space = context.target.scratch;
-  const b = kernelBuilder(
-    kernelName(operation, context),
-    originOf(operation, `router: ${String(score)} scores, top-k`),
-  );
-  const logits = b.read(operandBuffer(operation, 0, context));
-  const bias = operation.operands.length > 1 ? b.read(operandBuffer(operation, 1, context)) : undefined;
-  const ids = b.write(context.buffer(resultOf(operation, 0)));
-  const weights = b.write(context.buffer(resultOf(operation, 1)));
-  const experts = context.size(logits.dims[1] as Dim);
-  const topK = context.size(ids.dims[1] as Dim);
-  const token = b.grid("token", logits.dims[0] as Dim);
-
-  const scores = b.alloc("scores", "f32", [experts], space);
-  const raw = b.alloc("raw", "f32", [experts], space);
-  b.copy(whole(raw), view(logits, token, range(0, experts)));
-  if (score === "softmax") {
-    const total = b.alloc("total", "f32", [1], space);
-    b.reduce("max", view(total, at(0)), whole(raw));
-    const largest = b.letScalar("largest", load(total, 0));
-    b.map(whole(scores), { z: whole(raw) }, ({ z }) => apply("exp", apply("sub", z, largest)));
-    b.reduce("sum", view(total, at(0)), whole(scores));
-    const sum = b.letScalar("sum", load(total, 0));
-    b.map(whole(scores), { s: whole(scores) }, ({ s }) => apply("div", s, sum));
-  } else if (score === "sigmoid") {
-    b.map(whole(scores), { z: whole(raw) }, ({ z }) => sigmoid(z));
-  } else if (score === "none") {
-    b.map(whole(scores), { z: whole(raw) }, ({ z }) => z);
-  } else {
-    throw new IrError(`the score ${String(score)} cannot be compiled`, "Use softmax, sigmoid or none.");
-  }
-
-  const keys = b.alloc("keys", "f32", [experts], space);
-  if (bias === undefined) {
-    b.map(whole(keys), { s: whole(scores) }, ({ s }) => s);
-  } else {
-    const biases = b.alloc("biases", "f32", [experts], space);
-    b.copy(whole(biases), view(bias, range(0, experts)));
-    b.map(whole(keys), { s: whole(scores), bias: whole(biases) }, (v) => apply("add", v.s, v.bias));
-  }
-  const chosen = b.alloc("chosen", "i32", [topK], space);
-  b.topK(whole(chosen), whole(keys));
-
-  const picked = b.alloc("picked", "f32", [topK], space);
-  b.forLoop("k", 0, topK, 1, (k) => b.set(picked, k, element(scores.name, "f32", [load(chosen, k)])));
-  const factor = typeof scale === "number" ? scale : 1;
-  if (renormalise === "sum") {
-    const total = b.alloc("picked_total", "f32", [1], space);
-    b.reduce("sum", view(total, at(0)), whole(picked));
-    const sum = b.letScalar("picked_sum", load(total, 0));
-    b.map(whole(picked), { w: whole(picked) }, ({ w }) => apply("div", w, sum));
-  }
-  const scaled = b.alloc("scaled", "f32", [topK], space);
-  b.map(whole(scaled), { w: whole(picked) }, ({ w }) => (factor === 1 ? w : apply("mul", w, f32(factor))));
-  b.copy(view(ids, token, range(0, topK)), whole(chosen));
-  b.copy(view(weights, token, range(0, topK)), whole(scaled));
-  return [b.build()];
-};
 
 /** Per token, the sum of the weights of its zero experts. */
 export const scheduleZeroExpertWeight: Schedule = (operation, context) => {

@@ -281,6 +281,13 @@ export function evaluateScalar(expr: ScalarExpr, values: Readonly<Record<string,
 export const sigmoid = (x: ScalarExpr): ScalarExpr =>
   apply("div", f32(1), apply("add", f32(1), apply("exp", apply("neg", x))));
 export const silu = (x: ScalarExpr): ScalarExpr => apply("mul", x, sigmoid(x));
+/** log(1 + eˣ), in a form that does not overflow. */
+export const softplus = (x: ScalarExpr): ScalarExpr =>
+  apply(
+    "add",
+    apply("max", x, f32(0)),
+    apply("log", apply("add", f32(1), apply("exp", apply("neg", apply("abs", x))))),
+  );
 
 const infix: Partial<Record<ScalarOp, string>> = {
   add: "+",

@@ -1,21 +1,46 @@
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
-import type { Value } from "../core/layer.ts";
+import type { AttributeMap, Value } from "../core/layer.ts";
+import { map } from "./ops.ts";
 import { concrete, type EagerTensor, evaluate, evaluateChecked, stack } from "./tensor.ts";
 import type { AnyTensor, DimName, Dims, Expert, Last, SameDim, Tail, Tensor } from "./types.ts";
 
 /** How each token chooses its experts, in the order in which the parts apply. */
-export interface RouteOptions<N extends DimName = DimName> {
-  /** Of the logits of all experts together: "softmax"; of each alone: "sigmoid", "none". */
-  readonly score: "softmax" | "sigmoid" | "none";
-  /** Added to the score for choosing; the weights stay those of the score alone. */
+export interface RouteOptions<T extends DimName = DimName, N extends DimName = DimName> {
+  /**
+   * Of the logits of all experts together: "softmax"; of each alone: "sigmoid", "sqrt-softplus", "none" (the logit itself), or an
+   * own function of the logit.
+   */
+  readonly score: "softmax" | "sigmoid" | "sqrt-softplus" | "none" | ((logit: number) => number);
+  /** What experts are chosen by: their score (default), or their logit. */
+  readonly selectBy?: "score" | "logits";
+  /** Added for choosing only. */
   readonly selectBias?: AnyTensor<[N]>;
-  /** Experts per token: those with the largest score (+ bias). On ties the lowest id wins. */
+  /**
+   * Only experts of the `keep` best of `count` groups of neighbours can be chosen. A group is as good as its best key ("max"), or
+   * its two best added ("top2").
+   */
+  readonly groups?: { readonly count: number; readonly keep: number; readonly by: "max" | "top2" };
+  /** Experts per token: those with the largest key. On ties the lowest id wins. */
   readonly topK: number;
-  /** "sum": the weights of a token are divided by their sum. Default "none". */
-  readonly renormalise?: "none" | "sum";
+  /** Instead: the experts of each token are a row of a table, by the token's id. */
+  readonly table?: { readonly experts: AnyTensor<readonly [DimName, DimName]>; readonly tokenIds: AnyTensor<[T]> };
+  /**
+   * The weight of a chosen expert: its score (default) without the bias; "softmax" over the chosen logits; "sigmoid" of its logit;
+   * or `sequential`: softmax over the logits l not chosen before it that are near its own, z: z − l ≤ sequential · max(|l|, z).
+   */
+  readonly weight?: "score" | "softmax" | "sigmoid" | { readonly sequential: number };
+  /** What a token's weights are divided by: "sum"; the sum + epsilon; the sum, but at least so much; their p-norm. Default "none". */
+  readonly renormalise?:
+    | "none"
+    | "sum"
+    | { readonly epsilon: number }
+    | { readonly atLeast: number }
+    | { readonly norm: number };
   /** The weights are multiplied by it. Default 1. */
   readonly scale?: number;
+  /** The weight of each expert is multiplied by its own number. */
+  readonly expertScale?: AnyTensor<[N]>;
   /** Ids below `ffn` run the body; the `identity` ids after them return the token. */
   readonly experts: { readonly ffn: number; readonly identity?: number };
 }
@@ -42,28 +67,74 @@ type TokensFit<T extends DimName, X extends Dims> = X extends readonly [infer F 
   : "mix takes [tokens, hidden]";
 
 /** Chooses experts by their logits [T, N]. */
-export function route<L extends Dims>(logits: AnyTensor<L>, options: RouteOptions<Last<L>>): Routing<L[0] & DimName> {
-  const { score, selectBias, topK, renormalise = "none", scale = 1, experts } = options;
+export function route<L extends Dims>(
+  logits: AnyTensor<L>,
+  options: RouteOptions<L[0] & DimName, Last<L>>,
+): Routing<L[0] & DimName> {
+  const { selectBias, table, expertScale, experts } = options;
   const { ffn, identity = 0 } = experts;
-  const scores = concrete(logits, "the logits of route");
-  if (scores.dims.at(-1) !== ffn + identity) {
+  const z = concrete(logits, "the logits of route");
+  if (z.dims.at(-1) !== ffn + identity) {
     throw new IrError(
-      `the router gives ${scores.dims.at(-1)} logits per token, but there are ${ffn + identity} experts`,
+      `the router gives ${z.dims.at(-1)} logits per token, but there are ${ffn + identity} experts`,
       "Make ffn + identity the last dimension of the logits.",
     );
   }
-  const operands = selectBias === undefined ? [scores] : [scores, concrete(selectBias, "selectBias")];
-  const [ids, weights] = evaluateChecked("route", operands, {
-    score,
-    select: selectBias === undefined ? "score" : "biased",
-    top_k: topK,
-    renormalise,
-    scale,
+  const extras = [
+    ["select_bias", selectBias, "selectBias"],
+    ["table", table?.experts, "the table"],
+    ["token_ids", table?.tokenIds, "the token ids"],
+    ["expert_scale", expertScale, "expertScale"],
+  ] as const;
+  const given = extras.filter(([, value]) => value !== undefined);
+  const { score } = options;
+  if (typeof score === "function" && ownScoreAlone(options) !== undefined)
+    throw new IrError(`an own score does not go with ${ownScoreAlone(options)}`, ownScoreHelp);
+  // An own score is opaque, so it is called for each logit; the router then works on what it gives.
+  const from = typeof score === "function" ? concrete(map(logits, score), "the scores") : z;
+  const [ids, weights] = evaluateChecked("route", [from, ...given.map(([, value, what]) => concrete(value, what))], {
+    ...(given.length === 0 ? {} : { with: given.map(([name]) => name) }),
+    score: typeof score === "function" ? "none" : score.replace("-", "_"),
+    top_k: options.topK,
+    ...routerParts(options),
   });
   const [chosen, factors] = [concrete(ids, "ids"), concrete(weights, "weights")];
   const mix = (x: unknown, body: (token: EagerTensor, e: number) => unknown): EagerTensor =>
     mixEagerly(concrete(x, "the tokens of mix"), chosen, factors, ffn, identity, body);
   return { ids, weights, mix } as unknown as Routing<L[0] & DimName>;
+}
+
+/** What an own score cannot be combined with, of what is given: it is both what experts are chosen by and what they weigh. */
+export const ownScoreAlone = (options: {
+  readonly selectBy?: unknown;
+  readonly weight?: unknown;
+}): string | undefined =>
+  options.selectBy === "logits"
+    ? 'selectBy "logits"'
+    : (options.weight ?? "score") !== "score"
+      ? "another weight"
+      : undefined;
+
+export const ownScoreHelp = "Experts are chosen and weighed by an own score: leave the other out.";
+
+/** The attributes of the op for the parts of a router that are words and numbers; parts left out have none. */
+export function routerParts(options: {
+  readonly selectBy?: RouteOptions["selectBy"];
+  readonly groups?: { readonly count: number | Dim; readonly keep: number | Dim; readonly by: "max" | "top2" };
+  readonly weight?: RouteOptions["weight"];
+  readonly renormalise?: RouteOptions["renormalise"];
+  readonly scale?: number;
+}): AttributeMap {
+  const { selectBy = "score", groups, weight = "score", renormalise = "none", scale = 1 } = options;
+  const divisor =
+    typeof renormalise === "object" && "atLeast" in renormalise ? { at_least: renormalise.atLeast } : renormalise;
+  return {
+    ...(selectBy === "score" ? {} : { key: selectBy }),
+    ...(groups === undefined ? {} : { groups: { ...groups } }),
+    ...(weight === "score" ? {} : { weight: typeof weight === "object" ? { ...weight } : weight }),
+    renormalise: divisor,
+    scale,
+  };
 }
 
 /** Runs the body for each token's experts in turn, as an author would step through it, then mixes by the op's meaning. */

@@ -1,4 +1,4 @@
-import { apply, f32, type ScalarExpr, type ScalarFunction, sigmoid, silu, variable } from "../core/scalar.ts";
+import { apply, f32, type ScalarExpr, type ScalarFunction, sigmoid, silu, softplus, variable } from "../core/scalar.ts";
 
 const zero = f32(0);
 const one = f32(1);
@@ -13,8 +13,7 @@ const unary = {
   silu,
   relu: (x) => apply("max", x, zero),
   tanh: (x) => apply("sub", apply("mul", f32(2), sigmoid(apply("mul", f32(2), x))), one),
-  softplus: (x) =>
-    apply("add", apply("max", x, zero), apply("log", apply("add", one, apply("exp", apply("neg", apply("abs", x)))))),
+  softplus,
 } as const satisfies Record<string, (x: ScalarExpr) => ScalarExpr>;
 
 /** Elementwise functions of two arguments. */

@@ -1,9 +1,10 @@
 import type { ts } from "ts-morph";
-import { evaluateScalar, f32, type ScalarFunction, substitute, variable } from "../core/scalar.ts";
+import { evaluateScalar, substitute, variable } from "../core/scalar.ts";
 import { formatType } from "../core/types.ts";
 import { isScalarFunction, type ScalarFunctionName, scalarFunctions } from "../dsl/scalar-functions.ts";
 import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
 import type { Machine } from "./machine.ts";
+import { mapCall } from "./map.ts";
 import { typeNames } from "./names.ts";
 import { scalarOf } from "./operators.ts";
 import { routeCall } from "./route.ts";
@@ -137,52 +138,3 @@ function elementwise(
   const operands = args.flatMap((a) => (a.kind === "tensor" ? [a.value] : []));
   return machine.one("map", operands, { fn: { params, body } }, call, { names: [hint ?? name] });
 }
-
-/** `map(g, u, (g, u) => …)`: the function is evaluated once, over variables, into one expression. */
-function mapCall(machine: Machine, args: readonly StaticValue[], call: ts.CallExpression, hint?: string): StaticValue {
-  if (args.length < 2) checkCount(call, "map", args.length, 2, Number.POSITIVE_INFINITY);
-  const fn = args[args.length - 1] as StaticValue;
-  const at = argumentNode(call, args.length - 1);
-  const operands = args.slice(0, -1).map((a, i) => tensorArgument(a, "an operand of map", argumentNode(call, i)));
-  if (fn.kind === "builtin" && isScalarFunction(fn.name)) {
-    const { params, body } = scalarFunctions[fn.name];
-    if (params.length !== operands.length) throw wrongArity(at, params.length, operands.length);
-    return machine.one("map", operands, { fn: { params, body } }, call, { names: [hint ?? fn.name] });
-  }
-  if (fn.kind !== "function") {
-    throw problem("U025", at, `the last argument of map is a function of numbers, found ${describe(fn)}`, {
-      help: "Write map(x, (x) => …).",
-    });
-  }
-  const { parameters } = fn.node;
-  if (parameters.length !== operands.length) throw wrongArity(at, parameters.length, operands.length);
-  const params = parameters.map((p, i) => (p.name.getText().match(/^[A-Za-z_]\w*$/) ? p.name.getText() : `x${i}`));
-  const result = machine.invoke(
-    fn,
-    params.map((p) => ({ kind: "scalar", expr: variable(p, "f32") })),
-    at,
-  );
-  if (result.kind === "unknown") throw new Problem(undefined);
-  const body = result.kind === "number" ? f32(result.value) : result.kind === "scalar" ? result.expr : undefined;
-  if (body?.type !== "f32") {
-    throw problem("U025", at, `map's function gives ${describe(result)}`, {
-      expected: "a number",
-      help:
-        result.kind === "scalar"
-          ? "Choose between numbers: condition ? 1 : 0."
-          : "The function is given one element of each operand, and returns one number.",
-    });
-  }
-  const scalar: ScalarFunction = { params, body };
-  return machine.one("map", operands, { fn: scalar }, call, { names: [hint ?? "map"] });
-}
-
-const wrongArity = (at: ts.Node, found: number, operands: number): Problem =>
-  problem(
-    "U024",
-    at,
-    `map's function takes ${found} number${found === 1 ? "" : "s"}, but ${operands} tensor${operands === 1 ? " is" : "s are"} given`,
-    {
-      help: "Give the function one parameter for each tensor.",
-    },
-  );

@@ -67,6 +67,11 @@ export const codes = {
     title: "Wrong published name of a weight",
     help: 'Write "name" or, for stacked experts, "prefix.{e}.suffix".',
   },
+  U032: {
+    title: "Parts of a router that contradict each other",
+    help: "Leave one of them out. docs/language.md says what each part of a router means.",
+  },
+  U033: { title: "Groups that do not fit the experts", help: "Give groups of one size that hold all experts." },
 } as const satisfies Record<string, { readonly title: string; readonly help: string }>;
 
 export type Code = keyof typeof codes;

@@ -189,7 +189,7 @@ export const moe = layer({ H: 8, E: 3, K: 2 }, { weights: { gate: "experts.{e}.w
   ]);
   expect(layer.bindings).toEqual({ gate: "experts.{e}.weight" });
   const [, routed, mixed] = layer.body;
-  expect(routed?.attributes).toMatchObject({ score: "sigmoid", select: "score", renormalise: "sum", scale: 1 });
+  expect(routed?.attributes).toMatchObject({ score: "sigmoid", renormalise: "sum", scale: 1 });
   expect(mixed?.regions[0]?.body.map((o) => o.op)).toEqual(["index", "linear"]);
 });
 

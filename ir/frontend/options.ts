@@ -53,7 +53,12 @@ export function member(node: ts.Node, name: string): ts.ObjectLiteralElementLike
 }
 
 /** One of a few words. @throws Problem U023 */
-export function choice<T extends string>(from: Options, name: string, choices: readonly T[], fallback?: T): T {
+export function choice<const T extends string>(
+  from: Options,
+  name: string,
+  choices: readonly T[],
+  fallback?: NoInfer<T>,
+): T {
   const value = from.get(name);
   if (value?.kind === "unknown") throw new Problem(undefined);
   if ((value === undefined || value.kind === "undefined") && fallback !== undefined) return fallback;

@@ -1,15 +1,31 @@
 import type { ts } from "ts-morph";
+import { IrError } from "../core/diagnostic.ts";
 import type { Dim } from "../core/dim.ts";
-import type { Value } from "../core/layer.ts";
+import type { Attribute, AttributeMap, Value } from "../core/layer.ts";
 import { formatType } from "../core/types.ts";
+import { ownScoreAlone, ownScoreHelp, type RouteOptions, routerParts } from "../dsl/routing.ts";
+import { routerOf } from "../ops/router.ts";
 import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
 import type { Machine } from "./machine.ts";
+import { scalarFunctionOf } from "./map.ts";
 import { dimOf } from "./operators.ts";
 import { choice, number, type Options, options } from "./options.ts";
 import { Problem, problem } from "./source.ts";
 import { describe, type StaticValue } from "./values.ts";
 
-const routeOptions = ["score", "selectBias", "topK", "renormalise", "scale", "experts"];
+const routeOptions = [
+  "score",
+  "selectBy",
+  "selectBias",
+  "groups",
+  "topK",
+  "table",
+  "weight",
+  "renormalise",
+  "scale",
+  "expertScale",
+  "experts",
+];
 
 /** `route(logits, { … })`: a route op, and the functions of its result. */
 export function routeCall(
@@ -21,13 +37,6 @@ export function routeCall(
   checkCount(call, "route", args.length, 2);
   const logits = tensorArgument(args[0], "the logits of route", argumentNode(call, 0));
   const given = options(args[1], argumentNode(call, 1), "route", routeOptions);
-  const score = choice(given, "score", ["softmax", "sigmoid", "none"]);
-  const renormalise = choice(given, "renormalise", ["none", "sum"], "none");
-  const scale = number(given, "scale", 1).value;
-  const bias = given.get("selectBias");
-  const biased = bias !== undefined && bias.kind !== "undefined";
-  const operands = biased ? [logits, tensorArgument(bias, "selectBias", given.at("selectBias"))] : [logits];
-
   const experts = options(given.get("experts"), given.at("experts"), "experts", ["ffn", "identity"]);
   const ffn = size(experts, "ffn", 1);
   const identity = size(experts, "identity", 0);
@@ -54,13 +63,23 @@ export function routeCall(
         .join(", "),
     });
   }
-  const [ids, weights] = machine.add(
-    "route",
-    operands,
-    { score, select: biased ? "biased" : "score", top_k: topK.dim, renormalise, scale },
-    call,
-    { names: [`${hint}_ids`, `${hint}_weights`] },
-  ) as [Value, Value];
+  const extras = extraOperands(given);
+  const attributes = {
+    ...(extras.length === 0 ? {} : { with: extras.map(([name]) => name) }),
+    score: scoreOf(machine, given),
+    top_k: topK.dim,
+    ...routerParts({
+      selectBy: choice(given, "selectBy", ["score", "logits"], "score"),
+      ...groupsOf(given, count, topK.value),
+      weight: weightOf(given),
+      renormalise: renormalisationOf(given),
+      scale: number(given, "scale", 1).value,
+    }),
+  };
+  checkParts(attributes, argumentNode(call, 1));
+  const [ids, weights] = machine.add("route", [logits, ...extras.map(([, value]) => value)], attributes, call, {
+    names: [`${hint}_ids`, `${hint}_weights`],
+  }) as [Value, Value];
   const mix = (given: readonly StaticValue[], at: ts.CallExpression, name?: string): StaticValue =>
     mixCall(machine, { ids, weights, ffn: ffn.dim, identity: identity.dim }, given, at, name);
   const members = new Map<string, StaticValue>([
@@ -69,6 +88,114 @@ export function routeCall(
     ["mix", { kind: "native", name: "mix", run: mix }],
   ]);
   return { kind: "object", members, what: "a routing" };
+}
+
+/** @throws Problem U032 for parts that contradict each other */
+function checkParts(attributes: AttributeMap, at: ts.Node): void {
+  try {
+    routerOf(attributes);
+  } catch (error) {
+    if (error instanceof IrError) throw problem("U032", at, error.message, { help: error.help });
+    throw error;
+  }
+}
+
+/** Whether an option is given. */
+const has = (from: Options, name: string): boolean => (from.get(name)?.kind ?? "undefined") !== "undefined";
+
+/** Operands of the router after the logits, with the names that the op has for them. */
+function extraOperands(given: Options): (readonly [name: string, value: Value])[] {
+  const extras: (readonly [string, Value])[] = [];
+  if (has(given, "selectBias"))
+    extras.push(["select_bias", tensorArgument(given.get("selectBias"), "selectBias", given.at("selectBias"))]);
+  if (has(given, "table")) {
+    const at = given.at("table");
+    const table = options(given.get("table"), at, "table", ["experts", "tokenIds"]);
+    extras.push(["table", tensorArgument(table.get("experts"), "the experts of table", table.at("experts"))]);
+    extras.push(["token_ids", tensorArgument(table.get("tokenIds"), "the tokenIds of table", table.at("tokenIds"))]);
+  }
+  if (has(given, "expertScale"))
+    extras.push(["expert_scale", tensorArgument(given.get("expertScale"), "expertScale", given.at("expertScale"))]);
+  return extras;
+}
+
+/** The score as an attribute: a word, or the expression of an own function. */
+function scoreOf(machine: Machine, given: Options): Attribute {
+  const score = given.get("score");
+  if (score?.kind !== "function")
+    return choice(given, "score", ["softmax", "sigmoid", "sqrt-softplus", "none"]).replace("-", "_");
+  const alone = ownScoreAlone({
+    selectBy: choice(given, "selectBy", ["score", "logits"], "score"),
+    weight: has(given, "weight") ? weightOf(given) : "score",
+  });
+  if (alone !== undefined)
+    throw problem("U032", given.at("score"), `an own score does not go with ${alone}`, { help: ownScoreHelp });
+  return scalarFunctionOf(machine, score, 1, given.at("score"), "score");
+}
+
+/** The groups, checked against the parameters' values where the author wrote them. */
+function groupsOf(given: Options, experts: number, topK: number): { groups?: GroupParts } {
+  if (!has(given, "groups")) return {};
+  const from = options(given.get("groups"), given.at("groups"), "groups", ["count", "keep", "by"]);
+  const [count, keep] = [size(from, "count", 1), size(from, "keep", 1)];
+  const by = choice(from, "by", ["max", "top2"]);
+  const wrong = (name: string, message: string, help: string): never => {
+    throw problem("U033", from.at(name), message, { help });
+  };
+  const members = experts / count.value;
+  if (!Number.isInteger(members))
+    wrong(
+      "count",
+      `${experts} experts do not fall into ${count.value} groups of one size`,
+      "Give a number that divides the experts.",
+    );
+  if (keep.value > count.value)
+    wrong("keep", `${keep.value} groups are kept, but there are only ${count.value}`, `Keep at most ${count.value}.`);
+  if (by === "top2" && members < 2)
+    wrong("by", "the two best of a group are added, but a group has one expert", 'Use fewer groups, or "max".');
+  if (topK > keep.value * members)
+    wrong(
+      "keep",
+      `topK is ${topK}, but the kept groups have only ${keep.value * members} experts`,
+      "Keep more groups, or choose fewer experts.",
+    );
+  return { groups: { count: count.dim, keep: keep.dim, by } };
+}
+
+interface GroupParts {
+  readonly count: Dim;
+  readonly keep: Dim;
+  readonly by: "max" | "top2";
+}
+
+function weightOf(given: Options): NonNullable<RouteOptions["weight"]> {
+  if (given.get("weight")?.kind !== "object") return choice(given, "weight", ["score", "softmax", "sigmoid"], "score");
+  const { value } = onlyNumber(given, "weight", ["sequential"]);
+  return { sequential: value };
+}
+
+function renormalisationOf(given: Options): NonNullable<RouteOptions["renormalise"]> {
+  if (given.get("renormalise")?.kind !== "object") return choice(given, "renormalise", ["none", "sum"], "none");
+  const { name, value } = onlyNumber(given, "renormalise", ["epsilon", "atLeast", "norm"]);
+  if (name === "epsilon") return { epsilon: value };
+  return name === "atLeast" ? { atLeast: value } : { norm: value };
+}
+
+/** An object with exactly one of some numbers, which is not below 0. @throws Problem U023 */
+function onlyNumber<N extends string>(
+  given: Options,
+  option: string,
+  names: readonly N[],
+): { readonly name: N; readonly value: number } {
+  const from = options(given.get(option), given.at(option), option, names);
+  const [name, ...more] = names.filter((n) => has(from, n));
+  if (name === undefined || more.length > 0)
+    throw problem("U023", given.at(option), `${option} names ${name === undefined ? "nothing" : "several parts"}`, {
+      expected: `one of ${names.map((n) => `{ ${n} }`).join(", ")}`,
+    });
+  const { value } = number(from, name);
+  if (value < 0) throw problem("U023", from.at(name), `${name} is ${value}`, { expected: "a number of at least 0" });
+  return { name, value };
 }
 
 /** A number of experts. @throws Problem U013, U023 */

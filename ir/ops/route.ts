@@ -1,57 +1,42 @@
 import { IrError } from "../core/diagnostic.ts";
-import type { AttributeMap } from "../core/layer.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { elementCount, formatType } from "../core/types.ts";
-import { choiceAttribute, numberAttribute, onlyAttributes, sizeAttribute } from "./attributes.ts";
-import type { OpDefinition } from "./definition.ts";
-import { floats, integers, realsOf, slack, tiny32, u32 } from "./reals.ts";
+import { elementCount } from "../core/types.ts";
+import type { EvaluationContext, OpDefinition } from "./definition.ts";
+import { floats, integers, intsOf, realsOf, slack, tiny32, u32 } from "./reals.ts";
+import { checkRouterOperands, type Router, routerOf } from "./router.ts";
+import { weightsOf } from "./routing-weights.ts";
+import { scalarFlops } from "./scalar-kernel.ts";
 import { type Scores, scoresOf } from "./scores.ts";
-import { explains, isAmbiguous, select } from "./selection.ts";
-import { dimAt, expectFloat, expectNoRegions, expectOperands, expectSame, operandAt } from "./shapes.ts";
+import { explains, type Groups, select } from "./selection.ts";
+import { dimAt, expectNoRegions, operandAt } from "./shapes.ts";
 
-const scoreKinds = ["softmax", "sigmoid", "none"] as const;
-
-/** Chooses K experts for each token, and says what each weighs. */
+/** Chooses K experts for each token, and says what each weighs. Its parts, and their order, are in router.ts. */
 export const route: OpDefinition = {
   name: "route",
   summary:
-    "logits [T, E+Z] (, bias [E+Z]) → ids i32[T, K], weights f32[T, K]: the K largest keys in descending order, lowest id first on ties",
+    "logits [T, N] (, what `with` names) → ids i32[T, K], weights f32[T, K]: the K largest keys in descending order, lowest id first on ties",
   infer(operands, attributes, regions) {
-    onlyAttributes("route", attributes, ["score", "select", "top_k", "renormalise", "scale"]);
-    expectOperands("route", operands, 1, 2, "logits and maybe a selection bias");
     expectNoRegions("route", regions);
-    const logits = operandAt(operands, 0);
-    expectFloat("route", "logits", logits, 2, "[T, E]");
-    const { biased } = routeAttributes(attributes);
-    if (biased !== (operands.length === 2))
-      throw new IrError(
-        biased ? 'route selects by "biased" scores without a bias' : "route has a bias that it does not select by",
-        'Give a bias together with select = "biased", or neither.',
-      );
-    const experts = dimAt(logits, 1);
-    const bias = operands[1];
-    if (bias !== undefined) {
-      expectFloat("route", "the bias", bias, 1, "[E]");
-      expectSame("route", "experts of the logits and of the bias", experts, dimAt(bias, 0));
-    }
-    const k = sizeAttribute("route", attributes, "top_k");
-    if (k.constant !== undefined && experts.constant !== undefined && k.constant > experts.constant)
-      throw new IrError(
-        `top_k is ${k}, but there are only ${experts} experts`,
-        `Choose at most ${experts} experts per token, or give the router ${formatType(logits)} more of them.`,
-      );
-    const dims = [dimAt(logits, 0), k];
+    const router = routerOf(attributes);
+    checkRouterOperands(router, operands);
+    const dims = [dimAt(operandAt(operands, 0), 0), router.topK];
     return [
       { dtype: "i32", dims },
       { dtype: "f32", dims },
     ];
   },
   evaluate(operands, attributes, _, context) {
-    const [logits, bias] = operands as [Tensor, Tensor?];
-    const [tokens = 0, experts = 0] = logits.dims;
-    const k = sizeAttribute("route", attributes, "top_k").evaluate(context.dims);
+    const [logitTensor] = operands as [Tensor];
+    const [tokens = 0, experts = 0] = logitTensor.dims;
+    const router = routerOf(attributes);
+    const extra = (name: "select_bias" | "expert_scale" | "table" | "token_ids"): Tensor | undefined =>
+      operands[router.extras.get(name) ?? -1];
+    const k = router.topK.evaluate(context.dims);
     if (k > experts)
       throw new IrError(`top_k is ${k}, but there are only ${experts} experts`, `Choose at most ${experts} experts.`);
+    const logits = numbersOf(logitTensor);
+    const scores = scoresOf(router.score, logits, tokens, experts);
+    const [table, tokenIds] = [extra("table"), extra("token_ids")];
     const routing = context.routing(context.results[0]);
     const { choice } = routing;
     if (choice !== undefined && choice.length !== tokens * k)
@@ -59,48 +44,106 @@ export const route: OpDefinition = {
         `a choice of ${choice.length} experts is given for ${tokens} tokens with ${k} experts each`,
         "Give the ids [T, K] of the same tokens.",
       );
-    const { score, renormalise, scale } = routeAttributes(attributes);
-    const scores = scoresOf(score, realsOf(logits), logits.bound, tokens, experts);
-    const keys = bias === undefined ? scores : biasedKeys(scores, bias, tokens, experts);
-    const ids = new Int32Array(tokens * k);
-    const ambiguous: number[] = [];
-    const wrong: number[] = [];
-    for (let t = 0; t < tokens; t++) {
-      const row: Scores = {
-        values: keys.values.subarray(t * experts, (t + 1) * experts),
-        bound: keys.bound?.subarray(t * experts, (t + 1) * experts),
-      };
-      const order = select(row.values);
-      if (isAmbiguous(row, order, k)) ambiguous.push(t);
-      const own = order.subarray(0, k);
-      const given = choice?.subarray(t * k, (t + 1) * k);
-      const accepted = given === undefined || given.every((id, i) => id === own[i]) || explains(row, given);
-      if (!accepted) wrong.push(t);
-      ids.set(given !== undefined && accepted ? given : own, t * k);
-    }
-    routing.report({ ambiguous, wrong });
-    const weights = weightsOf(scores, ids, tokens, experts, k, renormalise === "sum", scale);
-    return [integers([tokens, k], ids), weights];
+    const ids =
+      table !== undefined && tokenIds !== undefined
+        ? lookUp(table, tokenIds, experts, routing)
+        : choose(
+            router,
+            router.key === "logits" ? logits : scores,
+            extra("select_bias"),
+            { tokens, experts, k },
+            context,
+            routing,
+          );
+    const scale = extra("expert_scale");
+    const weights = weightsOf(router, logits, scores, ids, scale && numbersOf(scale), { tokens, experts, k });
+    return [integers([tokens, k], ids), floats("f32", [tokens, k], weights.values, weights.bound)];
   },
   flops(operands, attributes, results, dims) {
-    const { score, biased, renormalise, scale } = routeAttributes(attributes);
+    const { score, extras, groups, weight, renormalise, scale } = routerOf(attributes);
     const all = elementCount(operandAt(operands, 0)).evaluate(dims);
     const chosen = elementCount(operandAt(results, 0)).evaluate(dims);
-    // softmax: subtract, exp, sum, divide; sigmoid: negate, exp, add, divide. Comparisons are no arithmetic.
+    const tokens = dimAt(operandAt(operands, 0), 0).evaluate(dims);
+    // softmax: subtract, exp, sum, divide. Comparisons are no arithmetic.
+    const perScore = score === undefined ? 0 : score === "softmax" ? 4 : scalarFlops(score.body);
+    const perWeight = weight === "score" ? 0 : 4;
+    const perSlot = typeof weight === "object" ? (4 * all) / tokens : perWeight;
+    const grouped = groups?.by === "top2" ? tokens * groups.count.evaluate(dims) : 0;
     return (
-      all * ((score === "none" ? 0 : 4) + (biased ? 1 : 0)) +
-      chosen * ((renormalise === "sum" ? 2 : 0) + (scale === 1 ? 0 : 1))
+      all * (perScore + (extras.has("select_bias") ? 1 : 0)) +
+      grouped +
+      chosen *
+        ((tokens > 0 ? perSlot : 0) +
+          (renormalise.kind === "none" ? 0 : 2) +
+          (scale === 1 ? 0 : 1) +
+          (extras.has("expert_scale") ? 1 : 0))
     );
   },
 };
 
-function routeAttributes(attributes: AttributeMap) {
-  return {
-    score: choiceAttribute("route", attributes, "score", scoreKinds),
-    biased: choiceAttribute("route", attributes, "select", ["score", "biased"], "score") === "biased",
-    renormalise: choiceAttribute("route", attributes, "renormalise", ["none", "sum"], "none"),
-    scale: numberAttribute("route", attributes, "scale", 1),
-  };
+type Routing = ReturnType<EvaluationContext["routing"]>;
+
+const numbersOf = (t: Tensor): Scores => ({ values: realsOf(t), bound: t.bound });
+
+/** The experts that a table gives each token. */
+function lookUp(table: Tensor, tokenIds: Tensor, experts: number, { choice, report }: Routing): Int32Array {
+  const [rows = 0, k = 0] = table.dims;
+  const entries = intsOf(table);
+  const wrong: number[] = [];
+  const ids = new Int32Array(tokenIds.data.length * k);
+  intsOf(tokenIds).forEach((token, t) => {
+    if (token < 0 || token >= rows)
+      throw new IrError(
+        `token ${t} has the id ${token}, but the table has ${rows} rows`,
+        "Give ids from 0 on, below the number of rows.",
+      );
+    ids.set(entries.subarray(token * k, (token + 1) * k), t * k);
+    if (choice !== undefined && !ids.subarray(t * k, (t + 1) * k).every((id, i) => id === choice[t * k + i]))
+      wrong.push(t);
+  });
+  const beyond = ids.find((id) => id < 0 || id >= experts);
+  if (beyond !== undefined)
+    throw new IrError(
+      `the table names expert ${beyond}, but there are ${experts}`,
+      "Give a table of ids of experts that exist.",
+    );
+  report({ ambiguous: [], wrong });
+  return ids;
+}
+
+/** The experts with the largest keys; where a choice is given that rounding explains, that choice. */
+function choose(
+  router: Router,
+  from: Scores,
+  bias: Tensor | undefined,
+  { tokens, experts, k }: { tokens: number; experts: number; k: number },
+  context: EvaluationContext,
+  { choice, report }: Routing,
+): Int32Array {
+  const keys = bias === undefined ? from : biasedKeys(from, bias, tokens, experts);
+  const groups = groupsOf(router, experts, context.dims);
+  const ids = new Int32Array(tokens * k);
+  const ambiguous: number[] = [];
+  const wrong: number[] = [];
+  for (let t = 0; t < tokens; t++) {
+    const row: Scores = {
+      values: keys.values.subarray(t * experts, (t + 1) * experts),
+      bound: keys.bound?.subarray(t * experts, (t + 1) * experts),
+    };
+    const own = select(row, k, groups);
+    if (own.ambiguous) ambiguous.push(t);
+    const given = choice?.subarray(t * k, (t + 1) * k);
+    const accepted = given === undefined || given.every((id, i) => id === own.ids[i]) || explains(row, given, groups);
+    if (!accepted) wrong.push(t);
+    ids.set(given !== undefined && accepted ? given : own.ids, t * k);
+  }
+  report({ ambiguous, wrong });
+  return ids;
+}
+
+function groupsOf({ groups }: Router, experts: number, dims: Readonly<Record<string, number>>): Groups | undefined {
+  if (groups === undefined) return undefined;
+  return { size: experts / groups.count.evaluate(dims), keep: groups.keep.evaluate(dims), by: groups.by };
 }
 
 function biasedKeys(scores: Scores, bias: Tensor, tokens: number, experts: number): Scores {
@@ -114,52 +157,4 @@ function biasedKeys(scores: Scores, bias: Tensor, tokens: number, experts: numbe
     bound[i] = error + (u32 + slack) * (Math.abs(values[i]) + error) + tiny32;
   }
   return { values, bound };
-}
-
-/**
- * The chosen experts' scores, maybe divided by their sum, times the scale. For q = w/s with errors ew and es:
- * |q̂ − q| ≤ (ew + |q|·es)/(|s| − es), and six units for dividing or for multiplying by a reciprocal.
- */
-function weightsOf(
-  scores: Scores,
-  ids: Int32Array,
-  tokens: number,
-  experts: number,
-  k: number,
-  renormalise: boolean,
-  scale: number,
-): Tensor {
-  const data = new Float64Array(tokens * k);
-  const bound = new Float64Array(tokens * k);
-  const factor = Math.abs(scale);
-  const factorError = Math.abs(scale - Math.fround(scale));
-  for (let t = 0; t < tokens; t++) {
-    let sum = 0;
-    let reach = 0;
-    let sumError = 0;
-    for (let i = t * k; i < (t + 1) * k; i++) {
-      const at = t * experts + ids[i];
-      data[i] = scores.values[at];
-      bound[i] = scores.bound?.[at] ?? 0;
-      sum += data[i];
-      reach += Math.abs(data[i]) + bound[i];
-      sumError += bound[i];
-    }
-    sumError += (k + 1) * (u32 + slack) * reach;
-    for (let i = t * k; i < (t + 1) * k; i++) {
-      if (renormalise) {
-        const room = Math.abs(sum) - sumError;
-        const q = data[i] / sum;
-        const error = room > 0 ? (bound[i] + Math.abs(q) * sumError) / room : Number.POSITIVE_INFINITY;
-        data[i] = q;
-        bound[i] = error + 6 * u32 * (Math.abs(q) + error) + tiny32;
-      }
-      if (scale !== 1) {
-        const error = factor * bound[i] + factorError * (Math.abs(data[i]) + bound[i]);
-        data[i] *= scale;
-        bound[i] = error + (u32 + slack) * (Math.abs(data[i]) + error) + tiny32;
-      }
-    }
-  }
-  return floats("f32", [tokens, k], data, bound);
 }

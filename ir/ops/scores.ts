@@ -1,5 +1,5 @@
-import { sigmoid, variable } from "../core/scalar.ts";
 import { gamma, tiny32, u32 } from "./reals.ts";
+import type { Router } from "./router.ts";
 import { scalarKernel } from "./scalar-kernel.ts";
 
 /** Numbers per expert with the largest error of each; an absent bound means exact. */
@@ -8,24 +8,11 @@ export interface Scores {
   readonly bound: Float64Array | undefined;
 }
 
-const sigmoidFunction = { params: ["x"], body: sigmoid(variable("x", "f32")) };
-
-/** Scores [tokens, experts] of logits. */
-export function scoresOf(
-  kind: "softmax" | "sigmoid" | "none",
-  logits: Float64Array,
-  bound: Float64Array | undefined,
-  tokens: number,
-  experts: number,
-): Scores {
-  switch (kind) {
-    case "none":
-      return { values: logits, bound };
-    case "sigmoid":
-      return scalarKernel(sigmoidFunction)([logits], [bound], logits.length);
-    case "softmax":
-      return softmax(logits, bound, tokens, experts);
-  }
+/** Scores [tokens, experts] of logits: of all of a token together, of each alone, or the logits themselves. */
+export function scoresOf(score: Router["score"], logits: Scores, tokens: number, experts: number): Scores {
+  if (score === undefined) return logits;
+  if (score === "softmax") return softmax(logits, tokens, experts);
+  return scalarKernel(score)([logits.values], [logits.bound], logits.values.length);
 }
 
 /**
@@ -37,7 +24,7 @@ export function scoresOf(
  * largest and all others at their smallest, and the other way round. The sum adds a relative n·u, the division (also as a
  * multiplication by the reciprocal) 6u, and terms that underflow at most the smallest normal number each.
  */
-function softmax(logits: Float64Array, bound: Float64Array | undefined, tokens: number, n: number): Scores {
+export function softmax({ values: logits, bound }: Scores, tokens: number, n: number): Scores {
   const values = new Float64Array(logits.length);
   const errors = new Float64Array(logits.length);
   const terms = new Float64Array(n);

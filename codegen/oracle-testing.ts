@@ -1,0 +1,73 @@
+import { f32ToBf16 } from "../ir/core/float16.ts";
+import type { Layer } from "../ir/core/layer.ts";
+import type { Tensor } from "../ir/core/tensor.ts";
+import { interpret } from "../ir/interpreter/index.ts";
+import type { Compilation } from "./compile.ts";
+import { runProgram } from "./tile/interpreter.ts";
+
+/** For tests: compiled kernels held against the oracle, in the tile interpreter. */
+
+/** Multiples of 1/64 in (-1, 1), by a linear congruence. */
+function random(count: number, seed: number): Float32Array {
+  let state = seed * 2654435761 + 12345;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return ((state >>> 25) - 64) / 64;
+  });
+}
+
+/** Tensors for all arguments of a layer, the same at each call. */
+export function tensorsFor(layer: Layer, tokens: number): Map<string, Tensor> {
+  return new Map<string, Tensor>(
+    layer.args.map(({ value }, i): [string, Tensor] => {
+      const dims = value.type.dims.map((d) => d.evaluate({ ...layer.params, T: tokens }));
+      if (value.type.dtype === "i32") {
+        // Ids of tokens and of experts: small enough to exist.
+        const data = Int32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, n) => (n * 7) % 3);
+        return [value.name, { dtype: "i32", dims, data }];
+      }
+      const values = random(
+        dims.reduce((a, b) => a * b, 1),
+        i + 1,
+      );
+      const bf16 = value.type.dtype === "bf16";
+      return [value.name, { dtype: value.type.dtype, dims, data: bf16 ? Uint16Array.from(values, f32ToBf16) : values }];
+    }),
+  );
+}
+
+/** Runs the kernels in the tile interpreter and holds them against the oracle. Throws where they differ by more than rounding. */
+export function checkCompilation(compilation: Compilation, tokens: number): void {
+  const { stored, rounded, program } = compilation;
+  const tensors = tensorsFor(stored, tokens);
+  const given = (role: string) =>
+    new Map(
+      stored.args
+        .filter((a) => a.role === role)
+        .map((a) => [a.value.name, tensors.get(a.value.name)?.data as Float32Array]),
+    );
+  const buffers = runProgram(program, { weights: given("weight"), inputs: given("input"), dims: { T: tokens } });
+  const ids = (layer: Layer) =>
+    new Map(
+      layer.body
+        .filter((o) => o.op === "route")
+        .map((o, i) => [o.results[0].name, buffers.get(program.routings[i].ids) as Int32Array]),
+    );
+  const exact = interpret(stored, { dims: { T: tokens }, tensors, choices: ids(stored) });
+  const bounds = interpret(rounded, { dims: { T: tokens }, tensors, choices: ids(rounded) });
+  for (const { name, outcome } of bounds.routings)
+    if (outcome.wrong.length > 0)
+      throw new Error(`${name}: tokens ${outcome.wrong} chose experts that rounding does not explain`);
+  for (const { name, buffer } of program.results) {
+    const want = exact.results.get(name);
+    const bound = bounds.results.get(name)?.bound;
+    const got = buffers.get(buffer) as Float32Array;
+    if (got.length !== want?.data.length)
+      throw new Error(`${name} has ${got.length} elements, expected ${want?.data.length}`);
+    got.forEach((value, i) => {
+      const error = Math.abs(value - (want?.data[i] ?? Number.NaN));
+      if (!(error <= (bound?.[i] ?? 0)))
+        throw new Error(`${name}[${i}]: ${want?.data[i]} ± ${bound?.[i]} expected, ${value} found`);
+    });
+  }
+}
