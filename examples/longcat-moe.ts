@@ -1,6 +1,9 @@
 import { layer, linear, mul, route, silu, type Tensor } from "unmoor";
 
-/** LongCat-Flash: softmax over FFN and identity experts, chosen by score + bias, weighed by score alone. */
+/**
+ * LongCat-Flash: softmax over FFN and identity experts, chosen by score + bias, weighed by score alone.
+ * Source: huggingface/transformers, models/longcat_flash (LongcatFlashTopkRouter, LongcatFlashMoE).
+ */
 export const longcatMoe = layer(
   { H: 6144, I: 2048, E: 512, Z: 256, K: 12, scale: 6 },
   {

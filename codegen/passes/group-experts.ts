@@ -20,7 +20,7 @@ function groupMix(mix: Operation, to: Rewriter): void {
   const { span } = mix;
   const region = mix.regions[0];
   const [x, ids, weights] = mix.operands.map((v) => to.get(v));
-  const [token, expert] = region?.args ?? [];
+  const [token, expert, weight] = region?.args ?? [];
   const [mixed] = mix.results;
   const ffn = mix.attributes.ffn;
   if (!region || !x || !ids || !weights || !token || !expert || !mixed || ffn === undefined) {
@@ -32,7 +32,17 @@ function groupMix(mix: Operation, to: Rewriter): void {
 
   /** The row form of values that depend on the token, and the whole weight of an expert's slice. */
   const rows = new Map<Value, Value>([[token, to.one("permute", [x, slots], { top_k: topK }, span, "tokens")]]);
+  if (weight) rows.set(weight, to.one("slot_weights", [weights, slots], {}, span, "row_weights"));
   const slices = new Map<Value, Value>();
+  /** Numbers of each row's expert, such as its bias, for the slice of one expert. */
+  const ofExpert = (slice: Value): Value => {
+    const made = rows.get(slice);
+    if (made) return made;
+    const whole = slices.get(slice) as Value;
+    const own = to.one("expert_rows", [whole, ids, slots], {}, span, `${whole.name}_rows`);
+    rows.set(slice, own);
+    return own;
+  };
   for (const operation of region.body) {
     const [result] = operation.results;
     if (!result) continue;
@@ -62,10 +72,13 @@ function groupMix(mix: Operation, to: Rewriter): void {
           result.name,
         ),
       );
+    } else if (grouped.every((v) => v.type.dims.length < 2) && operation.op !== "linear") {
+      const all = operation.operands.map((v) => (slices.has(v) ? ofExpert(v) : (rows.get(v) ?? to.get(v))));
+      rows.set(result, to.one(operation.op, all, operation.attributes, operation.span, result.name));
     } else {
       throw new IrError(
         `${operation.op} uses an expert's own tensor where only a product with a token's row is compiled`,
-        "Use an expert's tensor as the second operand of linear.",
+        "Use an expert's matrix as the second operand of linear, its vectors in elementwise functions.",
       );
     }
   }
@@ -75,5 +88,5 @@ function groupMix(mix: Operation, to: Rewriter): void {
       "the body of mix gives a value that does not depend on its token",
       "Return a value computed from the token.",
     );
-  to.replace(mixed, to.one("combine", [output, rowOf, weights], {}, span, mixed.name));
+  to.replace(mixed, to.one("combine", [output, rowOf, weights], weight ? { weighted: false } : {}, span, mixed.name));
 }

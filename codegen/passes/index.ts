@@ -7,6 +7,7 @@ import { fuseMaps } from "./fuse-maps.ts";
 import { groupExperts } from "./group-experts.ts";
 import { packWeights } from "./pack-weights.ts";
 import { removeZeroExperts } from "./remove-zero-experts.ts";
+import { sinkSlices } from "./sink-slices.ts";
 import { stageInputs } from "./stage-inputs.ts";
 import { convertActivations, selectStorage } from "./storage.ts";
 
@@ -27,6 +28,7 @@ export function passesFor(target: Target, storage: Storage): readonly Pass[] {
       summary: `store matrices left open as ${storage}`,
       run: (l) => selectStorage(l, storage),
     },
+    { name: "sink-slices", summary: "columns of a product become rows of its weight", run: sinkSlices },
     { name: "remove-zero-experts", summary: "fold identity experts into one weight per token", run: removeZeroExperts },
     {
       name: "group-experts",

@@ -29,7 +29,7 @@ export function removeZeroExperts(layer: Layer): Layer {
       results: [{ ...result, name: `${result.name}_ffn` }],
     });
     const mixed = to.body.at(-1)?.results[0] ?? result;
-    const weight = to.one("zero_expert_weight", [ids, weights], { ffn }, span, `${result.name}_zero_weight`);
+    const weight = to.one("zero_expert_weight", [ids, weights], { ffn, identity }, span, `${result.name}_zero_weight`);
     to.replace(result, to.one("map", [mixed, x, weight], { fn: addScaled }, span, result.name));
     return true;
   });

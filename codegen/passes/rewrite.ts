@@ -2,6 +2,9 @@ import { makeOperation } from "../../ir/core/builder.ts";
 import type { Argument, AttributeMap, Layer, Operation, Region, Value } from "../../ir/core/layer.ts";
 import type { Span } from "../../ir/core/span.ts";
 
+/** Handles an operation (true: its results are replaced), or leaves it to be copied. */
+export type Visit = (operation: Operation, rewriter: Rewriter) => boolean;
+
 /** Builds the new body of a layer from the old one: operations are re-made with their operands replaced. */
 export class Rewriter {
   readonly body: Operation[] = [];
@@ -9,8 +12,12 @@ export class Rewriter {
   /** Names of values already defined, also inside regions. */
   readonly #names: Set<string>;
 
-  constructor(names: Set<string> = new Set()) {
+  /** The rewriter of the body around a region. */
+  readonly outer: Rewriter | undefined;
+
+  constructor(names: Set<string> = new Set(), outer?: Rewriter) {
     this.#names = names;
+    this.outer = outer;
   }
 
   /** Says that an argument is defined. */
@@ -46,8 +53,9 @@ export class Rewriter {
     return this.add(op, operands, attributes, { span, names: [name] })[0] as Value;
   }
 
-  /** Copies an operation; its type is inferred anew from the new operands. */
-  copy(operation: Operation): void {
+  /** Copies an operation; its type is inferred anew from the new operands. Those in its regions go to `visit` first. */
+  copy(operation: Operation, visit: Visit = () => false): void {
+    const regions = operation.regions.map((r) => this.#region(r, visit));
     const made = makeOperation(
       operation.op,
       operation.operands.map((v) => this.get(v)),
@@ -55,7 +63,7 @@ export class Rewriter {
       {
         span: operation.span,
         names: operation.results.map((r) => this.#unique(r.name)),
-        regions: operation.regions.map((r) => this.#region(r)),
+        regions,
       },
     );
     this.body.push(made);
@@ -71,13 +79,13 @@ export class Rewriter {
     return name;
   }
 
-  #region(region: Region): Region {
-    const inner = new Rewriter(this.#names);
+  #region(region: Region, visit: Visit): Region {
+    const inner = new Rewriter(this.#names, this);
     region.args.forEach((a) => {
       inner.define(a);
     });
     for (const [old, replacement] of this.#values) inner.replace(old, replacement);
-    for (const operation of region.body) inner.copy(operation);
+    for (const operation of region.body) if (!visit(operation, inner)) inner.copy(operation, visit);
     return { args: region.args, body: inner.body, results: region.results.map((v) => inner.get(v)) };
   }
 }
@@ -86,11 +94,7 @@ export class Rewriter {
  * A layer with each operation passed to `visit`, which either handles it (returns true: its results are replaced) or leaves
  * it to be copied. `args` may change the arguments first.
  */
-export function rewriteLayer(
-  layer: Layer,
-  visit: (operation: Operation, rewriter: Rewriter) => boolean,
-  args: (argument: Argument) => Argument = (a) => a,
-): Layer {
+export function rewriteLayer(layer: Layer, visit: Visit, args: (argument: Argument) => Argument = (a) => a): Layer {
   const rewriter = new Rewriter();
   const newArgs = layer.args.map((old) => {
     const made = args(old);

@@ -3,7 +3,15 @@ import { scheduleCast, scheduleMap, schedulePermute } from "./elementwise.ts";
 import { scheduleCubeProduct } from "./matmul-cube.ts";
 import { schedulePack, scheduleRegisterProduct } from "./matmul-registers.ts";
 import { scheduleRoute } from "./router.ts";
-import { scheduleCombine, scheduleDispatch, scheduleZeroExpertWeight } from "./routing.ts";
+import {
+  scheduleCombine,
+  scheduleConstantExperts,
+  scheduleDispatch,
+  scheduleExpertRows,
+  scheduleSlotWeights,
+  scheduleZeroExpertWeight,
+} from "./routing.ts";
+import { scheduleSlice } from "./slice.ts";
 
 const scheduleProduct: Schedule = (operation, context) =>
   (context.target.matmul.kind === "cube" ? scheduleCubeProduct : scheduleRegisterProduct)(operation, context);
@@ -19,5 +27,9 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   dispatch: scheduleDispatch,
   permute: schedulePermute,
   combine: scheduleCombine,
+  slice: scheduleSlice,
+  expert_rows: scheduleExpertRows,
+  slot_weights: scheduleSlotWeights,
+  constant_experts: scheduleConstantExperts,
   pack: schedulePack,
 };

@@ -16,6 +16,7 @@ export {
   relu,
   sigmoid,
   silu,
+  slice,
   softplus,
   sqrt,
   sub,

@@ -1,8 +1,8 @@
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { AttributeMap, Value } from "../core/layer.ts";
-import { map } from "./ops.ts";
-import { concrete, type EagerTensor, evaluate, evaluateChecked, stack } from "./tensor.ts";
+import { add, map } from "./ops.ts";
+import { concrete, EagerTensor, evaluate, evaluateChecked, evaluateOne, stack } from "./tensor.ts";
 import type { AnyTensor, DimName, Dims, Expert, Last, SameDim, Tail, Tensor } from "./types.ts";
 
 /** How each token chooses its experts, in the order in which the parts apply. */
@@ -41,8 +41,16 @@ export interface RouteOptions<T extends DimName = DimName, N extends DimName = D
   readonly scale?: number;
   /** The weight of each expert is multiplied by its own number. */
   readonly expertScale?: AnyTensor<[N]>;
-  /** Ids below `ffn` run the body; the `identity` ids after them return the token. */
-  readonly experts: { readonly ffn: number; readonly identity?: number };
+  /**
+   * Kinds of experts, in the order of their ids: `ffn` run the body; `identity` return the token; each row of `constant` [C, N] is
+   * what an expert gives for every token; `zero` give nothing.
+   */
+  readonly experts: {
+    readonly ffn: number;
+    readonly identity?: number;
+    readonly constant?: AnyTensor<readonly [DimName, DimName]>;
+    readonly zero?: number;
+  };
 }
 
 /** Which experts each token chose, and with what weights. */
@@ -52,11 +60,12 @@ export interface Routing<T extends DimName = DimName> {
   readonly weights: Tensor<[T, number], "f32">;
   /**
    * Σ over the chosen experts: weight · expert(token). The body says what one FFN expert makes of one token;
-   * identity experts return the token and are never computed.
+   * identity experts return the token and are never computed. A body with a third parameter is given its weight, and applies it
+   * itself.
    */
   mix<X extends Dims, N extends Dims>(
     x: AnyTensor<X> & TokensFit<T, X>,
-    body: (token: Tensor<Tail<X>>, e: Expert) => AnyTensor<N>,
+    body: (token: Tensor<Tail<X>>, e: Expert, weight: Tensor<[1], "f32">) => AnyTensor<N>,
   ): Tensor<[T, ...N], "f32">;
 }
 
@@ -72,12 +81,14 @@ export function route<L extends Dims>(
   options: RouteOptions<L[0] & DimName, Last<L>>,
 ): Routing<L[0] & DimName> {
   const { selectBias, table, expertScale, experts } = options;
-  const { ffn, identity = 0 } = experts;
+  const { ffn, identity = 0, zero = 0 } = experts;
+  const constant = experts.constant === undefined ? undefined : concrete(experts.constant, "constant");
+  const all = ffn + identity + (constant?.dims[0] ?? 0) + zero;
   const z = concrete(logits, "the logits of route");
-  if (z.dims.at(-1) !== ffn + identity) {
+  if (z.dims.at(-1) !== all) {
     throw new IrError(
-      `the router gives ${z.dims.at(-1)} logits per token, but there are ${ffn + identity} experts`,
-      "Make ffn + identity the last dimension of the logits.",
+      `the router gives ${z.dims.at(-1)} logits per token, but there are ${all} experts`,
+      "Make the number of all experts the last dimension of the logits.",
     );
   }
   const extras = [
@@ -99,8 +110,12 @@ export function route<L extends Dims>(
     ...routerParts(options),
   });
   const [chosen, factors] = [concrete(ids, "ids"), concrete(weights, "weights")];
-  const mix = (x: unknown, body: (token: EagerTensor, e: number) => unknown): EagerTensor =>
-    mixEagerly(concrete(x, "the tokens of mix"), chosen, factors, ffn, identity, body);
+  const mix = (x: unknown, body: EagerBody): EagerTensor => {
+    const mixed = mixEagerly(concrete(x, "the tokens of mix"), chosen, factors, ffn, identity, body);
+    if (constant === undefined) return mixed;
+    const share = evaluateOne("constant_experts", [constant, chosen, factors], { first: ffn + identity });
+    return concrete(add(mixed as unknown as AnyTensor<Dims>, share as unknown as AnyTensor<Dims>), "the mixture");
+  };
   return { ids, weights, mix } as unknown as Routing<L[0] & DimName>;
 }
 
@@ -137,6 +152,8 @@ export function routerParts(options: {
   };
 }
 
+type EagerBody = (token: EagerTensor, e: number, weight: EagerTensor) => unknown;
+
 /** Runs the body for each token's experts in turn, as an author would step through it, then mixes by the op's meaning. */
 function mixEagerly(
   x: EagerTensor,
@@ -144,14 +161,15 @@ function mixEagerly(
   weights: EagerTensor,
   ffn: number,
   identity: number,
-  body: (token: EagerTensor, e: number) => unknown,
+  body: EagerBody,
 ): EagerTensor {
   const topK = ids.dims[1] ?? 1;
   const rows = new Map<number, EagerTensor[]>();
   ids.data.forEach((e, slot) => {
     if (e >= ffn) return;
     const token = x[Math.floor(slot / topK)];
-    const row = concrete(body(token, e), "the result of the expert's body");
+    const weight = new EagerTensor({ dtype: "f32", dims: [1], data: Float64Array.of(Number(weights.data[slot])) });
+    const row = concrete(body(token, e, weight), "the result of the expert's body");
     rows.set(e, [...(rows.get(e) ?? []), row]);
   });
   // Without a chosen FFN expert there is no row to tell the width; that of the token serves.
@@ -160,7 +178,9 @@ function mixEagerly(
   const token = value("token", { dtype: x.dtype, dims: x.type.dims.slice(1) });
   const expert = value("expert", { dtype: "i32", dims: [] });
   const result = value("result", { dtype: "f32", dims: dims.map((d) => Dim.of(d)) });
-  const region = { args: [token, expert], body: [], results: [result] };
+  // A body that takes its weight has applied it.
+  const own = body.length > 2 ? [value("weight", { dtype: "f32", dims: [Dim.of(1)] })] : [];
+  const region = { args: [token, expert, ...own], body: [], results: [result] };
   const mixType = { dtype: "f32", dims: [Dim.of(x.dims[0] ?? 0), ...result.type.dims] } as const;
   const [mixed] = evaluate("mix", [x, ids, weights], { ffn, identity }, [value("mix", mixType)], {
     region,

@@ -77,6 +77,7 @@ class LayerCompiler {
     if (params !== undefined) this.#checkSizes(params, paramsNode);
     if (params === undefined || body === undefined || values === undefined) return undefined;
     const bindings = third === undefined || second === undefined ? {} : this.#bindings(second, scope);
+    this.#interpreter.params = Object.fromEntries(params);
     const result = this.#interpreter.invoke(body, values, bodyNode, "y");
     const results = this.#results(result, body.node);
     if (results === undefined || bindings === undefined || this.#interpreter.diagnostics.length > 0) return undefined;

@@ -18,6 +18,7 @@ const most = 1_000_000;
 /** The partial evaluator: keeps the state of one compilation, and ties its parts together. */
 export class Interpreter implements Machine {
   readonly diagnostics: Diagnostic[] = [];
+  params: Readonly<Record<string, number>> = {};
   readonly #modules: Modules;
   readonly #names = new Set<string>();
   #builder = new Builder();

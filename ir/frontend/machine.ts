@@ -6,6 +6,8 @@ import type { StaticValue } from "./values.ts";
 
 /** What the parts of the partial evaluator ask of each other. */
 export interface Machine {
+  /** Values of the layer's parameters. */
+  readonly params: Readonly<Record<string, number>>;
   /** @param hint name for the tensor that the expression makes, if it makes one */
   evaluate(node: ts.Expression, scope: Scope, hint?: string): StaticValue;
   /** Calls a function of the source with as many arguments as it takes of those given. */

@@ -7,6 +7,7 @@ export const builtinNames: readonly string[] = [
   "map",
   "route",
   "cast",
+  "slice",
   "range",
   "tensor",
   ...Object.keys(scalarFunctions),

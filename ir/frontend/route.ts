@@ -1,9 +1,10 @@
 import type { ts } from "ts-morph";
 import { IrError } from "../core/diagnostic.ts";
-import type { Dim } from "../core/dim.ts";
+import { Dim } from "../core/dim.ts";
 import type { Attribute, AttributeMap, Value } from "../core/layer.ts";
 import { formatType } from "../core/types.ts";
 import { ownScoreAlone, ownScoreHelp, type RouteOptions, routerParts } from "../dsl/routing.ts";
+import { scalarFunctions } from "../dsl/scalar-functions.ts";
 import { routerOf } from "../ops/router.ts";
 import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
 import type { Machine } from "./machine.ts";
@@ -37,11 +38,21 @@ export function routeCall(
   checkCount(call, "route", args.length, 2);
   const logits = tensorArgument(args[0], "the logits of route", argumentNode(call, 0));
   const given = options(args[1], argumentNode(call, 1), "route", routeOptions);
-  const experts = options(given.get("experts"), given.at("experts"), "experts", ["ffn", "identity"]);
+  const experts = options(given.get("experts"), given.at("experts"), "experts", [
+    "ffn",
+    "identity",
+    "constant",
+    "zero",
+  ]);
   const ffn = size(experts, "ffn", 1);
   const identity = size(experts, "identity", 0);
+  const constant = has(experts, "constant")
+    ? tensorArgument(experts.get("constant"), "constant", experts.at("constant"))
+    : undefined;
+  const zero = size(experts, "zero", 0);
   const topK = size(given, "topK", 1);
-  const all = ffn.dim.plus(identity.dim);
+  const constants = constant?.type.dims[0] ?? Dim.of(0);
+  const all = ffn.dim.plus(identity.dim).plus(constants).plus(zero.dim);
   const logitDim = logits.type.dims.at(-1);
   if (logitDim !== undefined && !logitDim.equals(all)) {
     throw problem(
@@ -50,11 +61,11 @@ export function routeCall(
       `the router gives ${logitDim} logits per token, but there are ${all} experts`,
       {
         found: `logits ${formatType(logits.type)}`,
-        help: "ffn + identity must be the last dimension of the logits.",
+        help: "All experts together must be the last dimension of the logits.",
       },
     );
   }
-  const count = ffn.value + identity.value;
+  const count = ffn.value + identity.value + constants.evaluate(machine.params) + zero.value;
   if (topK.value > count) {
     throw problem("U021", given.at("topK"), `topK is ${topK.value}, but there are only ${count} experts`, {
       expected: `a number from 1 to ${count}`,
@@ -81,7 +92,7 @@ export function routeCall(
     names: [`${hint}_ids`, `${hint}_weights`],
   }) as [Value, Value];
   const mix = (given: readonly StaticValue[], at: ts.CallExpression, name?: string): StaticValue =>
-    mixCall(machine, { ids, weights, ffn: ffn.dim, identity: identity.dim }, given, at, name);
+    mixCall(machine, { ids, weights, ffn: ffn.dim, identity: identity.dim, constant }, given, at, name);
   const members = new Map<string, StaticValue>([
     ["ids", { kind: "tensor", value: ids }],
     ["weights", { kind: "tensor", value: weights }],
@@ -213,6 +224,8 @@ interface Routing {
   readonly weights: Value;
   readonly ffn: Dim;
   readonly identity: Dim;
+  /** What constant experts give, [C, N]. */
+  readonly constant: Value | undefined;
 }
 
 /** `routing.mix(x, (token, e) => …)`: the body becomes a region for one token and one expert. */
@@ -242,10 +255,14 @@ function mixCall(
   }
   const token: Value = { name: machine.fresh("token"), type: { dtype: x.type.dtype, dims: x.type.dims.slice(1) } };
   const expert: Value = { name: machine.fresh("e"), type: { dtype: "i32", dims: [] } };
-  const region = machine.region([token, expert], () => {
+  // A body with a third parameter applies its weight itself.
+  const own: Value[] =
+    fn.node.parameters.length > 2 ? [{ name: machine.fresh("weight"), type: { dtype: "f32", dims: [Dim.of(1)] } }] : [];
+  const region = machine.region([token, expert, ...own], () => {
     const values: StaticValue[] = [
       { kind: "tensor", value: token },
       { kind: "expert", value: expert },
+      ...own.map((value): StaticValue => ({ kind: "tensor", value })),
     ];
     const result = machine.invoke(fn, values, at, "expert");
     if (result.kind === "unknown") throw new Problem(undefined);
@@ -255,6 +272,11 @@ function mixCall(
       help: "Return what the expert makes of its token.",
     });
   });
-  const { ids, weights, ffn, identity } = routing;
-  return machine.one("mix", [x, ids, weights], { ffn, identity }, call, { names: [hint], regions: [region] });
+  const { ids, weights, ffn, identity, constant } = routing;
+  const mixed = machine.one("mix", [x, ids, weights], { ffn, identity }, call, { names: [hint], regions: [region] });
+  if (constant === undefined) return mixed;
+  const first = ffn.plus(identity);
+  const share = machine.one("constant_experts", [constant, ids, weights], { first }, call, { names: ["constants"] });
+  const parts = [mixed, share].flatMap((v) => (v.kind === "tensor" ? [v.value] : []));
+  return machine.one("map", parts, { fn: scalarFunctions.add }, call, { names: [hint] });
 }

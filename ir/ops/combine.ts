@@ -13,9 +13,11 @@ const op = "combine";
 export const combine: OpDefinition = {
   name: op,
   summary:
-    "y [T*K, N], rows i32[T*K], weights [T, K] (, x [T, N], xw [T, 1]) → f32[T, N]: Σ over slots with a row: weight·y[row]; then + xw·x",
+    "y [T*K, N], rows i32[T*K], weights [T, K] (, x [T, N], xw [T, 1]) → f32[T, N]: Σ over slots with a row: weight·y[row] (y[row] where not `weighted`); then + xw·x",
   infer(operands, attributes, regions) {
-    onlyAttributes(op, attributes, []);
+    onlyAttributes(op, attributes, ["weighted"]);
+    if (attributes.weighted !== undefined && typeof attributes.weighted !== "boolean")
+      throw new IrError("weighted of combine is true or false", "Say false where the rows are weighed already.");
     expectOperands(op, operands, 3, 5, "rows of results, their places, weights, and maybe tokens with their weights");
     if (operands.length === 4)
       throw new IrError("combine takes tokens together with their weights", "Give both x [T, N] and xw [T, 1].");
@@ -41,7 +43,7 @@ export const combine: OpDefinition = {
     }
     return [{ dtype: "f32", dims: [tokens, columns] }];
   },
-  evaluate(operands) {
+  evaluate(operands, attributes) {
     const [y, placed, weights, x, xw] = operands as [Tensor, Tensor, Tensor, Tensor?, Tensor?];
     const rows = intsOf(placed);
     const [tokens = 0, k = 0] = weights.dims;
@@ -50,9 +52,11 @@ export const combine: OpDefinition = {
     const values = realsOf(y);
     // K products and sums, and one more for the token itself.
     const sum = new WeightedSum(tokens, columns, gamma(k + 1));
+    const weighted = attributes.weighted !== false;
     rows.forEach((row, slot) => {
-      if (row >= 0)
-        sum.add(Math.floor(slot / k), factors[slot], weights.bound?.[slot] ?? 0, values, y.bound, row * columns);
+      if (row < 0) return;
+      const [weight, error] = weighted ? [factors[slot], weights.bound?.[slot] ?? 0] : [1, 0];
+      sum.add(Math.floor(slot / k), weight, error, values, y.bound, row * columns);
     });
     if (x !== undefined && xw !== undefined) {
       const own = realsOf(x);

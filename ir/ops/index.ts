@@ -2,9 +2,11 @@ import { IrError } from "../core/diagnostic.ts";
 import type { Operation } from "../core/layer.ts";
 import { cast } from "./cast.ts";
 import { combine } from "./combine.ts";
+import { constantExperts } from "./constant-experts.ts";
 import type { OpDefinition } from "./definition.ts";
 import { dispatch } from "./dispatch.ts";
 import { index } from "./expert-index.ts";
+import { expertRows, slotWeights } from "./expert-rows.ts";
 import { groupedLinear } from "./grouped-linear.ts";
 import { linear } from "./linear.ts";
 import { map } from "./map.ts";
@@ -12,6 +14,7 @@ import { mix } from "./mix.ts";
 import { pack } from "./pack.ts";
 import { permute } from "./permute.ts";
 import { route } from "./route.ts";
+import { slice } from "./slice.ts";
 import { zeroExpertWeight } from "./zero-expert-weight.ts";
 
 /** The closed table of ops. Tables that must cover every op are typed `satisfies Record<OpName, …>`. */
@@ -22,6 +25,10 @@ const ops = {
   route,
   mix,
   index,
+  slice,
+  expert_rows: expertRows,
+  slot_weights: slotWeights,
+  constant_experts: constantExperts,
   zero_expert_weight: zeroExpertWeight,
   dispatch,
   permute,

@@ -1,4 +1,5 @@
 import { IrError } from "../core/diagnostic.ts";
+import { Dim } from "../core/dim.ts";
 import type { Region, Value } from "../core/layer.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { elementCount, formatType, typesEqual } from "../core/types.ts";
@@ -11,10 +12,13 @@ import { map } from "./map.ts";
 import { floats, gamma, gatherRows, integers, intsOf, realsOf } from "./reals.ts";
 import { expectRouting } from "./routing-types.ts";
 import { dimAt, expectFloat, expectOperands, expectSame, operandAt } from "./shapes.ts";
+import { slice } from "./slice.ts";
 import { WeightedSum } from "./weighted-sum.ts";
 
 /** Ops of an expert's body. All of them work on one more leading dimension as well, so that many tokens run at once. */
-const bodyOps: ReadonlyMap<string, OpDefinition> = new Map([linear, map, cast, index].map((op) => [op.name, op]));
+const bodyOps: ReadonlyMap<string, OpDefinition> = new Map(
+  [linear, map, cast, slice, index].map((op) => [op.name, op]),
+);
 
 /**
  * Each token's experts, mixed: Σ over its slots of weight · (expert < ffn ? body(token, expert) : token), where
@@ -23,6 +27,8 @@ const bodyOps: ReadonlyMap<string, OpDefinition> = new Map([linear, map, cast, i
  * Its reference meaning runs the body once per expert, on all tokens that chose it, and adds each slot as it comes: over reals
  * the order of a sum has no meaning, and the bound holds for every order, also where the weights of the identity experts are
  * summed before they multiply the token (K − 1 additions, a product, and K additions: 2K roundings).
+ *
+ * A body that takes the weight as well, f32[1], applies it itself: then what it gives is added as it is.
  */
 export const mix: OpDefinition = {
   name: "mix",
@@ -38,7 +44,7 @@ export const mix: OpDefinition = {
     expectSame("mix", "tokens of x and ids", dimAt(x, 0), dimAt(ids, 0));
     sizeAttribute("mix", attributes, "ffn");
     const identity = sizeAttribute("mix", attributes, "identity", 0);
-    const { token, expert, body, result } = bodyOf(regions);
+    const { token, expert, weight, body, result } = bodyOf(regions);
     const tokenType = { dtype: x.dtype, dims: [dimAt(x, 1)] };
     if (!typesEqual(token.type, tokenType))
       throw new IrError(
@@ -47,7 +53,15 @@ export const mix: OpDefinition = {
       );
     if (expert.type.dtype !== "i32" || expert.type.dims.length !== 0)
       throw new IrError(`the expert is i32[], found ${formatType(expert.type)}`, "Give the body an expert's id.");
-    checkBody(token, body);
+    if (
+      weight !== undefined &&
+      (weight.type.dtype !== "f32" || weight.type.dims.length !== 1 || !dimAt(weight.type, 0).equals(Dim.of(1)))
+    )
+      throw new IrError(
+        `the weight is f32[1], found ${formatType(weight.type)}`,
+        "Give the body the weight of its expert.",
+      );
+    checkBody(weight === undefined ? [token] : [token, weight], body);
     expectFloat("mix", "an expert's result", result.type, 1, "[N]");
     const columns = dimAt(result.type, 0);
     if (identity.constant !== 0 && !columns.equals(dimAt(x, 1)))
@@ -62,7 +76,7 @@ export const mix: OpDefinition = {
     const ids = intsOf(idTensor);
     const [tokens = 0, k = 0] = weights.dims;
     const width = x.dims[1] ?? 0;
-    const { region, result } = bodyOf(regions);
+    const { region, result, weight } = bodyOf(regions);
     const columns = dimAt(result.type, 0).evaluate(context.dims);
     const ffn = sizeAttribute("mix", attributes, "ffn").evaluate(context.dims);
     const all = ffn + sizeAttribute("mix", attributes, "identity", 0).evaluate(context.dims);
@@ -80,12 +94,19 @@ export const mix: OpDefinition = {
         x,
         slots.map((slot) => Math.floor(slot / k)),
       );
-      const [y] = context.runRegion(region, [rows, integers([], Int32Array.of(expert))]);
+      const own = { ...weights, dims: [factors.length, 1] };
+      const args = [
+        rows,
+        integers([], Int32Array.of(expert)),
+        ...(weight === undefined ? [] : [gatherRows(own, slots)]),
+      ];
+      const [y] = context.runRegion(region, args);
       const reals = realsOf(y);
       // A body that does not use its token gives one row for all.
       const stride = y.dims.length === 1 ? 0 : columns;
       slots.forEach((slot, i) => {
-        add(slot, reals, y.bound, i * stride);
+        if (weight === undefined) add(slot, reals, y.bound, i * stride);
+        else sum.add(Math.floor(slot / k), 1, 0, reals, y.bound, i * stride);
       });
     }
     return [floats("f32", [tokens, columns], sum.values, sum.bound)];
@@ -110,19 +131,19 @@ export const mix: OpDefinition = {
 
 function bodyOf(regions: readonly Region[]) {
   const [region] = regions;
-  const [token, expert] = region?.args ?? [];
+  const [token, expert, weight] = region?.args ?? [];
   const [result] = region?.results ?? [];
-  if (regions.length !== 1 || region.args.length !== 2 || region.results.length !== 1)
+  if (regions.length !== 1 || region.args.length < 2 || region.args.length > 3 || region.results.length !== 1)
     throw new IrError(
-      "mix takes one body (token, expert) with one result",
+      "mix takes one body (token, expert) or (token, expert, weight) with one result",
       "Write (token, e) => … as the last argument.",
     );
-  return { region, token, expert, body: region.body, result };
+  return { region, token, expert, weight, body: region.body, result };
 }
 
 /** Everything computed from the token is a vector: then a batch of tokens is a matrix, and no shape is mistaken for another. */
-function checkBody(token: Value, body: Region["body"]): void {
-  const fromToken = new Set<Value>([token]);
+function checkBody(tokens: readonly Value[], body: Region["body"]): void {
+  const fromToken = new Set<Value>(tokens);
   for (const { op, operands, results } of body) {
     if (!bodyOps.has(op))
       throw new IrError(`${op} is not allowed in an expert's body`, `Use ${[...bodyOps.keys()].join(", ")} there.`);

@@ -11,13 +11,15 @@ const op = "zero_expert_weight";
 /** What a token's zero-computation experts weigh together. */
 export const zeroExpertWeight: OpDefinition = {
   name: op,
-  summary: "ids i32[T, K], weights [T, K] → f32[T, 1]: the sum, in slot order, of the weights of ids ≥ ffn",
+  summary:
+    "ids i32[T, K], weights [T, K] → f32[T, 1]: the sum, in slot order, of the weights of ids from ffn on, of `identity` of them where it is given",
   infer(operands, attributes, regions) {
-    onlyAttributes(op, attributes, ["ffn"]);
+    onlyAttributes(op, attributes, ["ffn", "identity"]);
     expectOperands(op, operands, 2, 2, "ids and weights");
     expectNoRegions(op, regions);
     expectRouting(op, operandAt(operands, 0), operandAt(operands, 1));
     sizeAttribute(op, attributes, "ffn");
+    if (attributes.identity !== undefined) sizeAttribute(op, attributes, "identity", 0);
     return [{ dtype: "f32", dims: [dimAt(operandAt(operands, 0), 0), Dim.of(1)] }];
   },
   evaluate(operands, attributes, _, context) {
@@ -26,6 +28,10 @@ export const zeroExpertWeight: OpDefinition = {
     const [tokens = 0, k = 0] = w.dims;
     const weights = realsOf(w);
     const ffn = sizeAttribute(op, attributes, "ffn").evaluate(context.dims);
+    const end =
+      attributes.identity === undefined
+        ? Number.POSITIVE_INFINITY
+        : ffn + sizeAttribute(op, attributes, "identity", 0).evaluate(context.dims);
     const data = new Float64Array(tokens);
     const bound = new Float64Array(tokens);
     for (let t = 0; t < tokens; t++) {
@@ -33,7 +39,7 @@ export const zeroExpertWeight: OpDefinition = {
       let reach = 0;
       let error = 0;
       for (let i = t * k; i < (t + 1) * k; i++) {
-        if (ids[i] < ffn) continue;
+        if (ids[i] < ffn || ids[i] >= end) continue;
         const e = w.bound?.[i] ?? 0;
         sum += weights[i];
         reach += Math.abs(weights[i]) + e;
