@@ -1,0 +1,52 @@
+import { add, layer, linear, map, mul, route, silu, type Tensor } from "unmoor";
+
+/**
+ * DeepSeek-V4's first layers: a frozen table chooses the experts by the token's id, the learned gate weighs them. Other layers are in
+ * deepseek-v4.ts.
+ * Source: a draft of huggingface/transformers, models/deepseek_v4, and ggml-org/llama.cpp. V is the vocabulary. The published
+ * table holds 64-bit integers in some copies.
+ */
+export const deepseekV4HashMoe = layer(
+  { H: 4096, I: 2048, E: 256, K: 6, V: 129280, scale: 1.5, limit: 10 },
+  {
+    weights: {
+      router: "ffn.gate.weight",
+      table: "ffn.gate.tid2eid",
+      gate: "ffn.experts.{e}.w1.weight",
+      up: "ffn.experts.{e}.w3.weight",
+      down: "ffn.experts.{e}.w2.weight",
+      sharedGate: "ffn.shared_experts.w1.weight",
+      sharedUp: "ffn.shared_experts.w3.weight",
+      sharedDown: "ffn.shared_experts.w2.weight",
+    },
+  },
+  (
+    p,
+    x: Tensor<["T", "H"]>,
+    token_ids: Tensor<["T"], "i32">,
+    w: {
+      router: Tensor<["E", "H"], "f32">;
+      table: Tensor<["V", "K"], "i32">;
+      gate: Tensor<["E", "I", "H"]>;
+      up: Tensor<["E", "I", "H"]>;
+      down: Tensor<["E", "H", "I"]>;
+      sharedGate: Tensor<["I", "H"]>;
+      sharedUp: Tensor<["I", "H"]>;
+      sharedDown: Tensor<["H", "I"]>;
+    },
+  ) => {
+    const act = (gate: number, up: number) => silu(Math.min(gate, p.limit)) * Math.min(Math.max(up, -p.limit), p.limit);
+    const routing = route(linear(x, w.router), {
+      score: "sqrt-softplus",
+      table: { experts: w.table, tokenIds: token_ids },
+      topK: p.K,
+      renormalise: { epsilon: 1e-20 },
+      scale: p.scale,
+      experts: { ffn: p.E },
+    });
+    const routed = routing.mix(x, (token, e, weight) =>
+      linear(mul(map(linear(token, w.gate[e]), linear(token, w.up[e]), act), weight), w.down[e]),
+    );
+    return add(routed, linear(map(linear(x, w.sharedGate), linear(x, w.sharedUp), act), w.sharedDown));
+  },
+);
