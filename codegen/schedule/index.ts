@@ -12,6 +12,7 @@ import {
   scheduleZeroExpertWeight,
 } from "./routing.ts";
 import { scheduleSlice } from "./slice.ts";
+import { scheduleSum } from "./sum.ts";
 
 const scheduleProduct: Schedule = (operation, context) =>
   (context.target.matmul.kind === "cube" ? scheduleCubeProduct : scheduleRegisterProduct)(operation, context);
@@ -28,6 +29,7 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   permute: schedulePermute,
   combine: scheduleCombine,
   slice: scheduleSlice,
+  sum: scheduleSum,
   expert_rows: scheduleExpertRows,
   slot_weights: scheduleSlotWeights,
   constant_experts: scheduleConstantExperts,

@@ -20,6 +20,7 @@ export {
   softplus,
   sqrt,
   sub,
+  sum,
   tanh,
 } from "./ops.ts";
 export { type RouteOptions, type Routing, route } from "./routing.ts";

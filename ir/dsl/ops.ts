@@ -34,6 +34,11 @@ export function slice<D extends Dims>(
   return symbolic(evaluateOne("slice", [concrete(x, "the operand of slice")], { axis: -1, start, count, step }));
 }
 
+/** The sum over the last dimension, which becomes 1. */
+export function sum<D extends Dims>(x: AnyTensor<D>): Tensor<[...Init<D>, 1], "f32"> {
+  return symbolic(evaluateOne("sum", [concrete(x, "the operand of sum")], {}));
+}
+
 interface Unary {
   (x: number): number;
   <D extends Dims>(x: AnyTensor<D>): Tensor<D, "f32">;

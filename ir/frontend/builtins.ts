@@ -69,6 +69,11 @@ const builtins: Readonly<Record<string, Builtin>> = {
       names: [hint ?? "slice"],
     });
   },
+  sum(machine, args, call, hint) {
+    checkCount(call, "sum", args.length, 1);
+    const x = tensorArgument(args[0], "the operand of sum", argumentNode(call, 0));
+    return machine.one("sum", [x], {}, call, { names: [hint ?? "sum"] });
+  },
   map: mapCall,
   route: routeCall,
   range(_, args, call) {

@@ -8,6 +8,7 @@ export const builtinNames: readonly string[] = [
   "route",
   "cast",
   "slice",
+  "sum",
   "range",
   "tensor",
   ...Object.keys(scalarFunctions),

@@ -15,6 +15,7 @@ import { pack } from "./pack.ts";
 import { permute } from "./permute.ts";
 import { route } from "./route.ts";
 import { slice } from "./slice.ts";
+import { sum } from "./sum.ts";
 import { zeroExpertWeight } from "./zero-expert-weight.ts";
 
 /** The closed table of ops. Tables that must cover every op are typed `satisfies Record<OpName, …>`. */
@@ -26,6 +27,7 @@ const ops = {
   mix,
   index,
   slice,
+  sum,
   expert_rows: expertRows,
   slot_weights: slotWeights,
   constant_experts: constantExperts,

@@ -1,9 +1,10 @@
 import type { Compilation } from "../../codegen/compile.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
-import { type Argument, type Layer, type Operation, walk } from "../../ir/core/layer.ts";
+import { type Argument, type Layer, type Operation, type Value, walk } from "../../ir/core/layer.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { isFloat } from "../../ir/core/types.ts";
+import { routerOf } from "../../ir/ops/router.ts";
 import { fillSeeded } from "../safetensors/index.ts";
 import { fromFloats, toFloats } from "../tensors.ts";
 
@@ -34,8 +35,35 @@ export function seededScale(layer: Layer, argument: Argument): number {
   const power = (x: number): number => 2 ** Math.round(Math.log2(x));
   if (role === "input") return 1;
   if (value.type.dims.length >= 2) return power(Math.sqrt(3 / size(-1)));
-  const selects = [...walk(layer.body)].some((o) => o.op === "route" && o.operands[1] === value);
+  const selects = routes(layer).some((o) => routerOperand(o, "select_bias") === value);
   return selects ? power(1 / size(-1)) : 0.5;
+}
+
+const routes = (layer: Layer): Operation[] => [...walk(layer.body)].filter((o) => o.op === "route");
+
+/** What a router is given beside its logits. */
+const routerOperand = (route: Operation, name: "select_bias" | "table" | "token_ids"): Value | undefined =>
+  route.operands[routerOf(route.attributes).extras.get(name) ?? -1];
+
+/** Ids of tokens and of experts that exist; the experts of one token differ. */
+function seededIds(layer: Layer, { role, value }: Argument, shape: readonly number[]): Int32Array {
+  const size = (v: Value | undefined, i: number): number => v?.type.dims.at(i)?.substitute(layer.params).constant ?? 0;
+  const limit = routes(layer)
+    .map((o) =>
+      routerOperand(o, "table") === value
+        ? size(o.operands[0], -1)
+        : routerOperand(o, "token_ids") === value
+          ? size(routerOperand(o, "table"), 0)
+          : 0,
+    )
+    .find((n) => n > 0);
+  if (limit === undefined || value.type.dtype !== "i32")
+    throw new IrError(
+      `${role} ${value.name} is ${value.type.dtype}, and seeded values are floats, or ids that a router looks up`,
+      "Give tensors with `unmoor exec`.",
+    );
+  const [rows = 0, columns = 1] = shape;
+  return Int32Array.from({ length: rows * columns }, (_, i) => (5 * Math.floor(i / columns) + (i % columns)) % limit);
 }
 
 /** Seeded values for one argument. The same numbers whatever the dtype: they are exact in bf16 and f16. */
@@ -49,11 +77,7 @@ export function seededTensor(
   const shape = value.type.dims.map((d) => d.evaluate({ ...layer.params, ...dims }));
   const { dtype } = value.type;
   const elements = shape.reduce((a, b) => a * b, 1);
-  if (!isFloat(dtype))
-    throw new IrError(
-      `${argument.role} ${value.name} is ${dtype}, and seeded values are floats`,
-      "Give tensors with `unmoor exec`.",
-    );
+  if (!isFloat(dtype)) return { dtype, dims: shape, data: seededIds(layer, argument, shape) };
   const data = dtype === "f32" ? new Float32Array(elements) : new Uint16Array(elements);
   fillSeeded(data, { seed, name: value.name, dtype: fileDtypes[dtype], scale: seededScale(layer, argument) });
   return { dtype, dims: shape, data };
@@ -123,13 +147,14 @@ function steerable(layer: Layer): Router[] {
   const size = (o: Operation, i: number, d: number): number =>
     o.operands[i]?.type.dims[d]?.substitute(layer.params).constant ?? 0;
   return layer.body.flatMap((route) => {
-    const [logits, biasValue] = route.operands;
+    const [logits] = route.operands;
     const product = logits && made.get(logits);
     const [x, w] = product?.operands ?? [];
     const input = x && argument.get(x);
     const weight = w && argument.get(w);
-    if (route.op !== "route" || product?.op !== "linear" || input?.role !== "input" || weight?.role !== "weight")
-      return [];
+    if (route.op !== "route" || routerOperand(route, "table")) return [];
+    const biasValue = routerOperand(route, "select_bias");
+    if (product?.op !== "linear" || input?.role !== "input" || weight?.role !== "weight") return [];
     const mix = layer.body.find((o) => o.op === "mix" && o.operands[1] === route.results[0]);
     const all = size(route, 0, 1);
     const ffn = mix?.attributes.ffn;
