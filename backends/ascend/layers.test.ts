@@ -25,7 +25,7 @@ const longcat = (sizes: { H: number; I: number; E: number; Z: number; K: number 
   weight auto %down: f32[E, H, I]
 ) {
   %logits = linear(%x, %router) : f32[T, E + Z]
-  %ids, %weights = route(%logits, %bias) {score = "softmax", select = "biased", top_k = K, renormalise = "none", scale = 6} : i32[T, K], f32[T, K]
+  %ids, %weights = route(%logits, %bias) {with = ["select_bias"], score = "softmax", top_k = K, renormalise = "none", scale = 6} : i32[T, K], f32[T, K]
   %y = mix(%x, %ids, %weights) {ffn = E, identity = Z} (%token: f32[H], %e: i32[]) {
     %gate_e = index(%gate, %e) : f32[I, H]
     %up_e = index(%up, %e) : f32[I, H]
@@ -48,7 +48,7 @@ const sigmoid = `layer @sigmoidMoe {H = 2100, I = 24, E = 5, K = 3} (
   weight auto %down: f32[E, H, I]
 ) {
   %logits = linear(%x, %router) : f32[T, E]
-  %ids, %weights = route(%logits) {score = "sigmoid", select = "score", top_k = K, renormalise = "sum", scale = 1} : i32[T, K], f32[T, K]
+  %ids, %weights = route(%logits) {score = "sigmoid", top_k = K, renormalise = "sum", scale = 1} : i32[T, K], f32[T, K]
   %y = mix(%x, %ids, %weights) {ffn = E, identity = 0} (%token: f32[H], %e: i32[]) {
     %up_e = index(%up, %e) : f32[I, H]
     %down_e = index(%down, %e) : f32[H, I]

@@ -128,7 +128,7 @@ const layer = parseLayer(
   weight auto %down: f32[E, H, I]
 ) {
   %logits = linear(%x, %router) : f32[T, E + Z]
-  %ids, %weights = route(%logits, %bias) {score = "softmax", select = "biased", top_k = K, renormalise = "sum", scale = 6} : i32[T, K], f32[T, K]
+  %ids, %weights = route(%logits, %bias) {with = ["select_bias"], score = "softmax", top_k = K, renormalise = "sum", scale = 6} : i32[T, K], f32[T, K]
   %y = mix(%x, %ids, %weights) {ffn = E, identity = Z} (%token: f32[H], %e: i32[]) {
     %up_e = index(%up, %e) : f32[I, H]
     %down_e = index(%down, %e) : f32[H, I]
