@@ -6,6 +6,8 @@ export default defineConfig({
     // Native code and software GPUs use every core themselves.
     fileParallelism: true,
     maxWorkers: 2,
+    // Tests that wait for compilers run at once within a file.
+    maxConcurrency: 3,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

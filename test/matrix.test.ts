@@ -1,14 +1,8 @@
-/**
- * Every example, on every target, in every storage that the target reads, against the oracle. Seed 1. Each target's best variant
- * here; with UNMOOR_TEST_ALL=1 (npm run test:all) every variant that this machine runs.
- */
+/** Every example, on every target, in every storage that the target reads, against the oracle. */
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { targetNames } from "../codegen/target.ts";
-import { loadBackend } from "../runtime/backends.ts";
-import { checkTarget } from "../runtime/check/check.ts";
-import { readLayer } from "../runtime/source.ts";
+import { expectAgreement, variants } from "./support.ts";
 
 const folder = resolve(import.meta.dirname, "../examples");
 
@@ -37,31 +31,14 @@ const sizes: Readonly<Record<string, readonly Readonly<Record<string, number>>[]
   "qwen3-moe.ts": [{ H: 37, I: 21, E: 12, K: 3 }],
 };
 
-const variants = (
-  await Promise.all(
-    targetNames.map(async (name) => {
-      const backend = await loadBackend(name);
-      const best = backend.isas.indexOf(await backend.bestIsa());
-      const end = process.env.UNMOOR_TEST_ALL === "1" ? undefined : best + 1;
-      return backend.isas.slice(best, end).map((isa) => [name, isa] as const);
-    }),
-  )
-).flat();
+const targets = await variants();
 
-describe.each(readdirSync(folder).filter((f) => f.endsWith(".ts")))("%s", (file) => {
+describe.concurrent.each(readdirSync(folder).filter((f) => f.endsWith(".ts")))("%s", (file) => {
   test("has sizes to be tested at", () => {
     expect(sizes[file]?.length ?? 0, `give sizes for ${file} in test/matrix.test.ts`).toBeGreaterThan(0);
   });
-  for (const params of sizes[file] ?? []) {
-    test.each(variants)(`%s %s agrees at ${JSON.stringify(params)}`, async (name, isa) => {
-      const layer = await readLayer({ file: join(folder, file), params, cache: undefined });
-      const backend = await loadBackend(name);
-      for (const storage of backend.target(isa).storages) {
-        const { cases, agrees } = await checkTarget(layer, backend, isa, storage, 1);
-        expect(cases.flatMap((c) => c.disagreements)).toEqual([]);
-        expect(agrees).toBe(true);
-        expect(cases.length).toBeGreaterThan(4);
-      }
-    });
-  }
+  for (const params of sizes[file] ?? [])
+    test.each(targets)(`%s %s agrees at ${JSON.stringify(params)}`, (name, isa) =>
+      expectAgreement(join(folder, file), params, name, isa),
+    );
 });

@@ -2,13 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import picocolors from "picocolors";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import type { Backend, LoadedLayer } from "../backends/backend.ts";
 import type { Environment } from "../bin/environment.ts";
 import { main } from "../bin/main.ts";
+import { type TargetName, targetNames } from "../codegen/target.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { type BackendSource, loadBackend } from "../runtime/backends.ts";
+import { checkTarget } from "../runtime/check/check.ts";
 import { fillSeeded, type TensorData, writeSafetensors } from "../runtime/safetensors/index.ts";
+import { readLayer } from "../runtime/source.ts";
 
 /** Small sizes of examples/longcat-moe.ts. */
 export const small = { H: 32, I: 16, E: 4, Z: 2, K: 2, scale: 6 } as const;
@@ -121,4 +124,32 @@ export async function tensorFile(
 /** The one JSON document that stdout must be. */
 export function jsonOf({ out }: Ran): unknown {
   return JSON.parse(out);
+}
+
+/** Each target's best variant on this machine; with UNMOOR_TEST_ALL=1 (npm run test:all) every variant that it runs. */
+export async function variants(): Promise<(readonly [target: TargetName, isa: string])[]> {
+  const all = targetNames.map(async (name) => {
+    const backend = await loadBackend(name);
+    const best = backend.isas.indexOf(await backend.bestIsa());
+    const end = process.env.UNMOOR_TEST_ALL === "1" ? undefined : best + 1;
+    return backend.isas.slice(best, end).map((isa) => [name, isa] as const);
+  });
+  return (await Promise.all(all)).flat();
+}
+
+/** Holds the layer of a DSL file against the oracle on one variant of a target, in every storage that it reads. Seed 1. */
+export async function expectAgreement(
+  file: string,
+  params: Readonly<Record<string, number>>,
+  name: TargetName,
+  isa: string,
+): Promise<void> {
+  const layer = await readLayer({ file, params, cache: undefined });
+  const backend = await loadBackend(name);
+  for (const storage of backend.target(isa).storages) {
+    const { cases, agrees } = await checkTarget(layer, backend, isa, storage, 1);
+    expect(cases.flatMap((c) => c.disagreements)).toEqual([]);
+    expect(agrees).toBe(true);
+    expect(cases.length).toBeGreaterThan(4);
+  }
 }

@@ -1,0 +1,29 @@
+/**
+ * Ops that no example uses, on every target, against the oracle. Each file of test/layers declares one layer, whose results
+ * use several ops each, and exports the sizes at which it is checked: arrays of parameters, some of which no tile divides.
+ */
+import { readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { expectAgreement, variants } from "./support.ts";
+
+const folder = resolve(import.meta.dirname, "layers");
+
+/** The sizes that a file exports. */
+async function sizesOf(file: string): Promise<readonly Readonly<Record<string, number>>[]> {
+  const { sizes }: { sizes?: unknown } = await import(join(folder, file));
+  if (!Array.isArray(sizes) || sizes.length === 0) throw new Error(`test/layers/${file} exports no sizes`);
+  return sizes;
+}
+
+const cases = await Promise.all(readdirSync(folder).map(async (file) => [file, await sizesOf(file)] as const));
+const targets = await variants();
+
+test("there are layers to check", () => expect(cases.length).toBeGreaterThan(0));
+
+describe.concurrent.each(cases)("test/layers/%s", (file, sizes) => {
+  for (const params of sizes)
+    test.each(targets)(`%s %s agrees at ${JSON.stringify(params)}`, (name, isa) =>
+      expectAgreement(join(folder, file), params, name, isa),
+    );
+});
