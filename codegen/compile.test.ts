@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { interpret } from "../ir/interpreter/index.ts";
 import { parseLayer } from "../ir/text/index.ts";
 import { compileLayer } from "./compile.ts";
-import { checkCompilation, tensorsFor } from "./oracle-testing.ts";
+import { checkCompilation, sizesFor, tensorsFor } from "./oracle-testing.ts";
 import type { Storage } from "./target.ts";
 import { cubeTarget, packedTarget, plainTarget } from "./testing.ts";
 
@@ -26,7 +26,7 @@ describe.each(layers)("%s", (_, layer) => {
         const tensors = tensorsFor(stored, 9);
         const [want, ...others] = stages
           .slice(1)
-          .map((s) => ({ pass: s.pass?.name, output: interpret(s.layer, { dims: { T: 9 }, tensors }) }));
+          .map((s) => ({ pass: s.pass?.name, output: interpret(s.layer, { dims: sizesFor(layer, 9), tensors }) }));
         for (const { pass, output } of others) {
           for (const [name, tensor] of want.output.results) {
             output.results.get(name)?.data.forEach((v, i) => {

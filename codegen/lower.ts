@@ -2,7 +2,7 @@ import { IrError } from "../ir/core/diagnostic.ts";
 import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
 import { dtypeBytes } from "../ir/core/types.ts";
-import { planMemory } from "./memory.ts";
+import { copyReason, planMemory } from "./memory.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
 import type { ScheduleContext } from "./schedule/context.ts";
 import { schedules } from "./schedule/index.ts";
@@ -93,9 +93,19 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
       add(result, role);
       const buffer = buffers.get(result);
       if (buffer && role === "temporary" && activations.has(result)) buffers.set(result, padRows(buffer, target));
+      if (operation.op === "reshape") shareMemory(operation, result);
     }
   }
   return buffers;
+
+  /** A reshape moves nothing where its operand's memory can stand for its result. */
+  function shareMemory(operation: Operation, result: Value): void {
+    const [x] = operation.operands;
+    const from = x && buffers.get(x);
+    const to = buffers.get(result);
+    if (from && to && copyReason(from, to) === undefined)
+      buffers.set(result, { ...to, alias: from.alias ?? from.name });
+  }
 }
 
 /** Rows moved apart where the target asks for it. */

@@ -16,11 +16,18 @@ function random(count: number, seed: number): Float32Array {
   });
 }
 
+/** Sizes of a layer's run-time symbols: T tokens, and of others another number, which is 0 for some numbers of tokens. */
+export function sizesFor(layer: Layer, tokens: number): Readonly<Record<string, number>> {
+  const symbols = layer.args.flatMap((a) => a.value.type.dims.flatMap((d) => d.substitute(layer.params).symbols));
+  return Object.fromEntries([...new Set(symbols)].map((s) => [s, s === "T" ? tokens : (tokens * 2) % 7]));
+}
+
 /** Tensors for all arguments of a layer, the same at each call. */
 export function tensorsFor(layer: Layer, tokens: number): Map<string, Tensor> {
+  const sizes = { ...layer.params, ...sizesFor(layer, tokens) };
   return new Map<string, Tensor>(
     layer.args.map(({ value }, i): [string, Tensor] => {
-      const dims = value.type.dims.map((d) => d.evaluate({ ...layer.params, T: tokens }));
+      const dims = value.type.dims.map((d) => d.evaluate(sizes));
       if (value.type.dtype === "i32") {
         // Ids of tokens and of experts: small enough to exist.
         const data = Int32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, (_, n) => (n * 7) % 3);
@@ -40,21 +47,22 @@ export function tensorsFor(layer: Layer, tokens: number): Map<string, Tensor> {
 export function checkCompilation(compilation: Compilation, tokens: number): void {
   const { stored, rounded, program } = compilation;
   const tensors = tensorsFor(stored, tokens);
+  const dims = sizesFor(stored, tokens);
   const given = (role: string) =>
     new Map(
       stored.args
         .filter((a) => a.role === role)
         .map((a) => [a.value.name, tensors.get(a.value.name)?.data as Float32Array]),
     );
-  const buffers = runProgram(program, { weights: given("weight"), inputs: given("input"), dims: { T: tokens } });
+  const buffers = runProgram(program, { weights: given("weight"), inputs: given("input"), dims });
   const ids = (layer: Layer) =>
     new Map(
       layer.body
         .filter((o) => o.op === "route")
         .map((o, i) => [o.results[0].name, buffers.get(program.routings[i].ids) as Int32Array]),
     );
-  const exact = interpret(stored, { dims: { T: tokens }, tensors, choices: ids(stored) });
-  const bounds = interpret(rounded, { dims: { T: tokens }, tensors, choices: ids(rounded) });
+  const exact = interpret(stored, { dims, tensors, choices: ids(stored) });
+  const bounds = interpret(rounded, { dims, tensors, choices: ids(rounded) });
   for (const { name, outcome } of bounds.routings)
     if (outcome.wrong.length > 0)
       throw new Error(`${name}: tokens ${outcome.wrong} chose experts that rounding does not explain`);

@@ -13,6 +13,10 @@ export interface ProgramBuffer {
    * output: a result of the layer, or the routing (ids and weights), which every program gives. temporary: workspace.
    */
   readonly role: "input" | "weight" | "prepared" | "output" | "temporary";
+  /**
+   * Of a temporary: it is the memory of this other temporary, with as many elements in other dimensions. Kernels only read it.
+   */
+  readonly alias?: string;
 }
 
 /** A compiled layer before it becomes text: the kernels in order, the same for every target of its kind. */

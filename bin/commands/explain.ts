@@ -131,10 +131,16 @@ function explainText(compilation: Compilation, tokens: readonly number[], colors
     ...k.work.map((w) => digits(w.bytes ?? 0)),
   ]);
   lines.push(colors.bold("-- kernels, if every slot goes to an FFN expert"), formatTable(head, rows, colors), "");
-  const slots = memory.slots.map((s, i) => [String(i), s.buffers.join(", "), ...s.bytes.map((b) => digits(b.bytes))]);
+  const aliases = new Map(compilation.program.buffers.map((b) => [b.name, b.alias]));
+  const named = (name: string): string => (aliases.get(name) === undefined ? name : `${name} = ${aliases.get(name)}`);
+  const slots = memory.slots.map((s, i) => [
+    String(i),
+    s.buffers.map(named).join(", "),
+    ...s.bytes.map((b) => digits(b.bytes)),
+  ]);
   const total = ["", "workspace", ...memory.workspace.map((w) => digits(w.bytes))];
   lines.push(
-    colors.bold("-- memory plan: buffers that share a slot are never alive at once"),
+    colors.bold("-- memory plan: buffers that share a slot are never alive at once, or are one (=)"),
     formatTable(["slot", "buffers", ...atTokens("bytes")], [...slots, total], colors),
     "",
   );

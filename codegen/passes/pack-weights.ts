@@ -11,9 +11,9 @@ import { rewriteLayer } from "./rewrite.ts";
  */
 export function packWeights(layer: Layer, matmul: RegisterMatmul): Layer {
   const weights = new Set(layer.args.filter((a) => a.role === "weight").map((a) => a.value));
-  // Parts of weights are known at load as well.
-  for (const { op, operands, results } of layer.body)
-    if (op === "slice" && operands.every((v) => weights.has(v))) for (const r of results) weights.add(r);
+  // What is made of weights alone is known at load as well.
+  for (const { operands, results } of layer.body)
+    if (operands.length > 0 && operands.every((v) => weights.has(v))) for (const r of results) weights.add(r);
   return rewriteLayer(layer, (operation, to) => {
     const [result] = operation.results;
     if (

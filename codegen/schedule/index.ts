@@ -11,6 +11,7 @@ import {
   scheduleSlotWeights,
   scheduleZeroExpertWeight,
 } from "./routing.ts";
+import { scheduleConcat, scheduleReshape } from "./shapes.ts";
 import { scheduleSlice } from "./slice.ts";
 import { scheduleSum } from "./sum.ts";
 
@@ -29,6 +30,8 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   permute: schedulePermute,
   combine: scheduleCombine,
   slice: scheduleSlice,
+  reshape: scheduleReshape,
+  concat: scheduleConcat,
   sum: scheduleSum,
   expert_rows: scheduleExpertRows,
   slot_weights: scheduleSlotWeights,

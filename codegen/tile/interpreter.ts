@@ -87,6 +87,10 @@ export function runProgram(
     else if (b.role === "weight") buffers.set(b.name, expectArray(b, dims, given.weights.get(b.name)));
     else buffers.set(b.name, poisoned(b, dims));
   }
+  for (const { name, alias } of program.buffers) {
+    const shared = alias === undefined ? undefined : buffers.get(alias);
+    if (shared !== undefined) buffers.set(name, shared);
+  }
   for (const kernel of [...program.prepare, ...program.kernels]) runKernel(kernel, buffers, given.dims, options);
   return buffers;
 }

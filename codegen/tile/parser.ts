@@ -76,8 +76,11 @@ class TileParser {
     const kernels: Kernel[] = [];
     while (!cursor.accept("}")) {
       const role = roles.find((r) => cursor.accept(r));
-      if (role) buffers.push({ ...this.#typedName(), role });
-      else if (cursor.accept("routing")) {
+      if (role) {
+        const buffer = this.#typedName();
+        const alias = cursor.accept("alias") ? { alias: this.#name("a buffer") } : {};
+        buffers.push({ ...buffer, role, ...alias });
+      } else if (cursor.accept("routing")) {
         const [ids, weights, ...more] = this.#list(() => this.#name("a buffer"));
         if (ids === undefined || weights === undefined || more.length > 0)
           return cursor.unexpected("two buffers", "Write routing (ids, weights).");

@@ -17,6 +17,8 @@ export { checkKernel } from "./kernel-spec.ts";
  *   as readwrite changes them. Every output is written.
  * - Results and routings name outputs, each once. Every temporary that kernels use has one slot; buffers of one slot are
  *   never in use at once, and the slot has room for each.
+ * - An alias is a temporary with the dtype and as many elements as the temporary that it names, which is no alias itself. They
+ *   share a slot and live together; kernels only read the alias, none that writes the other.
  */
 export function checkProgram(program: Program): Program {
   const buffers = new Map<string, ProgramBuffer>();
@@ -33,6 +35,7 @@ export function checkProgram(program: Program): Program {
     }
     buffers.set(b.name, b);
   }
+  for (const b of program.buffers) if (b.alias !== undefined) checkAlias(program, b, buffers.get(b.alias));
   const names = new Set<string>();
   for (const kernel of [...program.prepare, ...program.kernels]) {
     if (names.has(kernel.name))
@@ -55,6 +58,20 @@ export function checkProgram(program: Program): Program {
   checkResults(program, buffers);
   checkMemory(program, buffers);
   return program;
+}
+
+const countOf = (b: ProgramBuffer): Dim => b.dims.reduce((x, y) => x.times(y), Dim.of(1));
+
+function checkAlias(program: Program, alias: ProgramBuffer, base: ProgramBuffer | undefined): void {
+  if (base?.role !== "temporary" || alias.role !== "temporary" || base.alias !== undefined)
+    fail(
+      program,
+      `${alias.name} as another form of a temporary`,
+      base?.name ?? "none",
+      "Name the buffer that has the memory.",
+    );
+  if (base.dtype !== alias.dtype || !countOf(base).equals(countOf(alias)))
+    fail(program, `as many elements as ${formatType(base)}`, formatType(alias), "Keep dtype and number of elements.");
 }
 
 function fail(program: Program, expected: string, found: string, help: string): never {
@@ -86,8 +103,17 @@ function checkAccesses(
   order: Order,
 ): void {
   const role = (name: string): string => buffers.get(name)?.role ?? "";
+  const memory = (name: string): string => buffers.get(name)?.alias ?? name;
+  const changed = new Set(kernel.buffers.filter((b) => b.access !== "read").map((b) => b.name));
   for (const { name, access } of kernel.buffers) {
     const where = `in kernel ${kernel.name}`;
+    if (memory(name) !== name && (changed.has(name) || changed.has(memory(name))))
+      fail(
+        program,
+        `only reads of ${name} and ${memory(name)}, which are one`,
+        `a write ${where}`,
+        "Write another buffer.",
+      );
     if (access !== "write" && !order.reads.includes(role(name)))
       fail(
         program,
@@ -102,7 +128,7 @@ function checkAccesses(
         `a write to ${role(name)} ${name} ${where}`,
         "Write to a buffer of the layer's own.",
       );
-    if (access === "write" && order.read.has(name))
+    if (access === "write" && order.read.has(memory(name)))
       fail(
         program,
         `${name} unchanged once it was read`,
@@ -117,8 +143,8 @@ function checkAccesses(
     if (!own.has(base)) continue;
     if (writes) order.written.add(base);
     else {
-      order.read.add(base);
-      if (!made.has(role(base)) && !order.written.has(base))
+      order.read.add(memory(base));
+      if (!made.has(role(base)) && !order.written.has(memory(base)))
         fail(
           program,
           `${base} to be written before it is read`,
@@ -173,7 +199,10 @@ function checkResults(program: Program, buffers: ReadonlyMap<string, ProgramBuff
 function checkMemory(program: Program, buffers: ReadonlyMap<string, ProgramBuffer>): void {
   const lifetimes = new Map<string, { first: number; last: number }>();
   program.kernels.forEach((kernel, i) => {
-    for (const { name } of kernel.buffers) lifetimes.set(name, { first: lifetimes.get(name)?.first ?? i, last: i });
+    for (const { name } of kernel.buffers) {
+      const memory = buffers.get(name)?.alias ?? name;
+      lifetimes.set(memory, { first: lifetimes.get(memory)?.first ?? i, last: i });
+    }
   });
   const placed = new Set<string>();
   for (const slot of program.memory.slots) {
@@ -192,6 +221,8 @@ function checkMemory(program: Program, buffers: ReadonlyMap<string, ProgramBuffe
           `(${slot.bytes.join(", ")})`,
           "List the bytes of each buffer.",
         );
+      if (buffer.alias !== undefined && !slot.buffers.includes(buffer.alias))
+        fail(program, `${name} in the slot of ${buffer.alias}`, "another", "Place them together.");
       const life = lifetimes.get(name);
       if (!life) continue;
       if (life.first <= busyTo)

@@ -31,7 +31,10 @@ export const printKernel = (kernel: Kernel, options: PrintOptions = {}): string 
 export function printProgram(program: Program, options: PrintOptions = {}): string {
   const params = Object.entries(program.params).map(([name, value]) => `${name} = ${value}`);
   const lines = [`program @${program.name} (${program.symbols.join(", ")}) params(${params.join(", ")}) {`];
-  for (const b of program.buffers) lines.push(`  ${b.role} ${b.name}: ${b.dtype}[${b.dims.join(", ")}]`);
+  for (const b of program.buffers) {
+    const alias = b.alias === undefined ? "" : ` alias ${b.alias}`;
+    lines.push(`  ${b.role} ${b.name}: ${b.dtype}[${b.dims.join(", ")}]${alias}`);
+  }
   for (const { ids, weights } of program.routings) lines.push(`  routing (${ids}, ${weights})`);
   for (const { name, buffer } of program.results) lines.push(`  result ${name} = ${buffer}`);
   for (const { buffers, bytes } of program.memory.slots)

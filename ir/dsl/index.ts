@@ -24,5 +24,6 @@ export {
   tanh,
 } from "./ops.ts";
 export { type RouteOptions, type Routing, route } from "./routing.ts";
+export { concat, reshape } from "./shapes.ts";
 export { type ConcreteTensor, tensor } from "./tensor.ts";
 export type { AnyTensor, Dims, Expert, Storage, Tensor } from "./types.ts";

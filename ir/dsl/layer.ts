@@ -52,7 +52,7 @@ export function layer<P extends Params, A extends readonly object[], R extends R
 ): LayerFunction<P, A, R> {
   const body = rest.length === 1 ? rest[0] : rest[1];
   const make = (values: P): LayerFunction<P, A, R> =>
-    Object.assign((...args: ConcreteArguments<A>) => run(() => body(values, ...(args as unknown as A))), {
+    Object.assign((...args: ConcreteArguments<A>) => run(values, () => body(values, ...(args as unknown as A))), {
       params: values,
       with: (changes: Partial<P>) => {
         for (const name of Object.keys(changes)) {
@@ -66,8 +66,20 @@ export function layer<P extends Params, A extends readonly object[], R extends R
   return make(params);
 }
 
-function run<R extends Result>(body: () => R): Concrete<R> {
-  const result: unknown = body();
+/** Parameters of the layers that run, the innermost last. */
+const running: Params[] = [];
+
+/** Values of the parameters of the layer that runs; none outside of a layer. */
+export const parameterValues = (): Params => running.at(-1) ?? {};
+
+function run<R extends Result>(params: Params, body: () => R): Concrete<R> {
+  running.push(params);
+  let result: unknown;
+  try {
+    result = body();
+  } finally {
+    running.pop();
+  }
   if (typeof result === "object" && result !== null && Object.getPrototypeOf(result) === Object.prototype) {
     for (const [name, value] of Object.entries(result)) concrete(value, `result ${name}`);
   } else concrete(result, "the result of the layer");

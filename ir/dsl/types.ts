@@ -26,7 +26,7 @@ export type Last<D extends Dims> = D extends readonly [...infer _, infer L exten
 export type Init<D extends Dims> = D extends readonly [...infer I extends Dims, DimName] ? [...I] : DimName[];
 
 /** "T, H" */
-type Join<D extends Dims> = D extends readonly [infer F extends DimName, ...infer R extends Dims]
+export type Join<D extends Dims> = D extends readonly [infer F extends DimName, ...infer R extends Dims]
   ? R extends readonly []
     ? `${F}`
     : `${F}, ${Join<R>}`

@@ -10,11 +10,12 @@ import { mapCall } from "./map.ts";
 import { typeNames } from "./names.ts";
 import { dimOf, scalarOf } from "./operators.ts";
 import { routeCall } from "./route.ts";
+import { shapeBuiltins } from "./shapes.ts";
 import { Problem, problem, written } from "./source.ts";
 import { describe, numberValue, type StaticValue, undefinedValue } from "./values.ts";
 
 /** A call of a function of "unmoor". */
-type Builtin = (
+export type Builtin = (
   machine: Machine,
   args: readonly StaticValue[],
   call: ts.CallExpression,
@@ -74,6 +75,7 @@ const builtins: Readonly<Record<string, Builtin>> = {
     const x = tensorArgument(args[0], "the operand of sum", argumentNode(call, 0));
     return machine.one("sum", [x], {}, call, { names: [hint ?? "sum"] });
   },
+  ...shapeBuiltins,
   map: mapCall,
   route: routeCall,
   range(_, args, call) {

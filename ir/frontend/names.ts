@@ -8,6 +8,8 @@ export const builtinNames: readonly string[] = [
   "route",
   "cast",
   "slice",
+  "reshape",
+  "concat",
   "sum",
   "range",
   "tensor",

@@ -60,6 +60,20 @@ export function sizeAttribute(op: string, attributes: AttributeMap, name: string
   return dim;
 }
 
+/** A list of dimensions: whole numbers, or dimensions over parameter names and run-time symbols. */
+export function dimsAttribute(op: string, attributes: AttributeMap, name: string): readonly Dim[] {
+  const value = attributes[name];
+  if (!Array.isArray(value)) return wrong(op, name, "a list of dimensions", value);
+  return value.map((item: Attribute, i) => sizeAttribute(op, { [`${name}[${i}]`]: item }, `${name}[${i}]`, 0));
+}
+
+/** A dimension counted from the last, as −1 (the last), −2, …: the same for one token and for many. */
+export function axisAttribute(op: string, attributes: AttributeMap): number {
+  const { axis } = attributes;
+  if (typeof axis === "number" && Number.isSafeInteger(axis) && axis < 0) return axis;
+  return wrong(op, "axis", "a dimension counted from the last, -1 or below", axis);
+}
+
 /** A whole number of at least 1 that must be known now, such as the width of a block. */
 export function countAttribute(op: string, attributes: AttributeMap, name: string): number {
   const value = attributes[name];

@@ -2,6 +2,7 @@ import { IrError } from "../core/diagnostic.ts";
 import type { Operation } from "../core/layer.ts";
 import { cast } from "./cast.ts";
 import { combine } from "./combine.ts";
+import { concat } from "./concat.ts";
 import { constantExperts } from "./constant-experts.ts";
 import type { OpDefinition } from "./definition.ts";
 import { dispatch } from "./dispatch.ts";
@@ -13,6 +14,7 @@ import { map } from "./map.ts";
 import { mix } from "./mix.ts";
 import { pack } from "./pack.ts";
 import { permute } from "./permute.ts";
+import { reshape } from "./reshape.ts";
 import { route } from "./route.ts";
 import { slice } from "./slice.ts";
 import { sum } from "./sum.ts";
@@ -27,6 +29,8 @@ const ops = {
   mix,
   index,
   slice,
+  reshape,
+  concat,
   sum,
   expert_rows: expertRows,
   slot_weights: slotWeights,

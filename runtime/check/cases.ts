@@ -45,10 +45,10 @@ const routes = (layer: Layer): Operation[] => [...walk(layer.body)].filter((o) =
 const routerOperand = (route: Operation, name: "select_bias" | "table" | "token_ids"): Value | undefined =>
   route.operands[routerOf(route.attributes).extras.get(name) ?? -1];
 
-/** Ids of tokens and of experts that exist; the experts of one token differ. */
-function seededIds(layer: Layer, { role, value }: Argument, shape: readonly number[]): Int32Array {
+/** How many ids there are of what an argument holds, where an operation looks them up. */
+function idLimit(layer: Layer, value: Value): number | undefined {
   const size = (v: Value | undefined, i: number): number => v?.type.dims.at(i)?.substitute(layer.params).constant ?? 0;
-  const limit = routes(layer)
+  return routes(layer)
     .map((o) =>
       routerOperand(o, "table") === value
         ? size(o.operands[0], -1)
@@ -57,13 +57,23 @@ function seededIds(layer: Layer, { role, value }: Argument, shape: readonly numb
           : 0,
     )
     .find((n) => n > 0);
-  if (limit === undefined || value.type.dtype !== "i32")
+}
+
+/**
+ * Ids of tokens and of experts that exist, and the experts of one token differ; whole numbers of both signs where nothing is
+ * looked up by them.
+ */
+function seededIntegers(layer: Layer, { role, value }: Argument, shape: readonly number[]): Int32Array {
+  if (value.type.dtype !== "i32")
     throw new IrError(
-      `${role} ${value.name} is ${value.type.dtype}, and seeded values are floats, or ids that a router looks up`,
+      `${role} ${value.name} is ${value.type.dtype}, and seeded values are floats or i32`,
       "Give tensors with `unmoor exec`.",
     );
-  const [rows = 0, columns = 1] = shape;
-  return Int32Array.from({ length: rows * columns }, (_, i) => (5 * Math.floor(i / columns) + (i % columns)) % limit);
+  const limit = idLimit(layer, value);
+  const columns = shape.length > 1 ? (shape.at(-1) ?? 1) : 1;
+  return Int32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) =>
+    limit === undefined ? ((i * 7919 + 13) % 1999) - 999 : (5 * Math.floor(i / columns) + (i % columns)) % limit,
+  );
 }
 
 /** Seeded values for one argument. The same numbers whatever the dtype: they are exact in bf16 and f16. */
@@ -77,7 +87,7 @@ export function seededTensor(
   const shape = value.type.dims.map((d) => d.evaluate({ ...layer.params, ...dims }));
   const { dtype } = value.type;
   const elements = shape.reduce((a, b) => a * b, 1);
-  if (!isFloat(dtype)) return { dtype, dims: shape, data: seededIds(layer, argument, shape) };
+  if (!isFloat(dtype)) return { dtype, dims: shape, data: seededIntegers(layer, argument, shape) };
   const data = dtype === "f32" ? new Float32Array(elements) : new Uint16Array(elements);
   fillSeeded(data, { seed, name: value.name, dtype: fileDtypes[dtype], scale: seededScale(layer, argument) });
   return { dtype, dims: shape, data };

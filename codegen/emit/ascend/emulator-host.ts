@@ -106,7 +106,8 @@ function emitFunction(
       for (const kernel of list) {
         for (const { name: buffer } of kernel.kernel.buffers) {
           const b = all.get(buffer);
-          if (b?.role !== "temporary" || given.has(buffer)) continue;
+          // An alias is memory that its kernels wrote under the other name.
+          if (b?.role !== "temporary" || b.alias !== undefined || given.has(buffer)) continue;
           given.add(buffer);
           // Takes the place of a temporary that used the slot before.
           const sparse = beyond.has(buffer);

@@ -1,0 +1,50 @@
+import { describe, expect, test } from "vitest";
+import { concat, layer, reshape, type Tensor, tensor } from "./index.ts";
+
+/** Functions that move elements, on concrete tensors. */
+
+const text = (t: unknown): string => String(t).replace(/\s+/g, " ");
+const count = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+describe("reshape", () => {
+  const heads = layer({ A: 2, D: 3 }, (_, x: Tensor<["T", "A*D"]>) => reshape(x, ["T", "A", "D"]));
+
+  test("takes parameters' values from the layer, and what is left from the number of elements", () => {
+    expect(text(heads(tensor([2, 6], count(12))))).toBe(
+      "f32[2, 2, 3] [[[0, 1, 2], [3, 4, 5]], [[6, 7, 8], [9, 10, 11]]]",
+    );
+    expect(text(heads.with({ A: 3, D: 1 })(tensor([1, 3], [7, 8, 9])))).toBe("f32[1, 3, 1] [[[7], [8], [9]]]");
+    expect(text(heads(tensor([0, 6], [])))).toBe("f32[0, 2, 3] []");
+    const sums = layer({ A: 2 }, (p, x: Tensor<["T", "2*A"]>) => reshape(x, ["2*T", p.A]));
+    expect(text(sums(tensor([2, 4], count(8))))).toBe("f32[4, 2] [[0, 1], [2, 3], [4, 5], [6, 7]]");
+  });
+
+  test("says what it does not know, and what does not fit", () => {
+    const open = layer({ A: 2 }, (_, x: Tensor<["T", "S"]>) => reshape(x, ["S", "T"]));
+    expect(() => open(tensor([2, 3], count(6)))).toThrow("reshape to [S, T]: the values of S and T are not known");
+    expect(() => heads(tensor([1, 5], count(5)))).toThrow("5 elements are no multiple of 6");
+    const fixed = layer({ A: 2 }, (_, x: Tensor<["A", "A"]>) => reshape(x, ["A*A"]));
+    expect(() => fixed(tensor([2, 3], count(6)))).toThrow("element counts differ");
+  });
+
+  test("outside of a layer no name has a value, also after a layer failed", () => {
+    expect(() => heads(tensor([1, 5], count(5)))).toThrow();
+    const x = tensor([2, 3], count(6)) as unknown as Tensor<["A", "D"]>;
+    expect(() => reshape(x, ["D", "A"])).toThrow("D and A are not known");
+    expect(text(reshape(x, ["A*D"]))).toBe("f32[6] [0, 1, 2, 3, 4, 5]");
+  });
+});
+
+test("concat joins along a dimension from either end, of any dtype", () => {
+  const join = layer({}, (_, a: Tensor<["P", 2], "i32">, b: Tensor<["T", 2], "i32">) => ({
+    rows: concat([a, b], 0),
+    again: concat([a, b, b], -2),
+  }));
+  const { rows, again } = join(tensor([1, 2], [1, 2], "i32"), tensor([2, 2], [3, 4, 5, 6], "i32"));
+  expect(text(rows)).toBe("i32[3, 2] [[1, 2], [3, 4], [5, 6]]");
+  expect(text(again)).toBe("i32[5, 2] [[1, 2], [3, 4], [5, 6], [3, 4], [5, 6]]");
+  const beside = layer({}, (_, a: Tensor<["T", 2]>, b: Tensor<["T", 1]>) => concat([a, b], -1));
+  expect(text(beside(tensor([2, 2], count(4)), tensor([2, 1], [8, 9])))).toBe("f32[2, 3] [[0, 1, 8], [2, 3, 9]]");
+  const wrong = layer({}, (_, a: Tensor<["T", 2]>) => concat([a, a], 2 as number));
+  expect(() => wrong(tensor([1, 2], [1, 2]))).toThrow("concat along dimension 2 of a tensor with 2 dimensions");
+});

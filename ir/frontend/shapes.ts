@@ -1,0 +1,87 @@
+import { ts } from "ts-morph";
+import { IrError } from "../core/diagnostic.ts";
+import { Dim } from "../core/dim.ts";
+import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
+import type { Builtin } from "./builtins.ts";
+import type { Machine } from "./machine.ts";
+import { dimOf } from "./operators.ts";
+import { Problem, problem } from "./source.ts";
+import { list, nearest } from "./suggest.ts";
+import { describe, type StaticValue, undefinedValue } from "./values.ts";
+
+/** Functions of "unmoor" that move elements and change none. */
+export const shapeBuiltins: Readonly<Record<string, Builtin>> = {
+  reshape(machine, args, call, hint) {
+    checkCount(call, "reshape", args.length, 2);
+    const x = tensorArgument(args[0], "the operand of reshape", argumentNode(call, 0));
+    const at = argumentNode(call, 1);
+    const known = x.type.dims.flatMap((d) => d.symbols);
+    const dims = items(args[1], at, "the shape is an array of dimensions").map(({ value, node }) =>
+      dimension(machine, value, node, known),
+    );
+    return machine.one("reshape", [x], { dims }, call, { names: [hint ?? "reshape"] });
+  },
+  concat(machine, args, call, hint) {
+    checkCount(call, "concat", args.length, 2);
+    const tensors = items(args[0], argumentNode(call, 0), "concat joins an array of tensors").map(({ value, node }) =>
+      tensorArgument(value, "an operand of concat", node),
+    );
+    if (tensors.length === 0)
+      throw problem("U025", argumentNode(call, 0), "concat joins at least one tensor, found none");
+    const axis = axisArgument(args[1], argumentNode(call, 1), "concat", tensors[0]?.type.dims.length ?? 0);
+    return machine.one("concat", tensors, { axis }, call, { names: [hint ?? "concat"] });
+  },
+};
+
+/** The items of an array, each with the place where it stands: its own where the array is written out. */
+function items(
+  value: StaticValue | undefined,
+  at: ts.Node,
+  what: string,
+): readonly { readonly value: StaticValue; readonly node: ts.Node }[] {
+  if (value?.kind === "unknown") throw new Problem(undefined);
+  if (value?.kind !== "array")
+    throw problem("U025", at, `${what}, found ${describe(value ?? undefinedValue)}`, { expected: "an array" });
+  const written = ts.isArrayLiteralExpression(at) && !at.elements.some(ts.isSpreadElement) ? at.elements : undefined;
+  return value.items.map((item, i) => ({ value: item, node: written?.[i] ?? at }));
+}
+
+/**
+ * A dimension from a name, a number, or text with sums and products of them. Its names are parameters or `known` run-time
+ * sizes. @throws Problem U017
+ */
+function dimension(machine: Machine, value: StaticValue, at: ts.Node, known: readonly string[]): Dim {
+  if (value.kind === "unknown") throw new Problem(undefined);
+  const dim = dimensionOf(value);
+  if (dim === undefined || dim.terms.some((t) => t.coefficient < 0) || dim.constant === 0)
+    throw problem("U017", at, `${describe(value)} is no dimension`);
+  const names = [...Object.keys(machine.params), ...known];
+  const unknown = dim.symbols.find((s) => !names.includes(s));
+  if (unknown === undefined) return dim;
+  const near = nearest(unknown, names);
+  throw problem("U017", at, `${unknown} is no parameter, and no dimension of the operand`, {
+    expected: list([...new Set(names)]),
+    ...(near === undefined ? {} : { help: `Did you mean ${near}?` }),
+  });
+}
+
+function dimensionOf(value: StaticValue): Dim | undefined {
+  if (value.kind === "number") return dimOf(value);
+  if (value.kind !== "string") return undefined;
+  try {
+    return Dim.parse(value.value);
+  } catch (error) {
+    if (error instanceof IrError) return undefined;
+    throw error;
+  }
+}
+
+/** A dimension of a tensor of `rank`, counted from the last: −1 … −rank. @throws Problem U013 */
+function axisArgument(value: StaticValue | undefined, at: ts.Node, what: string, rank: number): number {
+  if (value?.kind === "unknown") throw new Problem(undefined);
+  const axis = value?.kind === "number" ? value.value : Number.NaN;
+  if (Number.isInteger(axis) && axis >= -rank && axis < rank) return axis < 0 ? axis : axis - rank;
+  throw problem("U013", at, `the dimension of ${what} is ${describe(value ?? undefinedValue)}`, {
+    expected: `a whole number from ${-rank} to ${rank - 1}, since the tensor has ${rank} dimension${rank === 1 ? "" : "s"}`,
+  });
+}
