@@ -34,11 +34,18 @@ export const codes = {
     title: "Sizes of inputs that contradict each other, or tell too little",
     help: "Give inputs for the same number of tokens.",
   },
+  U307: { title: "Weights that a checkpoint holds several times", help: "Choose one with --prefix." },
+  U308: {
+    title: "Tensors that a layer should use and does not",
+    help: "Give the sizes of the checkpoint with --config or --param, mend the layer, or accept them with --allow-unused.",
+  },
+  U309: { title: "Id of nothing", help: "Give ids that exist, or the sizes of the model with --config or --param." },
   U310: { title: "Place that cannot be written", help: "Give another place, or change its permissions." },
   U311: {
     title: "Tensor file that cannot be read or written",
     help: "Check the path; download or write the file again.",
   },
+  U312: { title: "Config that cannot be read", help: "Give the path of a model's config.json." },
   U401: { title: "Unknown option", help: "See the help of the command." },
   U402: { title: "Unknown command", help: "See unmoor --help." },
   U403: { title: "Missing argument or option", help: "Give it; the help of the command says what it is." },

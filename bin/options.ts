@@ -10,6 +10,7 @@ import {
   runnableTargets,
   type SkippedTarget,
 } from "../runtime/backends.ts";
+import { readConfig } from "../runtime/config.ts";
 import { readLayer } from "../runtime/source.ts";
 import type { Environment } from "./environment.ts";
 
@@ -17,6 +18,7 @@ import type { Environment } from "./environment.ts";
 export interface LayerOptions {
   readonly layer?: string;
   readonly param?: readonly string[];
+  readonly config?: string;
   readonly storage?: Storage;
   readonly isa?: string;
   readonly json?: boolean;
@@ -29,6 +31,10 @@ export const layerCommand = (command: Command): Command =>
       .argument("<file>", "TypeScript file that declares the layer")
       .option("--layer <name>", "which layer, where the file declares several")
       .option("--param <name=value>", "value of a parameter; may be given several times", collect)
+      .option(
+        "--config <file>",
+        "config.json of the model, from which the layer reads parameters; --param goes before it",
+      )
       .addOption(new Option("--storage <type>", "storage of weights that the layer leaves open").choices([...storages]))
       .option("--isa <name>", "variant of the target, such as avx2; default: the best that this machine runs"),
   );
@@ -90,13 +96,15 @@ export function parseParams(given: readonly string[]): Readonly<Record<string, n
 const numberIn = (text: string): number => Number(text.slice(text.indexOf("=") + 1));
 
 /** Reads the layer that the options name. */
-export const layerOf = (file: string, options: LayerOptions, environment: Environment): Promise<Layer> =>
-  readLayer({
+export async function layerOf(file: string, options: LayerOptions, environment: Environment): Promise<Layer> {
+  return readLayer({
     file,
     params: parseParams(options.param ?? []),
     cache: environment.cache,
     ...(options.layer === undefined ? {} : { layer: options.layer }),
+    ...(options.config === undefined ? {} : { config: await readConfig(options.config) }),
   });
+}
 
 /** Targets to run on: those named, which must all work here; or without a name all that work here. */
 export async function targetsToRun(

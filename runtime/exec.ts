@@ -4,6 +4,8 @@ import type { Storage } from "../codegen/target.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import type { ChosenTarget } from "./backends.ts";
+import { type MatchOptions, matchWeights } from "./checkpoint/match.ts";
+import { checkIds } from "./ids.ts";
 import { loadInputs } from "./inputs.ts";
 import { openCheckpoint, type TensorData } from "./safetensors/index.ts";
 import { toFloats } from "./tensors.ts";
@@ -18,6 +20,10 @@ export interface Execution {
   readonly results: ReadonlyMap<string, Tensor>;
   /** One for each router: what each token chose, ids and weights [T, K]. */
   readonly routings: readonly { readonly name: string; readonly ids: Tensor; readonly weights: Tensor }[];
+  /** What stands before all published names in the weights' file. */
+  readonly prefix: string;
+  /** Weights that the file has in a wider type than they are stored in. */
+  readonly rounded: readonly string[];
   /** Tensors of the files that the layer does not use. */
   readonly unused: { readonly weights: readonly string[]; readonly inputs: readonly string[] };
 }
@@ -32,6 +38,7 @@ export async function execute(
   { backend, isa }: ChosenTarget,
   files: { readonly weights: string; readonly input: string },
   storage?: Storage,
+  options: MatchOptions = {},
 ): Promise<Execution> {
   const target = backend.target(isa);
   /** What was opened, to be closed in reverse. */
@@ -43,13 +50,15 @@ export async function execute(
   try {
     const weightsFile = open(await openCheckpoint(files.weights));
     const inputFile = open(await openCheckpoint(files.input));
-    const suggested = storageOf(layer, weightsFile);
+    const match = matchWeights(layer, weightsFile, options);
+    const suggested = storageOf(match, weightsFile);
     const fallback = target.storages[0] ?? "f32";
     const chosen = storage ?? (suggested !== undefined && target.storages.includes(suggested) ? suggested : fallback);
     const compilation = compileLayer(layer, target, chosen);
     const inputs = await loadInputs(compilation.stored, inputFile);
-    const weights = await loadWeights(compilation.stored, weightsFile);
+    const weights = await loadWeights(compilation.stored, weightsFile, match);
     open({ close: weights.free });
+    checkIds(compilation.stored, weights.tensors, weightsFile.path);
     const loaded = open(await backend.load(compilation.program, target));
     await loaded.setWeights(weights.tensors);
     const { outputs } = await loaded.run(inputs.tensors, inputs.dims);
@@ -66,7 +75,9 @@ export async function execute(
       dims: inputs.dims,
       results: new Map(results.map(({ name, buffer }) => [name, output(buffer)])),
       routings: routings.map((r) => ({ name: r.ids, ids: output(r.ids), weights: output(r.weights) })),
-      unused: { weights: weights.unused, inputs: inputs.unused },
+      prefix: match.prefix,
+      rounded: weights.rounded,
+      unused: { weights: match.unused, inputs: inputs.unused },
     };
   } finally {
     for (const resource of opened.reverse()) await resource.close();

@@ -2,6 +2,8 @@ import { type Diagnostic, DiagnosticError } from "../ir/core/diagnostic.ts";
 import type { Dim } from "../ir/core/dim.ts";
 import type { Argument, Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
+import { narrowIntegers } from "./checkpoint/elements.ts";
+import { checkIds } from "./ids.ts";
 import { formatShape, heldInstead } from "./messages.ts";
 import type { SafetensorsFile, TensorInfo } from "./safetensors/index.ts";
 import { fromFloats } from "./tensors.ts";
@@ -15,9 +17,9 @@ export interface LoadedInputs {
 }
 
 /**
- * Reads a layer's inputs from a file by argument name (F32, F16 and BF16; I32 for integers), and the run-time sizes from
- * their shapes.
- * @throws DiagnosticError naming every missing or misshapen tensor, and sizes that contradict each other
+ * Reads a layer's inputs from a file by argument name (F32, F16 and BF16, the latter widened exactly; I32 and I64 for
+ * integers), and the run-time sizes from their shapes.
+ * @throws DiagnosticError naming every missing or misshapen tensor, sizes that contradict each other, and ids of nothing
  */
 export async function loadInputs(layer: Layer, file: SafetensorsFile): Promise<LoadedInputs> {
   const inputs = layer.args.filter((a) => a.role === "input");
@@ -51,15 +53,20 @@ export async function loadInputs(layer: Layer, file: SafetensorsFile): Promise<L
     const { dtype } = value.type;
     if (dtype === "i32") {
       const bytes = await file.read(value.name);
-      tensors.set(value.name, { dtype, dims: shape, data: new Int32Array(bytes.buffer) });
+      const wide = file.info(value.name).dtype === "I64";
+      const data = wide
+        ? narrowIntegers(new BigInt64Array(bytes.buffer), value.name, file.path)
+        : new Int32Array(bytes.buffer);
+      tensors.set(value.name, { dtype, dims: shape, data });
     } else tensors.set(value.name, fromFloats(await file.readF32(value.name), shape, dtype));
   }
+  checkIds(layer, tensors, file.path);
   const used = new Set(inputs.map((a) => a.value.name));
   return { tensors, dims, unused: [...file.tensors.keys()].filter((k) => !used.has(k)) };
 }
 
 const dtypesFor = (argument: Argument): readonly string[] =>
-  argument.value.type.dtype === "i32" ? ["I32"] : ["F32", "F16", "BF16"];
+  argument.value.type.dtype === "i32" ? ["I32", "I64"] : ["F32", "F16", "BF16"];
 
 const readable = (argument: Argument, info: TensorInfo): boolean => dtypesFor(argument).includes(info.dtype);
 

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { Layer } from "../ir/core/layer.ts";
-import { compileSource } from "../ir/frontend/index.ts";
+import { type ConfigFile, compileSource } from "../ir/frontend/index.ts";
 import { parseLayer, printLayer } from "../ir/text/index.ts";
 import { unmoorVersion } from "./version.ts";
 
@@ -14,6 +14,8 @@ export interface SourceRequest {
   readonly file: string;
   readonly layer?: string;
   readonly params?: Readonly<Record<string, number>>;
+  /** A config that parameters read from, where the layer says how. */
+  readonly config?: ConfigFile;
   /** Folder for compiled IR; undefined for none. */
   readonly cache: string | undefined;
 }
@@ -31,10 +33,9 @@ const entrySchema = z.object({ reads: z.record(z.string(), z.string().nullable()
  * @throws DiagnosticError with everything found wrong in the source
  */
 export async function readLayer(request: SourceRequest): Promise<Layer> {
-  const { file, layer, params = {}, cache } = request;
-  const key = sha256(
-    JSON.stringify([compilerStamp(), process.cwd(), file, layer ?? null, Object.entries(params).sort()]),
-  );
+  const { file, layer, params = {}, config, cache } = request;
+  const named = [process.cwd(), file, layer ?? null, Object.entries(params).sort(), config ?? null];
+  const key = sha256(JSON.stringify([compilerStamp(), ...named]));
   const path = cache === undefined ? undefined : join(cache, `${key}.json`);
   const known = path === undefined ? undefined : readEntry(path);
   if (known) return known;
@@ -45,7 +46,13 @@ export async function readLayer(request: SourceRequest): Promise<Layer> {
       return texts.get(name);
     },
   };
-  const compiled = await compileSource({ host, entry: file, params, ...(layer === undefined ? {} : { layer }) });
+  const compiled = await compileSource({
+    host,
+    entry: file,
+    params,
+    ...(layer === undefined ? {} : { layer }),
+    ...(config === undefined ? {} : { config }),
+  });
   if (path !== undefined) writeEntry(path, compiled, texts);
   return compiled;
 }

@@ -1,86 +1,138 @@
 import { LackError } from "../backends/backend.ts";
 import type { Storage } from "../codegen/target.ts";
-import { type Diagnostic, DiagnosticError } from "../ir/core/diagnostic.ts";
-import { encodeBf16, encodeF16 } from "../ir/core/float16.ts";
-import type { Argument, Layer } from "../ir/core/layer.ts";
+import { isPerExpert, sourcesOf } from "../ir/core/bindings.ts";
+import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
-import { dtypeBytes } from "../ir/core/types.ts";
-import { formatShape, heldInstead, summarise } from "./messages.ts";
+import { type DType, dtypeBytes } from "../ir/core/types.ts";
+import { type ElementArray, openElements } from "./checkpoint/elements.ts";
+import { numericLayout, runLength, scatter } from "./checkpoint/layout.ts";
+import { type CheckpointMatch, matchWeights, type WeightMatch } from "./checkpoint/match.ts";
 import { NativeMemory } from "./native.ts";
-import type { SafetensorsFile, TensorInfo } from "./safetensors/index.ts";
+import type { SafetensorsFile } from "./safetensors/index.ts";
 
 /** Weights read from a file, in memory outside the V8 heap. `free` ends their life. */
 export interface LoadedWeights {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly bytes: number;
-  /** Tensors of the file that no weight uses. */
-  readonly unused: readonly string[];
+  /** Weights whose elements the file has in a wider type than the layer. */
+  readonly rounded: readonly string[];
   free(): void;
 }
 
-/** Where a weight lies in a file: the tensors that make it up, one, or one per expert. */
-interface Place {
-  readonly argument: Argument;
-  readonly dims: readonly number[];
-  readonly keys: readonly string[];
-}
+/** Tensors are read in pieces of this many elements. */
+const PIECE = 2 ** 22;
 
-/** The published names that make up an argument: one, or one per expert where the binding has `{e}`. */
-export function publishedNames(layer: Layer, argument: Argument): readonly string[] {
-  const pattern = layer.bindings[argument.value.name] ?? argument.value.name;
-  if (!pattern.includes("{e}")) return [pattern];
-  const experts = argument.value.type.dims[0]?.evaluate(layer.params) ?? 0;
-  return Array.from({ length: experts }, (_, e) => pattern.replaceAll("{e}", String(e)));
-}
-
-/**
- * The storage that a file's own matrices suggest, for weights whose storage the author left open: bf16 where all of them
- * are BF16, else f32. Undefined where the file holds none of them.
- */
-export function storageOf(layer: Layer, file: SafetensorsFile): Storage | undefined {
-  const dtypes = layer.args
-    .filter((a) => a.role === "weight" && a.storage === "auto" && a.value.type.dims.length >= 2)
-    .flatMap((argument) => keysOf(layer, argument, file))
-    .flatMap((key) => file.tensors.get(key)?.dtype ?? []);
-  if (dtypes.length === 0) return undefined;
-  return dtypes.every((d) => d === "BF16") ? "bf16" : "f32";
+/** The published tensors that a checkpoint of a layer has, each weight at the first place where it may be. */
+export function publishedTensors(layer: Layer) {
+  return layer.args
+    .filter((a) => a.role === "weight")
+    .flatMap((argument) => {
+      const { name, type } = argument.value;
+      const [source = { tensor: name }] = sourcesOf(name, layer.bindings[name]);
+      const count = isPerExpert(source) ? (type.dims[0]?.evaluate(layer.params) ?? 0) : 1;
+      const { shape } = numericLayout(layer, argument, source);
+      return Array.from({ length: count }, (_, e) => ({
+        argument,
+        source,
+        name: source.tensor.replace("{e}", String(e)),
+        shape,
+      }));
+    });
 }
 
 /**
- * Reads a layer's weights from a checkpoint by their published names, or whole by their argument names, stacks those of
- * experts, and converts them to the dtypes of `layer` (F32, F16 and BF16 are read). A tensor is also found by a unique name
- * ending in ".<published name>", as files of whole models prefix it.
- * @throws DiagnosticError naming every missing or misshapen tensor, LackError where memory is lacking
+ * The storage that a file's own matrices suggest, for weights whose storage the author left open: bf16 where that holds all of
+ * them exactly (BF16 and MXFP4), else f32, which holds all that is read. Undefined where the layer leaves none open.
  */
-export async function loadWeights(layer: Layer, file: SafetensorsFile): Promise<LoadedWeights> {
-  const places = placesOf(layer, file);
+export function storageOf({ weights }: CheckpointMatch, file: SafetensorsFile): Storage | undefined {
+  const open = weights.filter(({ argument: a }) => a.storage === "auto" && a.value.type.dims.length >= 2);
+  if (open.length === 0) return undefined;
+  return open.every((match) => codings(match, file).every((c) => c === "BF16" || c === "mxfp4")) ? "bf16" : "f32";
+}
+
+const codings = ({ source, keys }: WeightMatch, file: SafetensorsFile): readonly string[] =>
+  source.format === undefined ? keys.map((key) => file.info(key).dtype) : [source.format];
+
+/** What holds each coding exactly. */
+const exact: Readonly<Record<string, readonly DType[]>> = {
+  F32: ["f32"],
+  F16: ["f32", "f16"],
+  BF16: ["f32", "bf16"],
+  mxfp4: ["f32", "bf16"],
+  "fp8-128": ["f32"],
+  I32: ["i32"],
+  I64: ["i32"],
+};
+
+/**
+ * Reads a layer's weights from a checkpoint, and converts them to the layouts and dtypes of `layer`.
+ * @param match where they are: of this layer, or of the same with other storage
+ * @throws DiagnosticError as matchWeights does, LackError where memory is lacking
+ */
+export async function loadWeights(
+  layer: Layer,
+  file: SafetensorsFile,
+  match: CheckpointMatch = matchWeights(layer, file),
+): Promise<LoadedWeights> {
   const memories: NativeMemory[] = [];
   const free = (): void => {
     for (const memory of memories) memory.free();
   };
   const tensors = new Map<string, Tensor>();
+  const rounded: string[] = [];
   let bytes = 0;
   try {
-    for (const { argument, dims, keys } of places) {
-      const dtype = argument.value.type.dtype;
+    for (const each of match.weights) {
+      const { name } = each.argument.value;
+      const argument = layer.args.find((a) => a.value.name === name) ?? each.argument;
+      const { dtype } = argument.value.type;
+      const dims = argument.value.type.dims.map((d) => d.evaluate(layer.params));
       const size = dims.reduce((a, b) => a * b, dtypeBytes[dtype]);
       const memory = allocate(size);
       memories.push(memory);
       bytes += size;
-      const part = size / Math.max(keys.length, 1);
-      for (const [i, key] of keys.entries()) await readConverted(file, key, dtype, memory.bytesView(i * part, part));
       // One view of more than 2 GiB has no Uint8Array, but elements of 2 or 4 bytes may be that many.
       const { buffer } = memory.bytesView(0, 0);
-      const data =
-        dtypeBytes[dtype] === 2 ? new Uint16Array(buffer, 0, size / 2) : new Float32Array(buffer, 0, size / 4);
-      tensors.set(argument.value.name, { dtype, dims, data });
+      const data = elementArray(dtype, buffer, size / dtypeBytes[dtype]);
+      await fill(file, each, dtype, data);
+      tensors.set(name, { dtype, dims, data });
+      if (codings(each, file).some((coding) => exact[coding]?.includes(dtype) === false)) rounded.push(name);
     }
   } catch (error) {
     free();
     throw error;
   }
-  const used = new Set(places.flatMap((p) => p.keys));
-  return { tensors, bytes, unused: [...file.tensors.keys()].filter((k) => !used.has(k)), free };
+  return { tensors, bytes, rounded, free };
+}
+
+function elementArray(dtype: DType, buffer: ArrayBuffer, length: number): ElementArray {
+  if (dtype === "i32") return new Int32Array(buffer, 0, length);
+  return dtypeBytes[dtype] === 2 ? new Uint16Array(buffer, 0, length) : new Float32Array(buffer, 0, length);
+}
+
+/** Reads the tensors of a weight, piece by piece, to where the weight has their elements. */
+async function fill(file: SafetensorsFile, match: WeightMatch, dtype: DType, target: ElementArray): Promise<void> {
+  const { source, keys, scales, layout } = match;
+  const { shape } = layout;
+  const elements = shape.reduce((a, b) => a * b, 1);
+  const length = runLength(layout);
+  // Pieces begin where blocks of 32 elements do.
+  const runs = Math.max(32, 32 * Math.floor(PIECE / Math.max(1, length) / 32));
+  for (const [e, key] of keys.entries()) {
+    const coded = {
+      key,
+      shape,
+      ...(source.format === undefined ? {} : { format: source.format, scales: scales[e] ?? "" }),
+    };
+    const reader = await openElements(file, coded, dtype);
+    const offset = e * Math.floor(target.length / Math.max(1, keys.length));
+    for (let from = 0; from * length < elements; from += runs) {
+      const start = from * length;
+      const piece = await reader.read(start, Math.min(runs * length, elements - start));
+      if (layout.inOrder) target.set(piece, offset + start);
+      else scatter(layout, piece, from, target, offset);
+    }
+  }
 }
 
 function allocate(bytes: number): NativeMemory {
@@ -93,97 +145,4 @@ function allocate(bytes: number): NativeMemory {
       : "free some memory, or choose smaller sizes";
     throw new LackError(`the weights cannot be loaded: ${error.message.split("\n")[0]}`, mend);
   }
-}
-
-const fileDtypes: Readonly<Record<string, string>> = { f32: "F32", bf16: "BF16", f16: "F16" };
-
-async function readConverted(file: SafetensorsFile, key: string, dtype: string, target: Uint8Array): Promise<void> {
-  if (file.tensors.get(key)?.dtype === fileDtypes[dtype]) {
-    await file.readInto(key, target);
-    return;
-  }
-  const values = await file.readF32(key);
-  if (dtype === "f32") new Float32Array(target.buffer, target.byteOffset, values.length).set(values);
-  else
-    (dtype === "bf16" ? encodeBf16 : encodeF16)(
-      values,
-      new Uint16Array(target.buffer, target.byteOffset, values.length),
-    );
-}
-
-/** Keys of a file that make up an argument; names that the file lacks are given as they are. */
-function keysOf(layer: Layer, argument: Argument, file: SafetensorsFile): readonly string[] {
-  const names = publishedNames(layer, argument);
-  const keys = names.map((name) => (file.tensors.has(name) ? name : (suffixMatch(file, name) ?? name)));
-  const own = argument.value.name;
-  return file.tensors.has(own) && !keys.some((key) => file.tensors.has(key)) ? [own] : keys;
-}
-
-function placesOf(layer: Layer, file: SafetensorsFile): readonly Place[] {
-  const problems: Diagnostic[] = [];
-  const places = layer.args
-    .filter((a) => a.role === "weight")
-    .map((argument): Place => {
-      const dims = argument.value.type.dims.map((d) => d.evaluate(layer.params));
-      const keys = keysOf(layer, argument, file);
-      const stacked = (layer.bindings[argument.value.name] ?? "").includes("{e}") && keys[0] !== argument.value.name;
-      const expected = stacked ? dims.slice(1) : dims;
-      for (const key of keys) problems.push(...problemsOf(layer, argument, file, key, expected));
-      return { argument, dims, keys };
-    });
-  if (problems.length > 0) throw new DiagnosticError(summarise(problems));
-  return places;
-}
-
-function problemsOf(
-  layer: Layer,
-  argument: Argument,
-  file: SafetensorsFile,
-  key: string,
-  expected: readonly number[],
-): readonly Diagnostic[] {
-  const info: TensorInfo | undefined = file.tensors.get(key);
-  const weight = argument.value.name;
-  if (info === undefined) {
-    return [
-      {
-        code: "U301",
-        span: layer.span,
-        message: `the weight ${weight} needs the tensor ${key}, which ${file.path} does not hold`,
-        expected: `${key} ${formatShape(expected)}`,
-        found: heldInstead(key, [...file.tensors.keys()]),
-        help: `Give a file that holds it (under this name, or whole as ${weight}), or correct the layer's weight names.`,
-      },
-    ];
-  }
-  if (info.shape.length !== expected.length || info.shape.some((d, i) => d !== expected[i])) {
-    return [
-      {
-        code: "U302",
-        span: layer.span,
-        message: `the tensor ${key} in ${file.path} has another shape than the weight ${weight}`,
-        expected: formatShape(expected),
-        found: formatShape(info.shape),
-        help: "Give the sizes of this checkpoint with --param, or another file.",
-      },
-    ];
-  }
-  if (!["F32", "F16", "BF16"].includes(info.dtype)) {
-    return [
-      {
-        code: "U303",
-        span: layer.span,
-        message: `the tensor ${key} in ${file.path} has a type that cannot be read as a weight`,
-        expected: "F32, F16 or BF16",
-        found: info.dtype,
-        help: "Convert the checkpoint to one of these types.",
-      },
-    ];
-  }
-  return [];
-}
-
-function suffixMatch(file: SafetensorsFile, name: string): string | undefined {
-  const matches = [...file.tensors.keys()].filter((k) => k.endsWith(`.${name}`));
-  return matches.length === 1 ? matches[0] : undefined;
 }

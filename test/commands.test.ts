@@ -237,7 +237,7 @@ test("exec binds weights by argument names as well, notes what is unused, and ta
   };
   const published = await run("published", weights, input);
   const argument = await run("argument", named, input);
-  expect(argument.ran).toMatchObject({ status: 0, err: "note: 1 tensors of the weights file are not used: extra\n" });
+  expect(argument.ran).toMatchObject({ status: 0, err: "note: 1 tensor of the weights file is not used: extra\n" });
   expect(argument.bytes.equals(published.bytes)).toBe(true);
   const none = new Map<string, TensorData>([["x", { dtype: "F32", shape: [0, small.H], data: new Float32Array(0) }]]);
   expect((await run("none", weights, none)).ran).toMatchObject({ status: 0, err: "" });

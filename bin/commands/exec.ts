@@ -16,14 +16,18 @@ interface Options extends LayerOptions {
   readonly input: string;
   readonly out: string;
   readonly routeOut?: string;
+  readonly prefix?: string;
+  readonly allowUnused?: boolean;
 }
 
 export function execCommand(program: Command, run: Run, environment: Environment): void {
   layerCommand(program.command("exec").description("run a layer once on given tensors"))
-    .addOption(new Option("--target <name>", "simd-c, wgsl or ascend").argParser(oneTarget).makeOptionMandatory())
+    .addOption(new Option("--target <name>", "simd-c, wgsl or ascend").argParser(oneTarget).default("simd-c"))
     .requiredOption("--weights <file>", "safetensors file (or folder) with the weights, by published or argument names")
     .requiredOption("--input <file>", "safetensors file with the inputs, by argument names")
     .requiredOption("--out <file>", "safetensors file for the results, by result names")
+    .option("--prefix <text>", "what stands before the published names, such as model.layers.3.; default: what fits")
+    .option("--allow-unused", "accept tensors beside the layer's own that it does not use")
     .option("--route-out <file>", "JSON file for the experts that each token chose, and their weights")
     .action((file: string, options: Options) => run(() => exec(file, options, environment)));
 }
@@ -40,17 +44,24 @@ async function exec(file: string, options: Options, environment: Environment): P
   const layer = await layerOf(file, options, environment);
   const [target] = await chooseTargets(environment.backends, [options.target], options.isa, "run");
   if (!target) throw new Error("no target was chosen");
-  const execution = await execute(layer, target, options, options.storage);
+  const execution = await execute(layer, target, options, options.storage, options);
   const results = new Map([...execution.results].map(([name, tensor]) => [name, forFile(tensor)]));
   await writeSafetensors(options.out, results);
   if (options.routeOut !== undefined)
     await writeWhole(options.routeOut, jsonDocument(routeDocument(layer.name, target.backend.name, execution)));
   const notes = notesOf(execution);
   if (options.json) {
-    const { storage, evidence, device, dims } = execution;
+    const { storage, evidence, device, dims, prefix } = execution;
     const shapes = [...results].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
     const written = { out: options.out, ...(options.routeOut === undefined ? {} : { route_out: options.routeOut }) };
-    const ran = { layer: layer.name, params: layer.params, target: target.backend.name, isa: target.isa, storage };
+    const ran = {
+      layer: layer.name,
+      params: layer.params,
+      target: target.backend.name,
+      isa: target.isa,
+      storage,
+      prefix,
+    };
     environment.out(jsonDocument({ ...ran, evidence, device, dims, results: shapes, ...written, notes }));
     return status.done;
   }
@@ -72,12 +83,13 @@ function routeDocument(layer: string, target: string, { routings, dims }: Execut
   return { layer, target, dims, ids: first?.ids ?? [], weights: first?.weights ?? [], routings: all };
 }
 
-function notesOf({ unused }: Execution): readonly string[] {
+function notesOf({ unused, rounded, storage }: Execution): readonly string[] {
   const note = (names: readonly string[], what: string): string[] =>
     names.length === 0
       ? []
       : [
-          `${names.length} tensors of the ${what} file are not used: ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", …" : ""}`,
+          `${names.length} tensor${names.length === 1 ? "" : "s"} of the ${what} file ${names.length === 1 ? "is" : "are"} not used: ${names.slice(0, 5).join(", ")}${names.length > 5 ? ", …" : ""}`,
         ];
-  return [...note(unused.weights, "weights"), ...note(unused.inputs, "input")];
+  const narrowed = rounded.length === 0 ? [] : [`weights are rounded to ${storage}: ${rounded.join(", ")}`];
+  return [...narrowed, ...note(unused.weights, "weights"), ...note(unused.inputs, "input")];
 }

@@ -12,7 +12,7 @@ import {
   tensorBytes,
   writeSeededCheckpoint,
 } from "../../runtime/safetensors/index.ts";
-import { publishedNames } from "../../runtime/weights.ts";
+import { publishedTensors } from "../../runtime/weights.ts";
 
 const dtypes: Readonly<Record<string, SeededDtype>> = { f32: "F32", bf16: "BF16", f16: "F16" };
 /** A temporary file that nobody has written to for so long was left by a process that was killed. */
@@ -20,23 +20,16 @@ const STALE_MS = 10 * 60_000;
 
 /** The tensors of a layer's checkpoint, in published naming, with the magnitudes of seeded weights. */
 export function seededCheckpoint(layer: Layer): readonly SeededTensor[] {
-  return layer.args
-    .filter((a) => a.role === "weight")
-    .flatMap((argument) => {
-      const { name, type } = argument.value;
-      const dtype = dtypes[type.dtype];
-      if (!dtype)
-        throw new IrError(`weight ${name} is ${type.dtype}, and seeded weights are floats`, "Give it a float dtype.");
-      const dims = type.dims.map((d) => d.evaluate(layer.params));
-      const stacked = (layer.bindings[name] ?? "").includes("{e}");
-      const scale = seededScale(layer, argument);
-      return publishedNames(layer, argument).map((key) => ({
-        name: key,
-        dtype,
-        shape: stacked ? dims.slice(1) : dims,
-        scale,
-      }));
-    });
+  return publishedTensors(layer).map(({ argument, source, name, shape }) => {
+    const { type } = argument.value;
+    const dtype = dtypes[type.dtype];
+    if (!dtype || source.format !== undefined)
+      throw new IrError(
+        `weight ${argument.value.name} is ${source.format ?? type.dtype}, and seeded weights are plain floats`,
+        "Give it a float dtype, and name a plain tensor first.",
+      );
+    return { name, dtype, shape, scale: seededScale(layer, argument) };
+  });
 }
 
 export const checkpointBytes = (tensors: readonly SeededTensor[]): number =>

@@ -1,3 +1,5 @@
+import type { WeightBinding } from "./bindings.ts";
+import type { ConfigBinding } from "./config.ts";
 import type { Dim } from "./dim.ts";
 import type { ScalarFunction } from "./scalar.ts";
 import type { Span } from "./span.ts";
@@ -50,11 +52,10 @@ export interface Layer {
   readonly args: readonly Argument[];
   readonly body: readonly Operation[];
   readonly results: readonly { readonly name: string; readonly value: Value }[];
-  /**
-   * Published tensor names of weights, by argument name. `{e}` stands for the expert: the tensors of all experts are stacked
-   * along the argument's first dimension. A weight without a binding is found under its own name.
-   */
-  readonly bindings: Readonly<Record<string, string>>;
+  /** How parameters read from a config.json; absent where the author did not say. */
+  readonly config?: ConfigBinding;
+  /** Where checkpoints hold the weights, by argument name. A weight without a binding is found under its own name. */
+  readonly bindings: Readonly<Record<string, WeightBinding>>;
   readonly span: Span;
 }
 

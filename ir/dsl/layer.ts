@@ -1,3 +1,5 @@
+import type { WeightBinding } from "../core/bindings.ts";
+import type { ConfigLiteral } from "../core/config.ts";
 import { IrError } from "../core/diagnostic.ts";
 import { type ConcreteTensor, concrete } from "./tensor.ts";
 import type { AnyTensor, Dims } from "./types.ts";
@@ -16,12 +18,18 @@ type WeightNames<A extends readonly object[]> = {
   [I in keyof A]: A[I] extends AnyTensor<Dims> ? never : Extract<keyof A[I], string>;
 }[number];
 
-export interface LayerOptions<Names extends string = string> {
+/** How a layer is bound to the names of the world: see docs/language.md. Texts and tables only; nothing of it is executed. */
+export interface LayerOptions<Parameters extends string = string, Weights extends string = string> {
+  /** How parameters read from a config.json: `H: "hidden_size"`, `S: "moe_intermediate_size * n_shared_experts"`, `scale: "factor ?? 1"`. */
+  readonly config?: { readonly [N in Parameters]?: string };
+  /** What a config must say for the layer to be right: `hidden_act: "silu"`, `"norm_topk_prob ?? false": true`. */
+  readonly requires?: { readonly [expression: string]: ConfigLiteral | readonly ConfigLiteral[] };
   /**
    * The published tensor names of weights, by the names that the layer gives them. `{e}` stands for the expert's number:
-   * the tensors of all experts are stacked along the first dimension. A weight that is not listed is found under its own name.
+   * the tensors of all experts are stacked along the first dimension. A tensor of another layout tells its dimensions; of
+   * several, the first that a checkpoint has counts. A weight that is not listed is found under its own name.
    */
-  readonly weights?: { readonly [N in Names]?: string };
+  readonly weights?: { readonly [N in Weights]?: WeightBinding };
 }
 
 /**
@@ -43,7 +51,7 @@ export function layer<P extends Params, A extends readonly object[], R extends R
 ): LayerFunction<P, A, R>;
 export function layer<P extends Params, A extends readonly object[], R extends Result>(
   params: P,
-  options: LayerOptions<NoInfer<WeightNames<A>>>,
+  options: LayerOptions<NoInfer<Extract<keyof P, string>>, NoInfer<WeightNames<A>>>,
   body: (p: P, ...args: A) => R,
 ): LayerFunction<P, A, R>;
 export function layer<P extends Params, A extends readonly object[], R extends Result>(

