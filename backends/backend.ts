@@ -1,10 +1,32 @@
 import type { Program } from "../codegen/program.ts";
 import type { Target, TargetName } from "../codegen/target.ts";
+import type { Kernel } from "../codegen/tile/types.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import type { Capability } from "./capability.ts";
 
 /** Source files of a compiled layer: path below the output folder → text. */
 export type SourceTree = ReadonlyMap<string, string>;
+
+/** A kernel as it stands in the sources of its program. */
+export interface KernelSource {
+  /** The file of the source tree. */
+  readonly path: string;
+  /** Its part of that file. */
+  readonly text: string;
+  /** Local memory that it takes of a core, where the target places it by hand. */
+  readonly memory: readonly LocalMemory[];
+}
+
+/** A buffer in local memory: `count` pieces of `bytes` each. */
+export interface LocalMemory {
+  readonly name: string;
+  /** One of the target's memory spaces. */
+  readonly space: string;
+  /** What holds it there, in words: "queue VECIN". */
+  readonly use: string;
+  readonly bytes: number;
+  readonly count: number;
+}
 
 /** How a figure came about. The three never share a column. */
 export type Evidence = "measured" | "emulated" | "modelled";
@@ -22,6 +44,8 @@ export interface Backend {
   probe(): Promise<Capability>;
   /** The program as sources that build without this project. Pure. */
   emit(program: Program, target: Target): SourceTree;
+  /** Where each kernel of the program stands in those sources. Pure. */
+  kernels(program: Program, target: Target): ReadonlyMap<Kernel, KernelSource>;
   /** Builds the sources and loads them. Throws LackError where the machine lacks a tool. */
   load(program: Program, target: Target): Promise<LoadedLayer>;
 }

@@ -1,5 +1,6 @@
 import type { Evidence } from "../backends/backend.ts";
 import { darkColors, lightColors, lineChart, type Series } from "./chart.ts";
+import { html, htmlPage, textTable } from "./html.ts";
 import { digits, kindTitles, type Report, type ReportRow, type Workload, workloads } from "./report.ts";
 
 /** The report as one page that needs nothing else: no script, no font, no network. Light and dark as the reader's system. */
@@ -8,17 +9,10 @@ export function reportPage(report: Report): string {
     [...report.rows, ...report.checks].some((r) => r.kind === kind),
   );
   const { machine } = report;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Unmoor report</title>
-<style>${style}</style>
-</head>
-<body>
-<header>
+  return htmlPage(
+    "Unmoor report",
+    style,
+    `<header>
 <h1>Unmoor report</h1>
 <p class="machine">${html(machine.cpu)}, ${machine.threads} threads, ${digits(Math.round(machine.memory / 2 ** 30))} GiB of memory; unmoor ${html(report.unmoor)}, Node ${html(report.node)}</p>
 </header>
@@ -28,21 +22,8 @@ ${problems(report)}
 ${kinds.map((kind) => kindSection(report, kind)).join("\n")}
 ${roofSection(report)}
 ${reading(kinds)}
-</main>
-</body>
-</html>
-`;
-}
-
-const html = (text: string): string =>
-  text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c] ?? c);
-
-/** A heading that begins with a number sign is of a column of numbers. */
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const number = heads.map((h) => (h.startsWith("#") ? ' class="number"' : ""));
-  const head = heads.map((h, i) => `<th scope="col"${number[i]}>${html(h.replace(/^#/, ""))}</th>`).join("");
-  const body = rows.map((r) => `<tr>${r.map((c, i) => `<td${number[i]}>${html(c)}</td>`).join("")}</tr>`).join("\n");
-  return `<div class="scroll" tabindex="0"><table><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
+</main>`,
+  );
 }
 
 function problems(report: Report): string {
@@ -88,7 +69,7 @@ function checksTable({ checks }: Report, kind: Evidence): string {
     "#largest error / bound",
     "#ambiguous tokens",
   ];
-  return `<h3>Checked against the oracle</h3>\n${table(heads, rows)}`;
+  return `<h3>Checked against the oracle</h3>\n${textTable(heads, rows)}`;
 }
 
 function kindSection(report: Report, kind: Evidence): string {
@@ -132,7 +113,7 @@ function workloadArticle({ title, rows }: Workload, kind: Evidence): string {
   return `<article>
 <h3>${html(title)}</h3>
 <div class="charts">${charts.join("\n")}</div>
-${table([...heads, ...(roofs ? ["#of roof"] : []), "#error / bound", "#ambiguous"], rows.map(cells))}
+${textTable([...heads, ...(roofs ? ["#of roof"] : []), "#error / bound", "#ambiguous"], rows.map(cells))}
 </article>`;
 }
 
@@ -158,7 +139,7 @@ function roofSection({ roofs }: Report): string {
   return `<section class="measured">
 <h2>Roofs of this machine</h2>
 <p>What the machine gave to micro-kernels of the same code generator on all threads: reading memory much larger than the caches, and register products whose operands stay in the first cache.</p>
-${table(["target", "variant", "#read GB/s", "#f32 GFLOP/s", "#bf16 GFLOP/s"], rows)}
+${textTable(["target", "variant", "#read GB/s", "#f32 GFLOP/s", "#bf16 GFLOP/s"], rows)}
 </section>`;
 }
 
@@ -180,14 +161,6 @@ ${emulated}
 }
 
 const style = `
-:root { --text: #1f2933; --faint: #52606d; --line: #d5dbe1; --page: #ffffff; --card: #f6f8fa; --bad: #a3264b; }
-@media (prefers-color-scheme: dark) { :root { --text: #e4e9ee; --faint: #a3afbb; --line: #3a444e; --page: #12171c; --card: #1b2229; --bad: #f08aa6; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 1rem; color: var(--text); background: var(--page); font: 16px/1.5 system-ui, sans-serif; }
-h1 { margin: 1rem 0 0; font-size: 1.75rem; }
-h2 { margin: 2.5rem 0 .5rem; font-size: 1.3rem; }
-h3 { margin: 1.5rem 0 .5rem; font-size: 1rem; font-weight: 600; overflow-wrap: anywhere; }
-p { margin: .25rem 0 .75rem; max-width: 46rem; }
 .verdict { font-weight: 600; }
 .machine { color: var(--faint); }
 .problems { padding: 1rem 1rem 1rem 2rem; border: 1px solid var(--bad); border-radius: .5rem; }
@@ -197,13 +170,5 @@ figure svg { display: block; width: 100%; height: auto; }
 figure svg > rect:first-of-type { fill: none; }
 .dark { display: none; }
 @media (prefers-color-scheme: dark) { .light { display: none; } .dark { display: block; } }
-.scroll { overflow-x: auto; margin-top: 1rem; border: 1px solid var(--line); border-radius: .5rem; }
-table { width: 100%; border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .75rem; text-align: left; white-space: nowrap; }
-th { color: var(--faint); font-weight: 600; border-bottom: 1px solid var(--line); background: var(--card); }
-tr + tr td { border-top: 1px solid var(--line); }
-.number { text-align: right; }
 .emulated h2::after { content: "not the hardware's speed"; margin-left: .75rem; padding: .1rem .5rem; border: 1px solid var(--line); border-radius: 1rem; color: var(--faint); font-size: .8rem; font-weight: 400; vertical-align: middle; white-space: nowrap; }
-code { font-size: .9em; overflow-wrap: anywhere; }
-li { margin: .25rem 0; max-width: 46rem; }
 `;

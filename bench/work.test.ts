@@ -31,6 +31,14 @@ test("zero experts alone cost no product of an expert, and read no expert's weig
   expect(work.bytes).toBe(4 * ((E + Z) * H + (E + Z)) + 4 * T * H * 2);
 });
 
+test("of experts' weights, a kernel reads those that are hit", () => {
+  const bytes = (t: number): number => kernelWork(lowered, program, { T: t }).get("grouped_linear_o")?.bytes ?? 0;
+  const others = (t: number): number => t * K * (2 * (I + 2) + 4 * H) + 4 * (E + 1); // rows of h are padded by 2
+  expect(bytes(1)).toBe(K * 2 * H * I + others(1));
+  expect(bytes(4)).toBe(E * 2 * H * I + others(4));
+  expect(bytes(5) - others(5)).toBe(bytes(4) - others(4));
+});
+
 test("each kernel has its work: an upper bound, as if every slot went to an FFN expert", () => {
   const work = kernelWork(lowered, program, { T });
   expect(work.get("grouped_linear_h")?.flops).toBeGreaterThanOrEqual(T * K * 2 * 2 * H * I);

@@ -75,7 +75,9 @@ function countRouted(choice: Int32Array, experts: number): Routed {
 }
 
 /**
- * Work of each kernel of a lowered layer when every slot goes to an FFN expert: operations, and each of its buffers once. An operation's floating-point operations count where its first result is written.
+ * Work of each kernel of a lowered layer when every slot goes to an FFN expert and they are spread evenly: operations, and each of
+ * its buffers once, of experts' weights those that are hit. An operation's floating-point operations count where its first
+ * result is written.
  * @param lowered the layer that the program was made of
  */
 export function kernelWork(
@@ -94,10 +96,15 @@ export function kernelWork(
     [...program.prepare, ...program.kernels].map((kernel) => {
       let flops = 0;
       let bytes = 0;
+      const product = kernel.buffers.map((b) => writers.get(b.name)).find((o) => o?.op === "grouped_linear");
+      const rows = product?.results[0]?.type.dims[0]?.evaluate(sizes) ?? 0;
       for (const { name, access } of kernel.buffers) {
         const buffer = buffers.get(name);
         if (!buffer) continue;
-        bytes += bufferBytes(buffer).evaluate(sizes) * (access === "readwrite" ? 2 : 1);
+        const experts = buffer.dims[0]?.evaluate(sizes) ?? 1;
+        const ofExperts = product !== undefined && (buffer.role === "weight" || buffer.role === "prepared");
+        const hit = ofExperts ? Math.min(rows, experts) / experts : 1;
+        bytes += Math.round(bufferBytes(buffer).evaluate(sizes) * hit) * (access === "readwrite" ? 2 : 1);
         const operation = access === "read" ? undefined : writers.get(name);
         if (operation) flops += operationFlops(operation, sizes);
       }

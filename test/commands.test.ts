@@ -273,6 +273,27 @@ test("explain shows what each pass changes, the kernels and the memory plan", as
   expect(targets[0]?.kernels.length).toBeGreaterThan(3);
 });
 
+test("explain --html writes a page with the source, and leaves out a target that cannot do the layer", async () => {
+  const out = join(temporaryFolder(), "page.html");
+  const given = ["explain", example, ...smallParams, "--storage", "bf16", "--target", "all", "--html", out];
+  const ran = await unmoor(given);
+  expect(ran).toMatchObject({ status: 0, out: `page: ${out}\n` });
+  expect(ran.err).toContain("left out: wgsl: weights in bf16 cannot be used on wgsl");
+  const page = readFileSync(out, "utf8");
+  for (const text of [
+    "<title>longcatMoe, explained</title>",
+    "export const longcatMoe = layer(",
+    '<section class="target" id="simd-c"',
+    '<section class="target" id="ascend"',
+    "<strong>wgsl was left out:</strong>",
+    'id="ascend-kernel-combine_y"',
+  ])
+    expect(page).toContain(text);
+  const refused = await unmoor(["explain", example, ...smallParams, "--html", "/nowhere/page.html"]);
+  expect(refused).toMatchObject({ status: 2, out: "" });
+  expect(refused.err).toContain("/nowhere/page.html cannot be written");
+});
+
 test("doctor tells what each target can do", async () => {
   const ran = await unmoor(["doctor"]);
   expect(ran.status).toBe(0);

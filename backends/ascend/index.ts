@@ -1,9 +1,10 @@
-import { emitAscend, emulatorHost } from "../../codegen/emit/ascend/index.ts";
+import { emitAscend, emitKernels, emulatorHost, kernelPath } from "../../codegen/emit/ascend/index.ts";
 import { cInterface } from "../../codegen/emit/c-family/interface.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
+import type { Kernel } from "../../codegen/tile/types.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
-import { type Backend, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
+import { type Backend, type KernelSource, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
 import type { Ability, Capability } from "../capability.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
@@ -49,6 +50,22 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
 
   const emit = (program: Program): SourceTree => new Map([...emitAscend(program, isa), ...supportHeaders()]);
 
+  const kernels = (program: Program): ReadonlyMap<Kernel, KernelSource> => {
+    const emitted = emitKernels(program, isa);
+    return new Map(
+      [...emitted.prepare, ...emitted.kernels].map(({ kernel, text, local }) => {
+        const memory = local.map(({ name, space, kind, position, bytes, count }) => ({
+          name,
+          space,
+          use: `${kind} ${position}`,
+          bytes: Math.ceil(bytes / 32) * 32, // as InitBuffer rounds
+          count,
+        }));
+        return [kernel, { path: kernelPath(kernel), text, memory }];
+      }),
+    );
+  };
+
   const load = async (program: Program): Promise<LoadedLayer> => {
     const compiler = await findCompiler(cpp, env);
     const { prefix } = cInterface(program);
@@ -83,6 +100,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
     },
     bestIsa: async () => ascendTarget.isa,
     emit,
+    kernels,
     load,
     probe: async (): Promise<Capability> => ({
       target: "ascend",

@@ -1,9 +1,10 @@
 import { availableParallelism } from "node:os";
-import { emitC, type VectorIsa } from "../../codegen/emit/c/index.ts";
+import { emitC, emitSource, type VectorIsa } from "../../codegen/emit/c/index.ts";
 import { cInterface } from "../../codegen/emit/c-family/interface.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
-import { type Backend, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
+import type { Kernel } from "../../codegen/tile/types.ts";
+import { type Backend, type KernelSource, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
 import type { Ability, Capability } from "../capability.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
@@ -46,6 +47,12 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     return new Map([...emitC(program, isa, scalar), ...supportHeaders([isa, scalar])]);
   };
 
+  const kernels = (program: Program, target: Target): ReadonlyMap<Kernel, KernelSource> => {
+    const path = `${cInterface(program).prefix}.c`;
+    const emitted = emitSource(program, vectorIsa(target.isa), scalar);
+    return new Map([...emitted.kernels].map(([kernel, text]) => [kernel, { path, text, memory: [] }]));
+  };
+
   const load = async (program: Program, target: Target): Promise<LoadedLayer> => {
     const isa = vectorIsa(target.isa);
     requireFeatures(isa);
@@ -78,6 +85,7 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     target: simdTarget,
     bestIsa,
     emit,
+    kernels,
     load,
     probe: async (): Promise<Capability> => {
       const emulate: Ability = { ok: false, why: "simd-c runs on the CPU itself", mend: "none is needed" };

@@ -5,9 +5,10 @@ import { dirname, join } from "node:path";
 import { emitWgsl } from "../../codegen/emit/wgsl/index.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
+import type { Kernel } from "../../codegen/tile/types.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
-import { type Backend, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
+import { type Backend, type KernelSource, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
 import { type DeviceOptions, type OpenedDevice, openDevice, probeWebGpu } from "./adapter/index.ts";
 import { wgslLanguage } from "./functions.ts";
 import type { Elements, LoadedPlan, Runner } from "./support/run.js";
@@ -33,6 +34,7 @@ export function createWgsl(options: DeviceOptions = {}): Backend {
     },
     probe: probeWebGpu,
     emit,
+    kernels,
     load: (program, target) => load(program, target, options),
   };
 }
@@ -40,6 +42,11 @@ export function createWgsl(options: DeviceOptions = {}): Backend {
 function emit(program: Program, _target: Target): SourceTree {
   const { plan, modules } = emitWgsl(program, wgslLanguage);
   return new Map([["plan.json", `${JSON.stringify(plan, null, 2)}\n`], ...modules, ...supportFiles()]);
+}
+
+function kernels(program: Program): ReadonlyMap<Kernel, KernelSource> {
+  const { modules, paths } = emitWgsl(program, wgslLanguage);
+  return new Map([...paths].map(([kernel, path]) => [kernel, { path, text: modules.get(path) ?? "", memory: [] }]));
 }
 
 async function load(program: Program, _target: Target, options: DeviceOptions): Promise<LoadedLayer> {

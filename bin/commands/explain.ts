@@ -1,23 +1,26 @@
+import { readFileSync } from "node:fs";
 import type { Command } from "commander";
+import { changedLines, diffLines } from "../../bench/diff.ts";
+import { type Explanation, explain, slotText } from "../../bench/explain.ts";
+import type { SourceText } from "../../bench/explain-page.ts";
 import { digits, formatParams } from "../../bench/report.ts";
-import { kernelWork } from "../../bench/work.ts";
-import { type Compilation, compileLayer } from "../../codegen/compile.ts";
-import { workspaceBytes } from "../../codegen/memory.ts";
+import { compileLayer } from "../../codegen/compile.ts";
 import type { TargetName } from "../../codegen/target.ts";
-import type { Kernel } from "../../codegen/tile/types.ts";
-import { layerHash } from "../../ir/core/hash.ts";
-import { printLayer } from "../../ir/text/index.ts";
+import { formatSpan } from "../../ir/core/span.ts";
 import { chooseTargets } from "../../runtime/backends.ts";
-import { changedLines, diffLines } from "../diff.ts";
+import { checkWritable, writeWhole } from "../../runtime/files.ts";
+import { unmoorVersion } from "../../runtime/version.ts";
 import type { Environment } from "../environment.ts";
 import { status } from "../failure.ts";
 import type { Run } from "../main.ts";
 import { expandTargets, type LayerOptions, layerCommand, layerOf, targetsOption, wholeNumbers } from "../options.ts";
+import { formatTargetLack, tryTargets } from "../targets.ts";
 import { formatTable, jsonDocument } from "../text.ts";
 
 interface Options extends LayerOptions {
   readonly target?: readonly (TargetName | "all")[];
   readonly tokens: readonly number[];
+  readonly html?: string;
 }
 
 export function explainCommand(program: Command, run: Run, environment: Environment): void {
@@ -26,85 +29,70 @@ export function explainCommand(program: Command, run: Run, environment: Environm
   )
     .addOption(targetsOption("for which targets; default: simd-c"))
     .option("--tokens <numbers>", "numbers of tokens that work and memory are told for", wholeNumbers, [1, 128])
-    .action((file: string, options: Options) => run(() => explain(file, options, environment)));
+    .option("--html <file>", "write it here, as a page with the kernels' tile IR and source")
+    .action((file: string, options: Options) => run(() => explainLayer(file, options, environment)));
 }
 
-async function explain(file: string, options: Options, environment: Environment): Promise<number> {
+async function explainLayer(file: string, options: Options, environment: Environment): Promise<number> {
+  if (options.html !== undefined) await checkWritable(options.html);
   const layer = await layerOf(file, options, environment);
-  const names = expandTargets(options.target ?? ["simd-c"]);
-  const chosen = await chooseTargets(environment.backends, names, options.isa, "emit");
-  const compilations = chosen.map(({ backend, isa }) =>
-    compileLayer(layer, backend.target(isa), options.storage ?? "f32"),
+  const given = options.target ?? ["simd-c"];
+  const chosen = await chooseTargets(environment.backends, expandTargets(given), options.isa, "emit");
+  // With all targets, one that cannot do this layer is told and left out.
+  const { done: targets, skipped } = await tryTargets(chosen, !given.includes("all"), async ({ backend, isa }) =>
+    explain(compileLayer(layer, backend.target(isa), options.storage ?? "f32"), backend, options.tokens),
   );
   const { tokens } = options;
-  if (options.json) {
-    const targets = compilations.map((c) => explained(c, tokens));
-    environment.out(jsonDocument({ layer: layer.name, params: layer.params, tokens, targets }));
-    return status.done;
+  const { out, colors } = environment;
+  if (options.html !== undefined) {
+    const { explainPage } = await import("../../bench/explain-page.ts");
+    const sources = sourceTexts([layer.span.file, ...targets.flatMap((t) => t.kernels.map((k) => k.span.file))]);
+    await writeWhole(
+      options.html,
+      explainPage({ layer: layer.name, params: layer.params, unmoor: unmoorVersion(), sources, targets, skipped }),
+    );
   }
-  environment.out(`${environment.colors.bold(layer.name)} (${formatParams(layer.params)})\n`);
-  for (const compilation of compilations) environment.out(explainText(compilation, tokens, environment.colors));
+  for (const lack of skipped) environment.err(formatTargetLack(lack, colors));
+  if (options.json) out(jsonDocument({ layer: layer.name, params: layer.params, tokens, targets: targets.map(brief) }));
+  else if (options.html !== undefined) out(`page: ${options.html}\n`);
+  else {
+    out(`${colors.bold(layer.name)} (${formatParams(layer.params)})\n`);
+    for (const target of targets) out(explainText(target, colors));
+  }
   return status.done;
 }
 
-interface Stage {
-  readonly pass: string;
-  readonly summary: string;
-  readonly changed: boolean;
-  readonly hash: string;
-  readonly ir: string;
+/** The source files that the layer comes from, as far as they can still be read. */
+function sourceTexts(names: readonly string[]): readonly SourceText[] {
+  return [...new Set(names)].flatMap((file) => {
+    try {
+      return [{ file, text: readFileSync(file, "utf8") }];
+    } catch {
+      return []; // compiled IR from the cache may be older than the file's removal
+    }
+  });
 }
 
-const stagesOf = ({ stages }: Compilation): readonly Stage[] =>
-  stages.map(({ pass, layer }, i) => {
-    const hash = layerHash(layer);
-    const before = stages[i - 1];
-    return {
-      pass: pass?.name ?? "source",
-      summary: pass?.summary ?? "the layer as written",
-      changed: before === undefined || layerHash(before.layer) !== hash,
-      hash,
-      ir: printLayer(layer),
-    };
-  });
+/** Without the texts of sources, which `unmoor compile` writes. */
+const brief = ({ target, isa, storage, stages, kernels, memory, program, files }: Explanation) => ({
+  target,
+  isa,
+  storage,
+  stages: stages.map(({ spans: _, ...stage }) => stage),
+  kernels: kernels.map(({ span, source, ...kernel }) => ({
+    ...kernel,
+    place: formatSpan(span),
+    file: source.path,
+    local_memory: source.memory,
+  })),
+  memory,
+  program,
+  files,
+});
 
-const dimsAt = ({ program }: Compilation, tokens: number): Readonly<Record<string, number>> =>
-  Object.fromEntries(program.symbols.map((symbol) => [symbol, tokens]));
-
-function explained(compilation: Compilation, tokens: readonly number[]) {
-  const { target, storage, program, lowered } = compilation;
-  const works = tokens.map((t) => ({ t, work: kernelWork(lowered, program, dimsAt(compilation, t)) }));
-  const kernel = (phase: "prepare" | "run") => (k: Kernel) => ({
-    phase,
-    name: k.name,
-    op: k.origin.op,
-    summary: k.origin.summary,
-    grid: k.grid.map((g) => `${g.name} < ${g.extent}`),
-    work: works.map(({ t, work }) => ({ tokens: t, ...work.get(k.name) })),
-  });
-  return {
-    target: target.name,
-    isa: target.isa,
-    storage,
-    stages: stagesOf(compilation),
-    kernels: [...program.prepare.map(kernel("prepare")), ...program.kernels.map(kernel("run"))],
-    memory: {
-      slots: program.memory.slots.map((slot) => ({
-        buffers: slot.buffers,
-        bytes: tokens.map((t) => ({ tokens: t, bytes: slotBytes(slot, dimsAt(compilation, t)) })),
-      })),
-      workspace: tokens.map((t) => ({ tokens: t, bytes: workspaceBytes(program, dimsAt(compilation, t)) })),
-    },
-  };
-}
-
-const slotBytes = (slot: Compilation["program"]["memory"]["slots"][number], dims: Readonly<Record<string, number>>) =>
-  Math.max(...slot.bytes.map((b) => b.evaluate(dims)));
-
-function explainText(compilation: Compilation, tokens: readonly number[], colors: Environment["colors"]): string {
-  const { target, storage } = compilation;
-  const { stages, kernels, memory } = explained(compilation, tokens);
-  const lines: string[] = ["", colors.bold(`== ${target.name} (${target.isa}), weights in ${storage}`), ""];
+function explainText(explained: Explanation, colors: Environment["colors"]): string {
+  const { target, isa, storage, tokens, stages, kernels, memory } = explained;
+  const lines: string[] = ["", colors.bold(`== ${target} (${isa}), weights in ${storage}`), ""];
   stages.forEach((stage, i) => {
     const before = stages[i - 1];
     lines.push(`${colors.bold(`-- ${stage.pass}`)}: ${stage.summary}${stage.changed ? "" : " (changes nothing)"}`);
@@ -127,18 +115,16 @@ function explainText(compilation: Compilation, tokens: readonly number[], colors
     k.name,
     k.summary,
     k.grid.join(", "),
-    ...k.work.map((w) => digits(w.flops ?? 0)),
-    ...k.work.map((w) => digits(w.bytes ?? 0)),
+    ...k.work.map((w) => digits(w.flops)),
+    ...k.work.map((w) => digits(w.bytes)),
   ]);
-  lines.push(colors.bold("-- kernels, if every slot goes to an FFN expert"), formatTable(head, rows, colors), "");
-  const aliases = new Map(compilation.program.buffers.map((b) => [b.name, b.alias]));
-  const named = (name: string): string => (aliases.get(name) === undefined ? name : `${name} = ${aliases.get(name)}`);
-  const slots = memory.slots.map((s, i) => [
-    String(i),
-    s.buffers.map(named).join(", "),
-    ...s.bytes.map((b) => digits(b.bytes)),
-  ]);
-  const total = ["", "workspace", ...memory.workspace.map((w) => digits(w.bytes))];
+  lines.push(
+    colors.bold("-- kernels, if every slot goes to an FFN expert, spread evenly"),
+    formatTable(head, rows, colors),
+    "",
+  );
+  const slots = memory.slots.map((s, i) => [String(i), slotText(s, memory), ...s.bytes.map(digits)]);
+  const total = ["", "workspace", ...memory.workspace.map(digits)];
   lines.push(
     colors.bold("-- memory plan: buffers that share a slot are never alive at once, or are one (=)"),
     formatTable(["slot", "buffers", ...atTokens("bytes")], [...slots, total], colors),

@@ -28,8 +28,7 @@ export function emitAscend(program: Program, isa: AscendIsa): Map<string, string
   const { prefix } = cInterface(program);
   const emitted = emitKernels(program, isa);
   const files = new Map<string, string>();
-  for (const kernel of [...emitted.prepare, ...emitted.kernels])
-    files.set(`kernels/${kernel.kernel.name}.cpp`, kernel.text);
+  for (const kernel of [...emitted.prepare, ...emitted.kernels]) files.set(kernelPath(kernel.kernel), kernel.text);
   files.set(`${prefix}_tiling.h`, emitTiling(program));
   files.set(`${prefix}.h`, emitHeader(program));
   files.set(`${prefix}_launch.cpp`, emitLaunch(program, emitted, isa));
@@ -38,6 +37,9 @@ export function emitAscend(program: Program, isa: AscendIsa): Map<string, string
   files.set("README.md", emitReadme(program, emitted, isa));
   return files;
 }
+
+/** The file of a kernel in the project. */
+export const kernelPath = (kernel: Kernel): string => `kernels/${kernel.name}.cpp`;
 
 /** The kernels alone, with what they take of each core's memories. */
 export function emitKernels(program: Program, isa: AscendIsa): EmittedProgram {

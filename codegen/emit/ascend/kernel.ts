@@ -18,6 +18,8 @@ export interface EmittedKernel {
   readonly type: "AIV_ONLY" | "AIC_ONLY";
   /** Bytes of each memory space that a core gives to it. */
   readonly memory: ReadonlyMap<string, number>;
+  /** Queues and buffers of local memory. */
+  readonly local: readonly LocalBuffer[];
   readonly text: string;
 }
 
@@ -58,7 +60,7 @@ export function emitKernel(kernel: Kernel, name: string, symbols: readonly strin
     out.line("");
     printNodes(out, body);
   });
-  return { name, kernel, type, memory, text: out.toString() };
+  return { name, kernel, type, memory, local, text: out.toString() };
 }
 
 const grid = (kernel: Kernel): string =>

@@ -7,6 +7,7 @@ import { emitSource } from "./program.ts";
 
 export { commonFlags } from "./extras.ts";
 export type { VectorIsa } from "./isa.ts";
+export { emitSource } from "./program.ts";
 
 /**
  * A program as C11: NAME.c, NAME.h, a Makefile, a README and a self-test. The support headers that the variant includes,
@@ -16,7 +17,7 @@ export type { VectorIsa } from "./isa.ts";
 export function emitC(program: Program, isa: VectorIsa, scalars: VectorIsa): Map<string, string> {
   const { prefix } = cInterface(program);
   return new Map([
-    [`${prefix}.c`, emitSource(program, isa, scalars)],
+    [`${prefix}.c`, emitSource(program, isa, scalars).text],
     [`${prefix}.h`, emitHeader(program, isa)],
     ["selftest.c", emitSelfTest(program)],
     ["Makefile", emitMakefile(program, isa)],

@@ -11,8 +11,14 @@ import { emitKernel } from "./kernel.ts";
 import { LaneFunctions } from "./lanes.ts";
 import { elementTypes, type FileContext } from "./scope.ts";
 
+/** A program's source file, and each kernel's part of it. */
+export interface EmittedSource {
+  readonly text: string;
+  readonly kernels: ReadonlyMap<Kernel, string>;
+}
+
 /** The source file: lane functions, one static function per kernel, the launches, the exported functions. */
-export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa): string {
+export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa): EmittedSource {
   const { prefix, buffers, symbols } = cInterface(program);
   const names = new Names([
     "workspace",
@@ -38,8 +44,11 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
   const kernelNames = new Map(
     [...program.prepare, ...program.kernels].map((k) => [k, names.unique(`${k.name}_kernel`)]),
   );
-  const kernels = [...kernelNames].map(([kernel, name]) =>
-    emitKernel(file, kernel, name, fields, symbols, structure, names),
+  const kernels = new Map(
+    [...kernelNames].map(([kernel, name]) => [
+      kernel,
+      emitKernel(file, kernel, name, fields, symbols, structure, names),
+    ]),
   );
   const params = Object.entries(program.params)
     .map(([k, v]) => `${k} = ${v}`)
@@ -65,7 +74,7 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
   }
   out.lines([`} ${structure};`, ""]);
   out.lines(file.functions.lines());
-  for (const kernel of kernels) out.lines(kernel.split("\n"));
+  for (const text of kernels.values()) out.lines(text.split("\n"));
   emitWorkspace(out, program, prefix);
   emitBind(out, program, prefix, structure, fields);
   const launch = (name: "prepare" | "run", list: readonly Kernel[]): void => {
@@ -101,7 +110,7 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
   launch("prepare", program.prepare);
   launch("run", program.kernels);
   out.block(`const char *${prefix}_describe(void)`, () => out.line(`return ${cString(describe(program, isa))};`));
-  return out.toString();
+  return { text: out.toString(), kernels };
 }
 
 function symbolsAsLocals(out: CodeWriter, symbols: readonly string[], dims: readonly Dim[]): void {

@@ -15,6 +15,8 @@ export type { LaunchPlan } from "./plan.ts";
 export interface WgslSources {
   readonly plan: LaunchPlan;
   readonly modules: ReadonlyMap<string, string>;
+  /** The path of each kernel's module. */
+  readonly paths: ReadonlyMap<Kernel, string>;
 }
 
 /**
@@ -46,5 +48,6 @@ export function emitWgsl(program: Program, language: WgslLanguage): WgslSources 
   return {
     plan: makePlan(program, prepare, kernels, language.workgroupSize),
     modules: new Map([...prepare, ...kernels].map((k) => [k.path, k.module.text])),
+    paths: new Map([...prepare, ...kernels].map((k) => [k.kernel, k.path])),
   };
 }
