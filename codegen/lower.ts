@@ -7,6 +7,7 @@ import type { Program, ProgramBuffer } from "./program.ts";
 import type { ScheduleContext } from "./schedule/context.ts";
 import { schedules } from "./schedule/index.ts";
 import type { Target } from "./target.ts";
+import { decompose } from "./tile/decompose.ts";
 import { checkProgram } from "./tile/spec.ts";
 
 /** Lowers a layer, after its passes, to a program: every operation becomes kernels by its schedule, every value a buffer. */
@@ -38,7 +39,7 @@ export function lowerLayer(layer: Layer, target: Target): Program {
         `${operation.op} cannot be compiled outside the body of mix`,
         "Use it inside the body given to mix.",
       );
-    return schedule(operation, context);
+    return schedule(operation, context).map((kernel) => decompose(kernel, target.vector.space));
   };
   const isPrepared = (operation: Operation): boolean =>
     operation.results.every((r) => buffers.get(r)?.role === "prepared");

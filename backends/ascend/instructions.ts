@@ -45,6 +45,7 @@ export const instructions: readonly AscendInstruction[] = [
   cast("f32", "bf16", "RINT", encodeOne(encodeBf16), 64),
   cast("f32", "f16", "RINT", encodeOne(encodeF16), 64),
   cast("i32", "f32", "RINT", Math.fround, 64),
+  { ...cast("f32", "f32", "FLOOR", Math.floor, 64), op: "floor.f32" },
   // Out of range saturates.
   cast("f32", "i32", "TRUNC", (a) => Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, Math.trunc(a))), 64),
   compare("LT", "lt.f32", (a, b) => a < b),

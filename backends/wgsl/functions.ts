@@ -1,5 +1,6 @@
 import type { WgslFunction, WgslLanguage } from "../../codegen/emit/wgsl/language.ts";
-import type { ScalarOp, ScalarType } from "../../ir/core/scalar.ts";
+import type { BasicOp } from "../../codegen/tile/composites.ts";
+import type { ScalarType } from "../../ir/core/scalar.ts";
 
 // Accuracies: the WGSL specification, section "Floating Point Accuracy" (https://www.w3.org/TR/WGSL/#floating-point-accuracy).
 
@@ -74,6 +75,7 @@ const functions = {
     ulps: () => 5,
     indeterminate: (a) => !(a >= 0) || !Number.isFinite(a),
   },
+  floor: { ...call("floor", 1), meaning: (_, a) => Math.floor(a), indeterminate: (a) => !Number.isFinite(a) },
   floorDiv: {
     ...call("floor_div", 2),
     natural: infix("/", "multiplicative", "unary"),
@@ -104,7 +106,7 @@ const functions = {
     meaning: (_, a) => (Number.isNaN(a) ? 0 : Math.trunc(Math.min(Math.max(a, -2147483648), 2147483520))),
     indeterminate: (a) => Number.isNaN(a),
   },
-} as const satisfies Record<ScalarOp, WgslFunction>;
+} as const satisfies Record<BasicOp, WgslFunction>;
 
 const helpers = {
   infinity: `// WGSL has no literal for infinity, and rejects constants that become one.

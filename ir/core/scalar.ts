@@ -1,4 +1,5 @@
 import { IrError } from "./diagnostic.ts";
+import { erf } from "./erf.ts";
 
 /**
  * The one language of scalar expressions. Layer IR uses it for elementwise functions (activations, epilogues);
@@ -39,7 +40,7 @@ interface ScalarOpDefinition {
    * Largest error of the result, given its exact value `r`, the arguments and the largest errors of the arguments.
    * For bool it is 1 where the errors of the arguments may turn the result. Absent where the op never sees floats.
    * Accuracies are the loosest of the targets: the WGSL specification's (section "Floating Point Accuracy"), which the other
-   * targets keep as well.
+   * targets keep as well. Sine, cosine and erf are those of codegen/tile/composites.ts.
    */
   bound?(r: number, args: readonly number[], errors: readonly number[]): number;
 }
@@ -54,6 +55,14 @@ const huge = 3e38;
 /** 1 where two numbers are so close that their errors may turn a comparison. */
 const turns = ([a, b]: readonly number[], [ea, eb]: readonly number[]): number =>
   ea + eb > 0 && Math.abs(a - b) <= ea + eb ? 1 : 0;
+
+/** Up to this many radians sine and cosine are accurate. */
+const mostRadians = 2 ** 20;
+/** Of sine and cosine: 2^-22 absolute, no accuracy beyond `mostRadians`. `slope`: of the function at the argument. */
+function waveBound(a: number, ea: number, slope: number): number {
+  const carried = Math.min(ea, Math.abs(slope) * ea + (ea * ea) / 2, 2);
+  return carried + (Math.abs(a) + ea <= mostRadians ? 2 ** -22 : 2);
+}
 
 export const scalarOps = {
   add: {
@@ -134,6 +143,35 @@ export const scalarOps = {
     bound: (r, [a], [ea]) => {
       const e = ea === 0 ? 0 : a > ea ? ea / (Math.sqrt(a - ea) + r) : Math.sqrt(a + ea);
       return e + rounded(r + e, 8);
+    },
+  },
+  floor: {
+    arity: 1,
+    signature: "float",
+    evaluate: (a) => Math.floor(a),
+    bound: (_, [a], [ea]) => (ea === 0 ? 0 : Math.floor(a + ea) - Math.floor(a - ea)),
+  },
+  sin: {
+    arity: 1,
+    signature: "float",
+    evaluate: (a) => Math.sin(a),
+    bound: (_, [a], [ea]) => waveBound(a, ea, Math.cos(a)),
+  },
+  cos: {
+    arity: 1,
+    signature: "float",
+    evaluate: (a) => Math.cos(a),
+    bound: (_, [a], [ea]) => waveBound(a, ea, Math.sin(a)),
+  },
+  // The error function.
+  erf: {
+    arity: 1,
+    signature: "float",
+    evaluate: (a) => erf(a),
+    bound: (r, [a], [ea]) => {
+      const nearest = Math.max(0, Math.abs(a) - ea);
+      const e = Math.min(2, (2 / Math.sqrt(Math.PI)) * Math.exp(-nearest * nearest) * ea);
+      return e + rounded(Math.abs(r) + e, 16);
     },
   },
   floorDiv: { arity: 2, signature: "integer", evaluate: (a, b) => Math.floor(a / b) },

@@ -84,6 +84,14 @@ export const relu = unary("relu");
 export const tanh = unary("tanh");
 /** log(1 + eˣ) */
 export const softplus = unary("softplus");
+/** The largest whole number not above x. */
+export const floor = unary("floor");
+/** The sine of an angle in radians, accurate to 2^-22 up to 2^20 radians. */
+export const sin = unary("sin");
+/** The cosine of an angle in radians, as sin. */
+export const cos = unary("cos");
+/** The error function: the exact GeLU is x · (1 + erf(x / √2)) / 2. */
+export const erf = unary("erf");
 export const add = binary("add");
 export const sub = binary("sub");
 export const mul = binary("mul");

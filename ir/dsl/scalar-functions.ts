@@ -14,6 +14,10 @@ const unary = {
   relu: (x) => apply("max", x, zero),
   tanh: (x) => apply("sub", apply("mul", f32(2), sigmoid(apply("mul", f32(2), x))), one),
   softplus,
+  floor: (x) => apply("floor", x),
+  sin: (x) => apply("sin", x),
+  cos: (x) => apply("cos", x),
+  erf: (x) => apply("erf", x),
 } as const satisfies Record<string, (x: ScalarExpr) => ScalarExpr>;
 
 /** Elementwise functions of two arguments. */

@@ -120,6 +120,7 @@ test.each([
   ["map(x, sigmoid)", "(x) => (1.0 / (1.0 + exp(neg(x))))"],
   ["mul(x, p.H / 2)", "(a) => (a * 4.0)"],
   ["max(0, x)", "(b) => max(0.0, b)"],
+  ["map(x, (v) => Math.floor(v) + Math.sin(v) * Math.cos(v))", "(v) => (floor(v) + (sin(v) * cos(v)))"],
   ["map(x, () => 1)".replace("()", "(_)"), "(_) => 1.0"],
 ])("%s becomes an expression", async (expression, expected) => {
   const before = "const half = 1 / 2;\nfunction twice(v: number): number { return 2 * v; }";

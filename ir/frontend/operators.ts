@@ -250,7 +250,6 @@ const member = (value: number): StaticValue => numberValue(value);
 
 /** Functions of numbers known at compile time. */
 const numeric: Readonly<Record<string, (x: number) => number>> = {
-  floor: Math.floor,
   ceil: Math.ceil,
   round: Math.round,
   trunc: Math.trunc,
@@ -267,9 +266,10 @@ export function globalValue(name: string): StaticValue | undefined {
     ["PI", member(Math.PI)],
     ["E", member(Math.E)],
     ["SQRT2", member(Math.SQRT2)],
+    ["SQRT1_2", member(Math.SQRT1_2)],
     ["LN2", member(Math.LN2)],
   ]);
-  for (const same of ["exp", "log", "sqrt", "abs", "min", "max", "tanh"])
+  for (const same of ["exp", "log", "sqrt", "abs", "min", "max", "tanh", "floor", "sin", "cos"])
     members.set(same, { kind: "builtin", name: same });
   for (const [own, f] of Object.entries(numeric)) {
     members.set(own, {

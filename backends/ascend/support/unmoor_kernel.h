@@ -49,4 +49,11 @@ __aicore__ inline float Larger(float a, float b) { return a < b ? b : a; }
 __aicore__ inline int64_t Magnitude(int64_t a) { return a < 0 ? -a : a; }
 __aicore__ inline float Magnitude(float a) { return a < 0 ? -a : a; }
 
+/// Numbers from 2^23 on are whole.
+__aicore__ inline float Floor(float a) {
+  if (!(Magnitude(a) < 8388608.0f)) return a;
+  const float towardZero = static_cast<float>(static_cast<int64_t>(a));
+  return towardZero > a ? towardZero - 1.0f : towardZero;
+}
+
 }  // namespace unmoor

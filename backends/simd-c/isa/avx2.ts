@@ -20,6 +20,7 @@ export const avx2: VectorIsa = {
     "min.f32": ["_mm256_min_ps({a}, {b})", 0.5],
     "max.f32": ["_mm256_max_ps({a}, {b})", 0.5],
     "sqrt.f32": ["_mm256_sqrt_ps({a})", 8],
+    "floor.f32": ["_mm256_floor_ps({a})", 1],
     "fma.f32": ["_mm256_fmadd_ps({a}, {b}, {c})", 0.5],
     "round.f32": ["_mm256_round_ps({a}, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)", 1],
     "scale.f32": ["unmoor_scale_f32x8({a}, {b})", 5],

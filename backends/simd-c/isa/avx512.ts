@@ -12,6 +12,7 @@ export const avx512Rows = {
   "min.f32": ["_mm512_min_ps({a}, {b})", 1],
   "max.f32": ["_mm512_max_ps({a}, {b})", 1],
   "sqrt.f32": ["_mm512_sqrt_ps({a})", 16],
+  "floor.f32": ["_mm512_roundscale_ps({a}, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)", 1],
   "fma.f32": ["_mm512_fmadd_ps({a}, {b}, {c})", 1],
   "round.f32": ["_mm512_roundscale_ps({a}, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)", 1],
   "scale.f32": ["_mm512_scalef_ps({a}, {b})", 1],

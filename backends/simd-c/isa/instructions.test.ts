@@ -23,7 +23,8 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   const t = type as "f32" | "i32";
   if (["add", "sub", "mul", "div", "min", "max", "scale", "floorDiv", "mod"].includes(name))
     return { operands: [t, t], result: t };
-  if (["neg", "abs", "sqrt", "round", "exponent", "mantissa"].includes(name)) return { operands: [t], result: t };
+  if (["neg", "abs", "sqrt", "round", "floor", "exponent", "mantissa"].includes(name))
+    return { operands: [t], result: t };
   if (name === "fma") return { operands: [t, t, t], result: t };
   if (["lt", "le", "eq"].includes(name)) return { operands: [t, t], result: "mask" };
   if (name === "select") return { operands: ["mask", t, t], result: t };

@@ -97,6 +97,7 @@ export function meanings(lanes: number) {
     "min.f32": map2(min),
     "max.f32": map2(max),
     "sqrt.f32": map1((x) => float(Math.sqrt(x))),
+    "floor.f32": map1(Math.floor),
     "fma.f32": map3(fusedMultiplyAdd),
     // Zero keeps the sign of what was rounded.
     "round.f32": map1((x) => (x < 0 || Object.is(x, -0) ? -roundToEven(-x) : roundToEven(x))),

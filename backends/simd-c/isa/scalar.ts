@@ -25,6 +25,7 @@ export const scalar: VectorIsa = {
       "min.f32": ["{a} < {b} ? {a} : {b}", 0.5],
       "max.f32": ["{a} > {b} ? {a} : {b}", 0.5],
       "sqrt.f32": ["sqrtf({a})", 5],
+      "floor.f32": ["floorf({a})", 1],
       "fma.f32": ["{a} * {b} + {c}", 1],
       "round.f32": ["unmoor_round({a})", 1],
       "scale.f32": ["unmoor_scale({a}, {b})", 4],

@@ -229,6 +229,7 @@ const sum =
 /** Scalar operations that the scalar unit does. exp, log and sqrt are the vector unit's. */
 const scalarTexts: Readonly<Record<string, (...args: string[]) => string>> = {
   add: sum("+"),
+  floor: call("Floor"),
   sub: sum("-"),
   mul: infix("*"),
   div: infix("/"),

@@ -1,5 +1,6 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { ScalarOp, ScalarType } from "../../../ir/core/scalar.ts";
+import { isComposite } from "../../tile/composites.ts";
 import { type Level, levels, type WgslLanguage } from "./language.ts";
 
 /**
@@ -115,6 +116,7 @@ export const sum = (terms: readonly Code[]): Code => terms.reduce(add, constant(
 
 /** Applies a scalar operation: folds constants by the operation's meaning, else prints its text. */
 export function applyOp(op: ScalarOp, type: ScalarType, args: readonly Code[], language: WgslLanguage): Code {
+  if (isComposite(op)) throw new IrError(`${op} stands in a kernel`, "Decompose kernels before they are printed.");
   const fn = language.functions[op];
   const [a, b, c] = args;
   const operandType = (op === "select" ? b : a)?.type ?? type;

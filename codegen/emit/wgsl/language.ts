@@ -1,4 +1,5 @@
-import type { ScalarOp, ScalarType } from "../../../ir/core/scalar.ts";
+import type { ScalarType } from "../../../ir/core/scalar.ts";
+import type { BasicOp } from "../../tile/composites.ts";
 
 /** How tightly a WGSL expression binds, loosest first. `and` and `or` do not mix without parentheses. */
 export const levels = ["or", "and", "relational", "additive", "multiplicative", "unary", "primary"] as const;
@@ -24,7 +25,7 @@ export interface WgslFunction {
 
 /** The vocabulary of the target: scalar operations, and support functions by name, which texts may call. */
 export interface WgslLanguage {
-  readonly functions: Readonly<Record<ScalarOp, WgslFunction>>;
+  readonly functions: Readonly<Record<BasicOp, WgslFunction>>;
   /** Declarations of the support functions: those of `functions`, infinity, not_a_number, and order_key for top-k. */
   readonly helpers: Readonly<Record<string, string>>;
   /** Invocations per workgroup. */
