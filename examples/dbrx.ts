@@ -2,17 +2,27 @@ import { layer, linear, mul, route, silu, type Tensor } from "unmoor";
 
 /**
  * DBRX's MoE: softmax over all experts, the four best, divided by their p-norm (moe_normalize_expert_weights).
- * Source: huggingface/transformers, models/dbrx (DbrxRouter, DbrxExpertGLU). The published matrices of all experts lie flat, [E*I, H], w2 as [E*I, H] too;
- * this layer takes them as [E, out, in].
+ * Source: huggingface/transformers, models/dbrx (DbrxRouter, DbrxExpertGLU). The published matrices of all experts lie flat.
  */
 export const dbrxMoe = layer(
   { H: 6144, I: 10752, E: 16, K: 4, norm: 1 },
   {
+    config: {
+      H: "d_model",
+      I: "ffn_config.ffn_hidden_size",
+      E: "ffn_config.moe_num_experts",
+      K: "ffn_config.moe_top_k",
+      norm: "ffn_config.moe_normalize_expert_weights ?? 1",
+    },
+    requires: {
+      model_type: "dbrx",
+      "ffn_config.ffn_act_fn.name ?? 'silu'": "silu",
+    },
     weights: {
       router: "ffn.router.layer.weight",
-      gate: "ffn.experts.mlp.w1",
-      up: "ffn.experts.mlp.v1",
-      down: "ffn.experts.mlp.w2",
+      gate: { tensor: "ffn.experts.mlp.w1", dims: ["E*I", "H"] },
+      up: { tensor: "ffn.experts.mlp.v1", dims: ["E*I", "H"] },
+      down: { tensor: "ffn.experts.mlp.w2", dims: ["E*I", "H"] },
     },
   },
   (

@@ -8,6 +8,22 @@ import { add, layer, linear, mul, route, silu, type Tensor } from "unmoor";
 export const deepseekV2Moe = layer(
   { H: 5120, I: 1536, S: 3072, E: 160, K: 6, G: 8, M: 3, scale: 16 },
   {
+    config: {
+      H: "hidden_size",
+      I: "moe_intermediate_size",
+      S: "moe_intermediate_size * n_shared_experts",
+      E: "n_routed_experts",
+      K: "num_experts_per_tok",
+      G: "n_group ?? 1",
+      M: "topk_group ?? 1",
+      scale: "routed_scaling_factor",
+    },
+    requires: {
+      "hidden_act ?? 'silu'": "silu",
+      "scoring_func ?? 'softmax'": "softmax",
+      "norm_topk_prob ?? false": false,
+      "(topk_method ?? 'greedy') == 'group_limited_greedy' or (n_group ?? 1) == 1": true,
+    },
     weights: {
       router: "mlp.gate.weight",
       gate: "mlp.experts.{e}.gate_proj.weight",

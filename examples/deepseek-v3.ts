@@ -1,4 +1,10 @@
-import { add, layer, linear, mul, route, silu, type Tensor } from "unmoor";
+import { add, layer, linear, mul, route, silu, type Tensor, type WeightBinding } from "unmoor";
+
+/** FP8 with block scales as published, or widened. */
+const blocks = (name: string): WeightBinding => [
+  { tensor: `${name}.weight`, format: "fp8-128", scales: `${name}.weight_scale_inv` },
+  `${name}.weight`,
+];
 
 /**
  * DeepSeek-V3's MoE: sigmoid scores; chosen by score + bias in the groups whose two best add up to most; weighed by score alone.
@@ -9,15 +15,31 @@ import { add, layer, linear, mul, route, silu, type Tensor } from "unmoor";
 export const deepseekV3Moe = layer(
   { H: 7168, I: 2048, S: 2048, E: 256, K: 8, G: 8, M: 4, scale: 2.5 },
   {
+    config: {
+      H: "hidden_size",
+      I: "moe_intermediate_size",
+      S: "moe_intermediate_size * n_shared_experts",
+      E: "n_routed_experts",
+      K: "num_experts_per_tok",
+      G: "n_group ?? 1",
+      M: "topk_group ?? 1",
+      scale: "routed_scaling_factor ?? 1",
+    },
+    requires: {
+      "hidden_act ?? 'silu'": "silu",
+      "scoring_func ?? 'sigmoid'": "sigmoid",
+      "topk_method ?? 'noaux_tc'": "noaux_tc",
+      norm_topk_prob: true,
+    },
     weights: {
       router: "mlp.gate.weight",
       bias: "mlp.gate.e_score_correction_bias",
-      gate: "mlp.experts.{e}.gate_proj.weight",
-      up: "mlp.experts.{e}.up_proj.weight",
-      down: "mlp.experts.{e}.down_proj.weight",
-      sharedGate: "mlp.shared_experts.gate_proj.weight",
-      sharedUp: "mlp.shared_experts.up_proj.weight",
-      sharedDown: "mlp.shared_experts.down_proj.weight",
+      gate: blocks("mlp.experts.{e}.gate_proj"),
+      up: blocks("mlp.experts.{e}.up_proj"),
+      down: blocks("mlp.experts.{e}.down_proj"),
+      sharedGate: blocks("mlp.shared_experts.gate_proj"),
+      sharedUp: blocks("mlp.shared_experts.up_proj"),
+      sharedDown: blocks("mlp.shared_experts.down_proj"),
     },
   },
   (

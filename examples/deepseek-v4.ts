@@ -1,4 +1,10 @@
-import { add, layer, linear, map, mul, route, silu, type Tensor } from "unmoor";
+import { add, layer, linear, map, mul, route, silu, type Tensor, type WeightBinding } from "unmoor";
+
+/** As published, or widened. */
+const coded = (name: string, format: "mxfp4" | "fp8-128"): WeightBinding => [
+  { tensor: `${name}.weight`, format, scales: `${name}.scale` },
+  `${name}.weight`,
+];
 
 /**
  * DeepSeek-V4's MoE: scores are the root of softplus; later layers choose by score + bias, the first three (deepseekV4HashMoe) by
@@ -12,15 +18,30 @@ const clamped = (limit: number) => (gate: number, up: number) =>
 export const deepseekV4Moe = layer(
   { H: 4096, I: 2048, E: 256, K: 6, scale: 1.5, limit: 10 },
   {
+    config: {
+      H: "hidden_size",
+      I: "moe_intermediate_size",
+      E: "n_routed_experts",
+      K: "num_experts_per_tok",
+      scale: "routed_scaling_factor",
+      limit: "swiglu_limit",
+    },
+    requires: {
+      model_type: "deepseek_v4",
+      "hidden_act ?? 'silu'": "silu",
+      scoring_func: "sqrtsoftplus",
+      "norm_topk_prob ?? true": true,
+      "n_shared_experts ?? 1": 1,
+    },
     weights: {
       router: "ffn.gate.weight",
       bias: "ffn.gate.bias",
-      gate: "ffn.experts.{e}.w1.weight",
-      up: "ffn.experts.{e}.w3.weight",
-      down: "ffn.experts.{e}.w2.weight",
-      sharedGate: "ffn.shared_experts.w1.weight",
-      sharedUp: "ffn.shared_experts.w3.weight",
-      sharedDown: "ffn.shared_experts.w2.weight",
+      gate: coded("ffn.experts.{e}.w1", "mxfp4"),
+      up: coded("ffn.experts.{e}.w3", "mxfp4"),
+      down: coded("ffn.experts.{e}.w2", "mxfp4"),
+      sharedGate: coded("ffn.shared_experts.w1", "fp8-128"),
+      sharedUp: coded("ffn.shared_experts.w3", "fp8-128"),
+      sharedDown: coded("ffn.shared_experts.w2", "fp8-128"),
     },
   },
   (

@@ -7,9 +7,23 @@ import { add, layer, linear, mul, route, silu, type Tensor } from "unmoor";
 export const ernie45Moe = layer(
   { H: 2560, I: 1536, S: 3072, E: 64, K: 6, least: 1e-12 },
   {
+    config: {
+      H: "hidden_size",
+      I: "moe_intermediate_size",
+      S: "moe_intermediate_size * moe_num_shared_experts",
+      E: "moe_num_experts",
+      K: "moe_k",
+      least: "moe_norm_min ?? 1e-12",
+    },
+    requires: {
+      model_type: "ernie4_5_moe",
+      "hidden_act ?? 'silu'": "silu",
+      "use_bias ?? false": false,
+      "moe_use_aux_free ?? true": true,
+    },
     weights: {
       router: "mlp.gate.weight",
-      bias: "mlp.moe_statics.e_score_correction_bias",
+      bias: { tensor: "mlp.moe_statics.e_score_correction_bias", dims: [1, "E"] },
       gate: "mlp.experts.{e}.gate_proj.weight",
       up: "mlp.experts.{e}.up_proj.weight",
       down: "mlp.experts.{e}.down_proj.weight",

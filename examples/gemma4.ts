@@ -3,8 +3,11 @@ import { add, layer, linear, map, mul, route, slice, sum, type Tensor, tanh } fr
 /**
  * Gemma-4's feed-forward part (26B-A4B): a dense branch beside the experts, each with its own norms; the router reads the residual
  * through a norm without weights, and each expert has a scale.
- * Source: huggingface/transformers, models/gemma4, read in part. x is the residual; the layer gives what is added to it, before layer_scalar.
+ * Source: huggingface/transformers, models/gemma4 (Gemma4TextRouter, Gemma4TextExperts, Gemma4TextDecoderLayer). x is the residual; the layer gives what is added to it, before layer_scalar.
  */
+/** A key of the text model, whose config stands alone or inside that of a multimodal model. */
+const text = (key: string) => `text_config.${key} ?? ${key}`;
+
 /** GELU in its form with tanh, of the gate. */
 const geglu = (gate: number, up: number) =>
   0.5 * gate * (1 + tanh(0.7978845608028654 * (gate + 0.044715 * gate ** 3))) * up;
@@ -12,6 +15,18 @@ const geglu = (gate: number, up: number) =>
 export const gemma4Moe = layer(
   { H: 2816, I: 704, D: 2112, E: 128, K: 8, epsilon: 1e-6 },
   {
+    config: {
+      H: text("hidden_size"),
+      I: text("moe_intermediate_size"),
+      D: text("intermediate_size"),
+      E: text("num_experts"),
+      K: text("top_k_experts"),
+      epsilon: text("rms_norm_eps"),
+    },
+    requires: {
+      [text("hidden_activation")]: "gelu_pytorch_tanh",
+      [text("enable_moe_block")]: true,
+    },
     weights: {
       router: "router.proj.weight",
       routerScale: "router.scale",

@@ -3,17 +3,35 @@ import { add, layer, linear, map, route, sigmoid, slice, type Tensor } from "unm
 /**
  * gpt-oss's MoE: the best logits, softmax over those chosen; experts with biases, gate and up in alternate columns.
  * Source: huggingface/transformers, models/gpt_oss (GptOssTopKRouter, GptOssExperts). The published expert matrices are MXFP4
- * blocks; this layer takes them widened and transposed to [E, out, in].
+ * blocks; widened copies have them transposed.
  */
 export const gptOssMoe = layer(
   { H: 2880, I: 2880, E: 32, K: 4, alpha: 1.702, limit: 7 },
   {
+    config: {
+      H: "hidden_size",
+      I: "intermediate_size",
+      E: "num_local_experts",
+      K: "num_experts_per_tok",
+      alpha: "swiglu_alpha ?? 1.702",
+      limit: "swiglu_limit ?? 7",
+    },
+    requires: {
+      model_type: "gpt_oss",
+      "hidden_act ?? 'silu'": "silu",
+    },
     weights: {
       router: "mlp.router.weight",
       routerBias: "mlp.router.bias",
-      gateUp: "mlp.experts.gate_up_proj",
+      gateUp: [
+        { tensor: "mlp.experts.gate_up_proj_blocks", format: "mxfp4", scales: "mlp.experts.gate_up_proj_scales" },
+        { tensor: "mlp.experts.gate_up_proj", dims: ["E", "H", "2*I"] },
+      ],
       gateUpBias: "mlp.experts.gate_up_proj_bias",
-      down: "mlp.experts.down_proj",
+      down: [
+        { tensor: "mlp.experts.down_proj_blocks", format: "mxfp4", scales: "mlp.experts.down_proj_scales" },
+        { tensor: "mlp.experts.down_proj", dims: ["E", "I", "H"] },
+      ],
       downBias: "mlp.experts.down_proj_bias",
     },
   },

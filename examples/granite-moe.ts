@@ -7,6 +7,16 @@ import { layer, linear, mul, route, silu, slice, type Tensor } from "unmoor";
 export const graniteMoe = layer(
   { H: 1024, I: 512, E: 32, K: 8 },
   {
+    config: {
+      H: "hidden_size",
+      I: "intermediate_size",
+      E: "num_local_experts",
+      K: "num_experts_per_tok",
+    },
+    requires: {
+      model_type: "granitemoe",
+      hidden_act: "silu",
+    },
     weights: {
       router: "block_sparse_moe.router.layer.weight",
       both: "block_sparse_moe.input_linear.weight",

@@ -3,13 +3,29 @@ import { add, layer, linear, mul, route, silu, type Tensor } from "unmoor";
 /**
  * Llama-4's MoE: the best logit, its sigmoid multiplies the expert's input; a shared expert beside.
  * Source: huggingface/transformers, models/llama4 (Llama4TextMoe). The published matrices of the routed experts are stacked and
- * transposed, [E, H, 2I] and [E, I, H]; this layer takes gate, up and down as [E, out, in].
+ * transposed.
  */
+/** A key of the text model, whose config stands alone or inside that of a multimodal model. */
+const text = (key: string) => `text_config.${key} ?? ${key}`;
+
 export const llama4Moe = layer(
   { H: 5120, I: 8192, E: 16, K: 1 },
   {
+    config: {
+      H: text("hidden_size"),
+      I: text("intermediate_size"),
+      E: text("num_local_experts"),
+      K: text("num_experts_per_tok"),
+    },
+    requires: {
+      model_type: ["llama4", "llama4_text"],
+      [`${text("hidden_act")} ?? 'silu'`]: "silu",
+    },
     weights: {
       router: "feed_forward.router.weight",
+      gate: { tensor: "feed_forward.experts.gate_up_proj", dims: ["E", "H", "2*I"], part: 0 },
+      up: { tensor: "feed_forward.experts.gate_up_proj", dims: ["E", "H", "2*I"], part: 1 },
+      down: { tensor: "feed_forward.experts.down_proj", dims: ["E", "I", "H"] },
       sharedGate: "feed_forward.shared_expert.gate_proj.weight",
       sharedUp: "feed_forward.shared_expert.up_proj.weight",
       sharedDown: "feed_forward.shared_expert.down_proj.weight",

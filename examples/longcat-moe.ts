@@ -7,6 +7,20 @@ import { layer, linear, mul, route, silu, type Tensor } from "unmoor";
 export const longcatMoe = layer(
   { H: 6144, I: 2048, E: 512, Z: 256, K: 12, scale: 6 },
   {
+    config: {
+      H: "hidden_size",
+      I: "expert_ffn_hidden_size",
+      E: "n_routed_experts",
+      Z: "zero_expert_num",
+      K: "moe_topk",
+      scale: "routed_scaling_factor",
+    },
+    requires: {
+      "hidden_act ?? 'silu'": "silu",
+      "zero_expert_type ?? 'identity'": "identity",
+      "norm_topk_prob ?? false": false,
+      "router_bias ?? false": false,
+    },
     weights: {
       router: "mlp.router.classifier.weight",
       bias: "mlp.router.e_score_correction_bias",

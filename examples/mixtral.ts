@@ -7,6 +7,16 @@ import { layer, linear, mul, route, silu, type Tensor } from "unmoor";
 export const mixtralMoe = layer(
   { H: 4096, I: 14336, E: 8, K: 2 },
   {
+    config: {
+      H: "hidden_size",
+      I: "intermediate_size",
+      E: "num_local_experts",
+      K: "num_experts_per_tok",
+    },
+    requires: {
+      model_type: "mixtral",
+      hidden_act: "silu",
+    },
     weights: {
       router: "block_sparse_moe.gate.weight",
       gate: "block_sparse_moe.experts.{e}.w1.weight",

@@ -9,6 +9,23 @@ const relu2 = (v: number) => Math.max(v, 0) ** 2;
 export const nemotron3Moe = layer(
   { H: 2688, I: 1856, S: 3712, E: 128, K: 6, scale: 2.5 },
   {
+    config: {
+      H: "hidden_size",
+      I: "moe_intermediate_size",
+      S: "moe_shared_expert_intermediate_size",
+      E: "n_routed_experts",
+      K: "num_experts_per_tok",
+      scale: "routed_scaling_factor ?? 1",
+    },
+    requires: {
+      model_type: "nemotron_h",
+      "mlp_hidden_act ?? 'relu2'": "relu2",
+      "mlp_bias ?? false": false,
+      "norm_topk_prob ?? true": true,
+      "n_group ?? 1": 1,
+      "n_shared_experts ?? 1": 1,
+      "moe_latent_size ?? 0": 0,
+    },
     weights: {
       router: "mixer.gate.weight",
       bias: "mixer.gate.e_score_correction_bias",

@@ -2,11 +2,22 @@ import { layer, linear, mul, route, silu, type Tensor } from "unmoor";
 
 /**
  * OLMoE's MoE: softmax over all experts, the eight best, not renormalised.
- * Source: huggingface/transformers, models/olmoe, from memory and not checked against its code.
+ * Source: huggingface/transformers, models/olmoe (OlmoeSparseMoeBlock).
  */
 export const olmoe = layer(
   { H: 2048, I: 1024, E: 64, K: 8 },
   {
+    config: {
+      H: "hidden_size",
+      I: "intermediate_size",
+      E: "num_experts",
+      K: "num_experts_per_tok",
+    },
+    requires: {
+      model_type: "olmoe",
+      hidden_act: "silu",
+      "norm_topk_prob ?? false": false,
+    },
     weights: {
       router: "mlp.gate.weight",
       gate: "mlp.experts.{e}.gate_proj.weight",

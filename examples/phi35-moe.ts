@@ -8,6 +8,17 @@ import { layer, linear, mul, route, silu, type Tensor } from "unmoor";
 export const phi35Moe = layer(
   { H: 4096, I: 6400, E: 16, K: 2, jitter: 0.01 },
   {
+    config: {
+      H: "hidden_size",
+      I: "intermediate_size",
+      E: "num_local_experts",
+      K: "num_experts_per_tok",
+      jitter: "router_jitter_noise ?? 0.01",
+    },
+    requires: {
+      model_type: "phimoe",
+      hidden_act: "silu",
+    },
     weights: {
       router: "block_sparse_moe.gate.weight",
       gate: "block_sparse_moe.experts.{e}.w1.weight",

@@ -7,6 +7,18 @@ import { add, layer, linear, mul, route, sigmoid, silu, type Tensor } from "unmo
 export const qwen2Moe = layer(
   { H: 2048, I: 1408, S: 5632, E: 60, K: 4 },
   {
+    config: {
+      H: "hidden_size",
+      I: "moe_intermediate_size",
+      S: "shared_expert_intermediate_size",
+      E: "num_experts",
+      K: "num_experts_per_tok",
+    },
+    requires: {
+      model_type: "qwen2_moe",
+      hidden_act: "silu",
+      "norm_topk_prob ?? false": false,
+    },
     weights: {
       router: "mlp.gate.weight",
       gate: "mlp.experts.{e}.gate_proj.weight",

@@ -2,11 +2,22 @@ import { layer, linear, mul, route, silu, type Tensor } from "unmoor";
 
 /**
  * Qwen3-MoE: softmax over all experts, the eight best, renormalised (norm_topk_prob).
- * Source: huggingface/transformers, models/qwen3_moe, from memory and not checked against its code.
+ * Source: huggingface/transformers, models/qwen3_moe (Qwen3MoeSparseMoeBlock).
  */
 export const qwen3Moe = layer(
   { H: 2048, I: 768, E: 128, K: 8 },
   {
+    config: {
+      H: "hidden_size",
+      I: "moe_intermediate_size",
+      E: "num_experts",
+      K: "num_experts_per_tok",
+    },
+    requires: {
+      model_type: "qwen3_moe",
+      hidden_act: "silu",
+      norm_topk_prob: true,
+    },
     weights: {
       router: "mlp.gate.weight",
       gate: "mlp.experts.{e}.gate_proj.weight",

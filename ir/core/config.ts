@@ -7,8 +7,8 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export type ConfigLiteral = number | string | boolean;
 
 /**
- * How a layer reads a config.json. Expressions are keys (`text_config.hidden_size`), numbers, texts, true, false, + - * / and
- * parentheses; `a ?? b` is b where the config leaves out (or has null for) something of a.
+ * How a layer reads a config.json. Expressions are keys (`text_config.hidden_size`), numbers, 'texts', true, false, + - * /, ==,
+ * and, or, and parentheses; `a ?? b` is b where the config leaves out (or has null for) something of a.
  */
 export interface ConfigBinding {
   /** Expressions of parameters, by their names. true counts 1, false 0. */
@@ -26,9 +26,9 @@ type Node =
   | { readonly kind: "key"; readonly path: string }
   | { readonly kind: "apply"; readonly op: Operator; readonly left: Node; readonly right: Node };
 
-type Operator = "+" | "-" | "*" | "/" | "??";
+type Operator = "+" | "-" | "*" | "/" | "??" | "==" | "and" | "or";
 
-const token = /\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*(?:\.\w+)*)|'([^']*)'|(\?\?|[-+*/()]))/y;
+const token = /\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*(?:\.\w+)*)|'([^']*)'|(\?\?|==|[-+*/()]))/y;
 
 /**
  * Reads an expression.
@@ -58,21 +58,23 @@ export function parseConfigExpression(text: string): Node {
     return left;
   };
   const alternatives = (): Node => chain(() => chain(() => chain(primary, "*", "/"), "+", "-"), "??");
+  const condition = (): Node => chain(() => chain(() => chain(alternatives, "=="), "and"), "or");
   const primary = (): Node => {
     const found = tokens[next++];
     if (found === "-") return { kind: "apply", op: "-", left: { kind: "literal", value: 0 }, right: primary() };
     if (found === "(") {
-      const inner = alternatives();
+      const inner = condition();
       if (accept(")") === undefined) throw wrong(text, tokens[next]);
       return inner;
     }
     if (found === "true" || found === "false") return { kind: "literal", value: found === "true" };
     if (found?.startsWith("'")) return { kind: "literal", value: found.slice(1, -1) };
     if (found !== undefined && /^\d/.test(found)) return { kind: "literal", value: Number(found) };
-    if (found !== undefined && /^\w/.test(found)) return { kind: "key", path: found };
+    if (found !== undefined && /^\w/.test(found) && found !== "and" && found !== "or")
+      return { kind: "key", path: found };
     throw wrong(text, found);
   };
-  const node = alternatives();
+  const node = condition();
   if (next < tokens.length) throw wrong(text, tokens[next]);
   return node;
 }
@@ -80,7 +82,7 @@ export function parseConfigExpression(text: string): Node {
 const wrong = (text: string, found: string | undefined): IrError =>
   new IrError(
     `"${text}" is no expression over a config: ${found === undefined ? "it ends too early" : `${found} does not belong there`}`,
-    'Write keys, numbers, \'texts\', + - * / ( ) and ??, such as "moe_intermediate_size * n_shared_experts" or "head_dim ?? 128".',
+    'Write keys, numbers, \'texts\', + - * / ( ) ?? == and or, such as "moe_intermediate_size * n_shared_experts" or "head_dim ?? 128".',
   );
 
 /** What an expression gives: its value, or the keys that the config would need for one. */
@@ -108,15 +110,23 @@ export function evaluateConfig(text: string, config: Json): ConfigResult {
       const right = evaluate(node.right);
       return "value" in right ? right : { missing: [...left.missing, ...right.missing] };
     }
+    // Where one side of a condition decides, the other may be left out.
+    if ((node.op === "or" || node.op === "and") && "value" in left && left.value === (node.op === "or")) return left;
     const right = evaluate(node.right);
     if ("missing" in left) return { missing: [...left.missing, ...("missing" in right ? right.missing : [])] };
     if ("missing" in right) return right;
+    if (node.op === "==") return { value: left.value === right.value };
+    if (node.op === "or" || node.op === "and") {
+      // The left side did not decide.
+      booleanOf(node.left, left.value);
+      return { value: booleanOf(node.right, right.value) };
+    }
     return { value: compute(node.op, numberOf(node.left, left.value), numberOf(node.right, right.value)) };
   };
   return evaluate(parseConfigExpression(text));
 }
 
-const compute = (op: Exclude<Operator, "??">, a: number, b: number): number => {
+const compute = (op: "+" | "-" | "*" | "/", a: number, b: number): number => {
   if (op === "+") return a + b;
   if (op === "-") return a - b;
   return op === "*" ? a * b : a / b;
@@ -124,11 +134,19 @@ const compute = (op: Exclude<Operator, "??">, a: number, b: number): number => {
 
 function numberOf(node: Node, value: ConfigLiteral): number {
   if (typeof value === "number") return value;
-  throw new IrError(
-    `${node.kind === "key" ? node.path : "a part of the expression"} is ${formatJson(value)}, where a number is needed`,
-    "Give a config that has a number there.",
-  );
+  throw wrongKind(node, value, "a number");
 }
+
+function booleanOf(node: Node, value: ConfigLiteral): boolean {
+  if (typeof value === "boolean") return value;
+  throw wrongKind(node, value, "true or false");
+}
+
+const wrongKind = (node: Node, value: ConfigLiteral, needed: string): IrError =>
+  new IrError(
+    `${node.kind === "key" ? node.path : "a part of the expression"} is ${formatJson(value)}, where ${needed} is needed`,
+    `Give a config that has ${needed} there.`,
+  );
 
 /** The value at a path of keys, and of positions in lists. */
 function lookUp(config: Json, path: string): Json | undefined {

@@ -39,9 +39,9 @@ test("the example compiles to its printed form", async () => {
   if (process.env.UPDATE_FIXTURES === "1") writeFileSync(golden, printed);
   expect(printed).toBe(readFileSync(golden, "utf8"));
   expect(layer.body.map((o) => `${o.op} ${o.span.file}:${o.span.line}:${o.span.column}`)).toEqual([
-    "linear examples/longcat-moe.ts:29:27",
-    "route examples/longcat-moe.ts:29:21",
-    "mix examples/longcat-moe.ts:36:12",
+    "linear examples/longcat-moe.ts:43:27",
+    "route examples/longcat-moe.ts:43:21",
+    "mix examples/longcat-moe.ts:50:12",
   ]);
 });
 

@@ -30,4 +30,5 @@ export const typeNames: readonly string[] = [
   "Routing",
   "Storage",
   "Tensor",
+  "WeightBinding",
 ];

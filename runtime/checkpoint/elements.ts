@@ -132,7 +132,10 @@ function mxfp4(file: SafetensorsFile, key: string, scales: string): Floats {
 async function fp8(file: SafetensorsFile, key: string, scales: string, shape: readonly number[]): Promise<Floats> {
   const [rows = 1, columns = 1] = shape.slice(-2);
   const [blockRows, blockColumns] = [Math.ceil(rows / 128), Math.ceil(columns / 128)];
-  const factors = await file.readF32(scales);
+  const powers = file.info(scales).dtype === "F8_E8M0";
+  const factors = powers
+    ? Float32Array.from(await file.read(scales), (bits) => e8m0[bits])
+    : await file.readF32(scales);
   return {
     async read(start, count) {
       const codes = new Uint8Array(await bytesOf(file, key, start, count));

@@ -25,7 +25,7 @@ interface Expected {
   readonly dtypes: readonly string[];
 }
 
-/** What a weight's tensors may be. @throws nothing; a shape that a format cannot have is one that no tensor has */
+/** What a weight's tensors may be. A width that a format cannot have gives a shape that no tensor has. */
 function expectedTensors({ argument, source, layout }: WeightMatch): { elements: Expected; scales: Expected } {
   const { shape } = layout;
   const lead = shape.slice(0, -1);
@@ -47,7 +47,7 @@ function expectedTensors({ argument, source, layout }: WeightMatch): { elements:
     const blocks = shape.map((n, i) => (i < shape.length - 2 ? n : Math.ceil(n / 128)));
     return {
       elements: { shapes: [shape], dtypes: ["F8_E4M3"] },
-      scales: { shapes: [blocks], dtypes: ["F32", "BF16", "F16"] },
+      scales: { shapes: [blocks], dtypes: ["F32", "BF16", "F16", "F8_E8M0"] },
     };
   }
   const integers = argument.value.type.dtype === "i32";
