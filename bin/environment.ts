@@ -1,6 +1,6 @@
 import picocolors from "picocolors";
 import { type BackendSource, loadBackend } from "../runtime/backends.ts";
-import { irCacheFolder } from "../runtime/source.ts";
+import { compiledFolder } from "../runtime/cache.ts";
 
 /** What the command line needs of the process around it. Tests give their own. */
 export interface Environment {
@@ -10,7 +10,7 @@ export interface Environment {
   err(text: string): void;
   readonly colors: ReturnType<typeof picocolors.createColors>;
   readonly backends: BackendSource;
-  /** Folder for compiled IR; undefined for none. */
+  /** Folder for compiled layers and sources; undefined for none. */
   readonly cache: string | undefined;
   /** Whether faults are told with their stack. */
   readonly debug: boolean;
@@ -29,7 +29,7 @@ export function processEnvironment(): Environment {
     err: (text) => void process.stderr.write(text),
     colors: picocolors.createColors(picocolors.isColorSupported && process.stdout.isTTY === true),
     backends: loadBackend,
-    cache: irCacheFolder(),
+    cache: compiledFolder(),
     debug: process.env.UNMOOR_DEBUG === "1",
   };
 }

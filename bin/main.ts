@@ -1,18 +1,22 @@
 import { Command, CommanderError } from "commander";
 import { unmoorVersion } from "../runtime/version.ts";
-import { benchCommand } from "./commands/bench.ts";
-import { checkCommand } from "./commands/check.ts";
-import { compileCommand } from "./commands/compile.ts";
-import { doctorCommand } from "./commands/doctor.ts";
-import { execCommand } from "./commands/exec.ts";
-import { explainCommand } from "./commands/explain.ts";
 import { type Environment, processEnvironment } from "./environment.ts";
 import { failureOf, reportFailure, status } from "./failure.ts";
 
 /** A command's work; resolves with the exit status. */
 export type Run = (work: () => Promise<number>) => Promise<void>;
 
-const commands = [compileCommand, checkCommand, benchCommand, execCommand, explainCommand, doctorCommand];
+/** How each command enters the program. Only the one that is called is loaded; all are where help lists them. */
+const commands: Readonly<
+  Record<string, () => Promise<(program: Command, run: Run, environment: Environment) => void>>
+> = {
+  compile: async () => (await import("./commands/compile.ts")).compileCommand,
+  check: async () => (await import("./commands/check.ts")).checkCommand,
+  bench: async () => (await import("./commands/bench.ts")).benchCommand,
+  exec: async () => (await import("./commands/exec.ts")).execCommand,
+  explain: async () => (await import("./commands/explain.ts")).explainCommand,
+  doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
+};
 
 /**
  * The `unmoor` command. Resolves with its exit status: 0 done, 1 the targets disagree, 2 the input is wrong, 3 this machine
@@ -32,12 +36,13 @@ export async function main(argv: readonly string[], environment: Environment = p
     .helpCommand(false)
     .exitOverride()
     .configureOutput({ writeOut: (text) => environment.out(text), writeErr: () => {} });
-  for (const add of commands) add(program, run, environment);
+  const [first] = argv;
+  const called = first !== undefined && Object.hasOwn(commands, first) ? [commands[first]] : Object.values(commands);
+  for (const load of called) (await load?.())?.(program, run, environment);
   program.addHelpText(
     "after",
     "\nExit status: 0 done; 1 the targets disagree; 2 the input is wrong; 3 this machine lacks something.",
   );
-  const [first] = argv;
   const command = program.commands.find((c) => c.name() === first)?.name() ?? "";
   if (first === undefined) {
     environment.err(program.helpInformation());

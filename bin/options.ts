@@ -3,6 +3,7 @@ import { type Storage, storages, type TargetName, targetNames } from "../codegen
 import { DiagnosticError } from "../ir/core/diagnostic.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import { noSpan } from "../ir/core/span.ts";
+import type { ConfigFile } from "../ir/frontend/index.ts";
 import {
   type BackendSource,
   type ChosenTarget,
@@ -10,7 +11,6 @@ import {
   runnableTargets,
   type SkippedTarget,
 } from "../runtime/backends.ts";
-import { readConfig } from "../runtime/config.ts";
 import { readLayer } from "../runtime/source.ts";
 import type { Environment } from "./environment.ts";
 
@@ -102,7 +102,7 @@ export async function layerOf(file: string, options: LayerOptions, environment: 
     params: parseParams(options.param ?? []),
     cache: environment.cache,
     ...(options.layer === undefined ? {} : { layer: options.layer }),
-    ...(options.config === undefined ? {} : { config: await readConfig(options.config) }),
+    ...(options.config === undefined ? {} : { config: await configOf(options.config) }),
   });
 }
 
@@ -122,3 +122,6 @@ export async function targetsToRun(
 
 export const expandTargets = (names: readonly (TargetName | "all")[]): readonly TargetName[] =>
   targetNames.filter((name) => names.includes(name) || names.includes("all"));
+
+/** Reads a config; what checks it is loaded only then. */
+const configOf = async (path: string): Promise<ConfigFile> => (await import("../runtime/config.ts")).readConfig(path);

@@ -1,13 +1,9 @@
-import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { z } from "zod";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import type { Layer } from "../ir/core/layer.ts";
 import { type ConfigFile, compileSource } from "../ir/frontend/index.ts";
 import { parseLayer, printLayer } from "../ir/text/index.ts";
-import { unmoorVersion } from "./version.ts";
+import { compilerStamp, readJson, textHash, writeJson } from "./cache.ts";
 
 export interface SourceRequest {
   /** Path of a DSL file, as it shall stand in diagnostics. */
@@ -20,13 +16,6 @@ export interface SourceRequest {
   readonly cache: string | undefined;
 }
 
-/** The user's folder of compiled IR. */
-export const irCacheFolder = (env: NodeJS.ProcessEnv = process.env): string =>
-  join(env.XDG_CACHE_HOME?.startsWith("/") ? env.XDG_CACHE_HOME : join(homedir(), ".cache"), "unmoor", "ir");
-
-/** Hashes of all files that reading the layer looked for, null for those that were not there; and the layer, with its spans. */
-const entrySchema = z.object({ reads: z.record(z.string(), z.string().nullable()), layer: z.string() });
-
 /**
  * The IR of a layer. It comes from the cache when nothing that it was made of has changed: the file, all that it imports,
  * the parameters, this compiler. TypeScript is loaded only when it does not.
@@ -35,7 +24,7 @@ const entrySchema = z.object({ reads: z.record(z.string(), z.string().nullable()
 export async function readLayer(request: SourceRequest): Promise<Layer> {
   const { file, layer, params = {}, config, cache } = request;
   const named = [process.cwd(), file, layer ?? null, Object.entries(params).sort(), config ?? null];
-  const key = sha256(JSON.stringify([compilerStamp(), ...named]));
+  const key = textHash(JSON.stringify([compilerStamp(["ir"]), ...named]));
   const path = cache === undefined ? undefined : join(cache, `${key}.json`);
   const known = path === undefined ? undefined : readEntry(path);
   if (known) return known;
@@ -53,34 +42,40 @@ export async function readLayer(request: SourceRequest): Promise<Layer> {
     ...(layer === undefined ? {} : { layer }),
     ...(config === undefined ? {} : { config }),
   });
-  if (path !== undefined) writeEntry(path, compiled, texts);
+  if (path !== undefined) writeJson(path, entryOf(compiled, texts));
   return compiled;
 }
 
 function readEntry(path: string): Layer | undefined {
+  const entry = asEntry(readJson(path));
+  if (!entry || !Object.entries(entry.reads).every(([name, hash]) => hashOf(readText(name)) === hash)) return undefined;
   try {
-    const { reads, layer } = entrySchema.parse(JSON.parse(readFileSync(path, "utf8")));
-    const same = Object.entries(reads).every(([name, hash]) => hashOf(readText(name)) === hash);
-    return same ? parseLayer(layer) : undefined;
+    return parseLayer(entry.layer);
   } catch {
-    return undefined; // not there, or damaged: the source says the same
+    return undefined; // damaged: the source says the same
   }
 }
 
-function writeEntry(path: string, layer: Layer, texts: ReadonlyMap<string, string | undefined>): void {
+/** Hashes of all files that reading the layer looked for, null for those that were not there; and the layer, with its spans. */
+interface Entry {
+  readonly reads: Readonly<Record<string, string | null>>;
+  readonly layer: string;
+}
+
+/** What `readLayer` wrote; undefined for anything else. Loading a schema library would take longer than the rest. */
+function asEntry(value: unknown): Entry | undefined {
+  if (typeof value !== "object" || value === null || !("reads" in value) || !("layer" in value)) return undefined;
+  const { reads, layer } = value;
+  if (typeof layer !== "string" || typeof reads !== "object" || reads === null) return undefined;
+  const isHash = (entry: [string, unknown]): entry is [string, string | null] =>
+    entry[1] === null || typeof entry[1] === "string";
+  const hashes = Object.entries(reads);
+  return hashes.every(isHash) ? { reads: Object.fromEntries(hashes), layer } : undefined;
+}
+
+function entryOf(layer: Layer, texts: ReadonlyMap<string, string | undefined>): Entry {
   const reads = Object.fromEntries([...texts].map(([name, text]) => [resolve(name), hashOf(text)]));
-  const temporary = `${path}.${randomBytes(6).toString("hex")}`;
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-  } catch {
-    return; // a cache that cannot be written only costs time
-  }
-  try {
-    writeFileSync(temporary, JSON.stringify({ reads, layer: printLayer(layer, { spans: true }) }));
-    renameSync(temporary, path);
-  } catch {
-    rmSync(temporary, { force: true });
-  }
+  return { reads, layer: printLayer(layer, { spans: true }) };
 }
 
 function readText(path: string): string | undefined {
@@ -91,19 +86,4 @@ function readText(path: string): string | undefined {
   }
 }
 
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
-
-const hashOf = (text: string | undefined): string | null => (text === undefined ? null : sha256(text));
-
-/** Changes when this compiler does: its version, and the files of the room that reads sources. */
-function compilerStamp(): string {
-  const folder = join(dirname(fileURLToPath(import.meta.url)), "..", "ir");
-  const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => /(?<!\.test)\.[jt]s$/.test(name))
-    .sort()
-    .map((name) => {
-      const { size, mtimeMs } = statSync(join(folder, name));
-      return `${name} ${size} ${mtimeMs}`;
-    });
-  return sha256([unmoorVersion(), ...files].join("\n"));
-}
+const hashOf = (text: string | undefined): string | null => (text === undefined ? null : textHash(text));

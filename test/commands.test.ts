@@ -305,7 +305,9 @@ test("doctor tells what each target can do", async () => {
 });
 
 test("help and version go to stdout; no command at all is an error", async () => {
-  expect(await unmoor(["--help"])).toMatchObject({ status: 0, err: "" });
+  const help = await unmoor(["--help"]);
+  expect(help).toMatchObject({ status: 0, err: "" });
+  for (const command of ["compile", "check", "bench", "exec", "explain", "doctor"]) expect(help.out).toContain(command);
   expect((await unmoor(["check", "--help"])).out).toContain("--seed");
   expect((await unmoor(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
   expect(await unmoor([])).toMatchObject({ status: 2, out: "" });

@@ -1,8 +1,8 @@
 import { type Command, Option } from "commander";
 import { formatParams } from "../../bench/report.ts";
-import { compileLayer } from "../../codegen/compile.ts";
 import type { Storage, TargetName } from "../../codegen/target.ts";
 import { chooseTargets } from "../../runtime/backends.ts";
+import { emitLayer } from "../../runtime/emit.ts";
 import { writeTree } from "../../runtime/files.ts";
 import type { Environment } from "../environment.ts";
 import { status } from "../failure.ts";
@@ -31,18 +31,19 @@ async function compile(file: string, options: Options, environment: Environment)
   const storage: Storage = options.storage ?? "f32";
   const chosen = await chooseTargets(environment.backends, expandTargets([options.target]), options.isa, "emit");
   const files = new Map<string, string>();
-  const targets = chosen.map(({ backend, isa }) => {
-    const { program, target } = compileLayer(layer, backend.target(isa), storage);
+  const targets: { target: string; isa: string; kernels: number; files: { path: string; bytes: number }[] }[] = [];
+  for (const { backend, isa } of chosen) {
+    const emitted = await emitLayer(layer, { backend, isa }, storage, environment.cache);
     const prefix = options.target === "all" ? `${backend.name}/` : "";
-    const tree = [...backend.emit(program, target)].sort(([a], [b]) => (a < b ? -1 : 1));
+    const tree = [...emitted.files].sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [path, text] of tree) files.set(prefix + path, text);
-    return {
+    targets.push({
       target: backend.name,
       isa,
-      kernels: program.prepare.length + program.kernels.length,
+      kernels: emitted.kernels,
       files: tree.map(([path, text]) => ({ path: prefix + path, bytes: Buffer.byteLength(text) })),
-    };
-  });
+    });
+  }
   await writeTree(options.out, files);
   if (options.json) {
     environment.out(jsonDocument({ layer: layer.name, params: layer.params, storage, out: options.out, targets }));

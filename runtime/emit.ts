@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import type { SourceTree } from "../backends/backend.ts";
+import type { Storage } from "../codegen/target.ts";
+import type { Layer } from "../ir/core/layer.ts";
+import { printLayer } from "../ir/text/index.ts";
+import type { ChosenTarget } from "./backends.ts";
+import { compilerStamp, readJson, textHash, writeJson } from "./cache.ts";
+
+/** A layer's sources for a target. */
+export interface EmittedLayer {
+  /** How many kernels it has. */
+  readonly kernels: number;
+  readonly files: SourceTree;
+}
+
+/**
+ * The sources of a layer for a target. They come from the cache when neither the layer, nor a place in its source that comments
+ * name, nor this compiler has changed.
+ * @param cache folder for compiled sources; undefined for none
+ * @throws DiagnosticError where the target cannot do what the layer needs
+ */
+export async function emitLayer(
+  layer: Layer,
+  { backend, isa }: ChosenTarget,
+  storage: Storage,
+  cache: string | undefined,
+): Promise<EmittedLayer> {
+  const path =
+    cache === undefined ? undefined : join(cache, `${keyOf(layer, backend.name, isa, storage)}.sources.json`);
+  const known = path === undefined ? undefined : asEmitted(readJson(path));
+  if (known) return known;
+  const { compileLayer } = await import("../codegen/compile.ts");
+  const { program, target } = compileLayer(layer, backend.target(isa), storage);
+  const emitted = { kernels: program.prepare.length + program.kernels.length, files: backend.emit(program, target) };
+  if (path !== undefined) writeJson(path, { kernels: emitted.kernels, files: [...emitted.files] });
+  return emitted;
+}
+
+const keyOf = (layer: Layer, ...rest: readonly string[]): string =>
+  textHash(JSON.stringify([compilerStamp(["ir", "codegen", "backends"]), printLayer(layer, { spans: true }), ...rest]));
+
+/** What `emitLayer` wrote; undefined for anything else. */
+function asEmitted(value: unknown): EmittedLayer | undefined {
+  if (typeof value !== "object" || value === null || !("kernels" in value) || !("files" in value)) return undefined;
+  const { kernels, files } = value;
+  if (typeof kernels !== "number" || !Array.isArray(files)) return undefined;
+  const isFile = (file: unknown): file is [string, string] =>
+    Array.isArray(file) && file.length === 2 && file.every((part) => typeof part === "string");
+  return files.every(isFile) ? { kernels, files: new Map(files) } : undefined;
+}
