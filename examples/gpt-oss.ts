@@ -55,7 +55,7 @@ export const gptOssMoe = layer(
     });
     return routing.mix(x, (token, e) => {
       const both = add(linear(token, w.gateUp[e]), w.gateUpBias[e]);
-      const hidden = map(slice(both, 0, p.I, 2), slice(both, 1, p.I, 2), (gate, up) => {
+      const hidden = map(slice(both, 0, p.I, { step: 2 }), slice(both, 1, p.I, { step: 2 }), (gate, up) => {
         const g = Math.min(gate, p.limit);
         return (Math.min(Math.max(up, -p.limit), p.limit) + 1) * g * sigmoid(p.alpha * g);
       });

@@ -11,8 +11,7 @@ import {
   scheduleSlotWeights,
   scheduleZeroExpertWeight,
 } from "./routing.ts";
-import { scheduleConcat, scheduleReshape } from "./shapes.ts";
-import { scheduleSlice } from "./slice.ts";
+import { scheduleConcat, scheduleReshape, scheduleSlice, scheduleTranspose } from "./shapes.ts";
 import { scheduleSum } from "./sum.ts";
 
 const scheduleProduct: Schedule = (operation, context) =>
@@ -32,6 +31,7 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   slice: scheduleSlice,
   reshape: scheduleReshape,
   concat: scheduleConcat,
+  transpose: scheduleTranspose,
   sum: scheduleSum,
   expert_rows: scheduleExpertRows,
   slot_weights: scheduleSlotWeights,

@@ -2,9 +2,11 @@ import type { Dim } from "../../ir/core/dim.ts";
 import type { Operation, Value } from "../../ir/core/layer.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { concatAxis } from "../../ir/ops/concat.ts";
+import { sliceOf } from "../../ir/ops/slice.ts";
+import { orderOf } from "../../ir/ops/transpose.ts";
 import { copyReason } from "../memory.ts";
 import type { Target } from "../target.ts";
-import { type KernelBuilder, kernelBuilder, range, view, whole } from "../tile/builder.ts";
+import { type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, floorDiv, int, mod, mul } from "../tile/fold.ts";
 import type { KernelBuffer, View, ViewIndex } from "../tile/types.ts";
 import { columnGrid, type Stretch, validOf } from "./columns.ts";
@@ -24,8 +26,8 @@ function copyColumns(
   stretch: Stretch,
   [y, to]: readonly [KernelBuffer, (columns: ViewIndex) => View],
   [x, from]: readonly [KernelBuffer, (columns: ViewIndex) => View],
+  space = target.vector.space,
 ): void {
-  const { space } = target.vector;
   const columns = range(stretch.start, stretch.width);
   const tile = b.alloc("tile", x.dtype, [stretch.width], space);
   b.copy(whole(tile), from(columns), validOf(stretch));
@@ -96,6 +98,64 @@ export const scheduleReshape: Schedule = (operation, context) => {
       ),
     );
   });
+  return [b.build()];
+};
+
+/** Rows, or stretches of columns; columns with others between them one by one. */
+export const scheduleSlice: Schedule = (operation, context) => {
+  const { axis, step, ...sizes } = sliceOf(operation.attributes);
+  const start = dimExpr(context.dim(sizes.start));
+  const b = kernelBuilder(
+    kernelName(operation, context),
+    originOf(operation, axis === -1 ? "some columns" : axis === -2 ? "some rows" : "some of one dimension"),
+  );
+  const x = b.read(operandBuffer(operation, 0, context));
+  const y = b.write(context.buffer(resultOf(operation)));
+  const leading = rowGrid(b, y.dims);
+  const columns = columnsOf(resultOf(operation), context);
+  if (axis === -1 && step > 1) {
+    b.forLoop("column", 0, columns, 1, (column) =>
+      b.set(y, [...leading, column], load(x, ...leading, add(mul(column, step), start))),
+    );
+    return [b.build()];
+  }
+  const at = leading.length + 1 + axis;
+  const from = leading.map((c, d) => (d === at ? add(mul(c, step), start) : c));
+  const inColumns = columnGrid(b, context.target, columns);
+  inColumns((stretch) =>
+    copyColumns(
+      b,
+      context.target,
+      stretch,
+      [y, (part) => view(y, ...leading, part)],
+      [x, (part) => view(x, ...from, axis === -1 ? shifted(part, start) : part)],
+    ),
+  );
+  return [b.build()];
+};
+
+/** Rows where the last dimension stays the last; else each row of the result is a column of the operand. */
+export const scheduleTranspose: Schedule = (operation, context) => {
+  const x0 = operandBuffer(operation, 0, context);
+  const order = orderOf(operation.attributes, x0.dims.length);
+  const b = kernelBuilder(kernelName(operation, context), originOf(operation, "dimensions in another order"));
+  const x = b.read(x0);
+  const y = b.write(context.buffer(resultOf(operation)));
+  const leading = rowGrid(b, y.dims);
+  const columns = columnsOf(resultOf(operation), context);
+  const inColumns = columnGrid(b, context.target, columns);
+  // Elements that do not lie side by side need a tile that can be addressed.
+  const space = order.at(-1) === order.length - 1 ? context.target.vector.space : context.target.scratch;
+  inColumns((stretch) =>
+    copyColumns(
+      b,
+      context.target,
+      stretch,
+      [y, (part) => view(y, ...leading, part)],
+      [x, (part) => view(x, ...x.dims.map((_, d) => leading[order.indexOf(d)] ?? part))],
+      space,
+    ),
+  );
   return [b.build()];
 };
 

@@ -96,11 +96,11 @@ export const substituteType = (type: TensorType, params: Readonly<Record<string,
 export function checkSizes(operation: Operation, params: Readonly<Record<string, number>>): void {
   for (const { type } of operation.results) checkPositive(type, params);
   if (operation.regions.length > 0) return;
-  opDefinition(operation.op).infer(
-    operation.operands.map((v) => substituteType(v.type, params)),
-    substituteAttributes(operation.attributes, params),
-    [],
-  );
+  const operands = operation.operands.map((v) => substituteType(v.type, params));
+  const attributes = substituteAttributes(operation.attributes, params);
+  const definition = opDefinition(operation.op);
+  definition.infer(operands, attributes, []);
+  definition.checkSizes?.(operands, attributes);
 }
 
 function checkPositive(type: TensorType, params: Readonly<Record<string, number>>): void {

@@ -21,7 +21,6 @@ export {
   sigmoid,
   silu,
   sin,
-  slice,
   softplus,
   sqrt,
   sub,
@@ -29,6 +28,6 @@ export {
   tanh,
 } from "./ops.ts";
 export { type RouteOptions, type Routing, route } from "./routing.ts";
-export { concat, reshape } from "./shapes.ts";
+export { concat, reshape, slice, transpose } from "./shapes.ts";
 export { type ConcreteTensor, tensor } from "./tensor.ts";
 export type { AnyTensor, Dims, Expert, Storage, Tensor } from "./types.ts";

@@ -42,6 +42,11 @@ export interface LayerFunction<P extends Params, A extends readonly object[], R>
   readonly params: P;
   /** The same layer with other values for some parameters. Throws IrError for a name that is no parameter. */
   with(values: Partial<P>): LayerFunction<P, A, R>;
+  /**
+   * The same layer with values of run-time sizes, such as T, that its body names as text: `slice(x, "P", "T")`. Compiled, they
+   * come from the shapes of the inputs; concrete tensors do not carry the names of their dimensions.
+   */
+  at(sizes: { readonly [name: string]: number }): LayerFunction<P, A, R>;
 }
 
 /** Declares a layer: its parameters with defaults, optionally the published names of its weights, and its body. */
@@ -59,29 +64,33 @@ export function layer<P extends Params, A extends readonly object[], R extends R
   ...rest: readonly [(p: P, ...args: A) => R] | readonly [LayerOptions, (p: P, ...args: A) => R]
 ): LayerFunction<P, A, R> {
   const body = rest.length === 1 ? rest[0] : rest[1];
-  const make = (values: P): LayerFunction<P, A, R> =>
-    Object.assign((...args: ConcreteArguments<A>) => run(values, () => body(values, ...(args as unknown as A))), {
-      params: values,
-      with: (changes: Partial<P>) => {
-        for (const name of Object.keys(changes)) {
-          if (!Object.hasOwn(values, name)) {
-            throw new IrError(`${name} is no parameter`, `The parameters are ${Object.keys(values).join(", ")}.`);
+  const make = (values: P, sizes: Params): LayerFunction<P, A, R> =>
+    Object.assign(
+      (...args: ConcreteArguments<A>) => run({ ...sizes, ...values }, () => body(values, ...(args as unknown as A))),
+      {
+        params: values,
+        at: (more: Params) => make(values, { ...sizes, ...more }),
+        with: (changes: Partial<P>) => {
+          for (const name of Object.keys(changes)) {
+            if (!Object.hasOwn(values, name)) {
+              throw new IrError(`${name} is no parameter`, `The parameters are ${Object.keys(values).join(", ")}.`);
+            }
           }
-        }
-        return make({ ...values, ...changes });
+          return make({ ...values, ...changes }, sizes);
+        },
       },
-    });
-  return make(params);
+    );
+  return make(params, {});
 }
 
-/** Parameters of the layers that run, the innermost last. */
+/** Parameters and run-time sizes of the layers that run, the innermost last. */
 const running: Params[] = [];
 
-/** Values of the parameters of the layer that runs; none outside of a layer. */
+/** Values of the parameters of the layer that runs, and of the run-time sizes that it was given; none outside of a layer. */
 export const parameterValues = (): Params => running.at(-1) ?? {};
 
-function run<R extends Result>(params: Params, body: () => R): Concrete<R> {
-  running.push(params);
+function run<R extends Result>(sizes: Params, body: () => R): Concrete<R> {
+  running.push(sizes);
   let result: unknown;
   try {
     result = body();

@@ -3,7 +3,7 @@ import { evaluateScalar, f32, type ScalarFunction, substitute } from "../core/sc
 import type { DType } from "../core/types.ts";
 import { type ScalarFunctionName, scalarFunctions } from "./scalar-functions.ts";
 import { concrete, EagerTensor, evaluateOne } from "./tensor.ts";
-import type { AnyTensor, Broadcast, Broadcasts, DimName, Dims, Init, LinearFits, Tensor } from "./types.ts";
+import type { AnyTensor, Broadcast, Broadcasts, Dims, Init, LinearFits, Tensor } from "./types.ts";
 
 /** What the functions below give is concrete; the type system sees it as symbolic. */
 const symbolic = <D extends Dims, S extends DType>(t: EagerTensor): Tensor<D, S> => t as unknown as Tensor<D, S>;
@@ -19,19 +19,6 @@ export function linear<A extends Dims, W extends Dims>(
 /** Rounds to a dtype: `cast(x, "bf16")`. */
 export function cast<D extends Dims, S extends "f32" | "f16" | "bf16">(x: AnyTensor<D>, to: S): Tensor<D, S> {
   return symbolic(evaluateOne("cast", [concrete(x, "the operand of cast")], { to }));
-}
-
-/**
- * `count` elements of the last dimension: start, start + step, … One half of a product's columns is `slice(y, 0, I)`, every other
- * column `slice(y, 1, I, 2)`.
- */
-export function slice<D extends Dims>(
-  x: AnyTensor<D>,
-  start: number,
-  count: number,
-  step = 1,
-): Tensor<[...Init<D>, DimName], "f32"> {
-  return symbolic(evaluateOne("slice", [concrete(x, "the operand of slice")], { axis: -1, start, count, step }));
 }
 
 /** The sum over the last dimension, which becomes 1. */

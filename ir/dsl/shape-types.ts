@@ -7,7 +7,13 @@ import type { AnyTensor, Join, SameDim } from "./types.ts";
 /** True where a dimension is a plain `string` or `number`: not known to the type system. */
 type IsWide<D extends DimName> = string extends D ? true : number extends D ? true : false;
 
+/** The dimension itself, or one that fits any where it is not known: a parameter's value is any number to the type system. */
+export type Known<D extends DimName> = IsWide<D> extends true ? DimName : D;
+
 // reshape
+
+/** The dimensions that an author writes out. */
+export type Written<D extends Dims> = { -readonly [I in keyof D]: Known<D[I]> };
 
 type Trim<S extends string> = S extends ` ${infer R}` | `${infer R} ` ? Trim<R> : S;
 
@@ -164,3 +170,22 @@ type EachFits<D extends Dims, R extends readonly AnyTensor[], I extends string> 
         : AgreeBut<D, DimsOf<G>, I>
       : `dimensions differ: [${Join<D>}] vs [${Join<DimsOf<G>>}]`
   : unknown;
+
+// transpose
+
+/** The dimensions of D in the order O. */
+export type Transposed<D extends Dims, O extends readonly number[]> = number extends O["length"]
+  ? DimName[]
+  : { -readonly [I in keyof O]: `${O[I]}` extends keyof D ? Extract<D[`${O[I]}`], DimName> : DimName };
+
+/** `unknown` where O names each dimension of D once. */
+export type OrderFits<D extends Dims, O extends readonly number[]> = number extends
+  | D["length"]
+  | O["length"]
+  | O[number]
+  ? unknown
+  : D["length"] extends O["length"]
+    ? [Exclude<keyof D & `${number}`, `${O[number]}`>] extends [never]
+      ? unknown
+      : `[${Join<D>}] has ${D["length"]} dimensions: name each from 0 on once`
+    : `[${Join<D>}] has ${D["length"]} dimensions: name each from 0 on once`;

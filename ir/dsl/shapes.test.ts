@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { concat, layer, reshape, type Tensor, tensor } from "./index.ts";
+import { concat, layer, reshape, slice, type Tensor, tensor, transpose } from "./index.ts";
 
 /** Functions that move elements, on concrete tensors. */
 
@@ -47,4 +47,29 @@ test("concat joins along a dimension from either end, of any dtype", () => {
   expect(text(beside(tensor([2, 2], count(4)), tensor([2, 1], [8, 9])))).toBe("f32[2, 3] [[0, 1, 8], [2, 3, 9]]");
   const wrong = layer({}, (_, a: Tensor<["T", 2]>) => concat([a, a], 2 as number));
   expect(() => wrong(tensor([1, 2], [1, 2]))).toThrow("concat along dimension 2 of a tensor with 2 dimensions");
+});
+
+describe("slice", () => {
+  const cached = layer({ H: 2 }, (_, x: Tensor<["P+T", "H"]>) => slice(x, "P", "T", { axis: 0 }));
+
+  test("takes run-time sizes that the layer is given", () => {
+    expect(text(cached.at({ P: 1, T: 2 })(tensor([3, 2], count(6))))).toBe("f32[2, 2] [[2, 3], [4, 5]]");
+    expect(text(cached.at({ P: 3 }).with({ H: 1 }).at({ T: 0 })(tensor([3, 1], count(3))))).toBe("f32[0, 1] []");
+    expect(() => cached.at({ P: 1 })(tensor([3, 2], count(6)))).toThrow(
+      "count of slice is T: the value of T is not known",
+    );
+    expect(() => cached.at({ P: 2, T: 2 })(tensor([3, 2], count(6)))).toThrow("needs 4 elements, but there are 3");
+  });
+
+  test("takes columns where no dimension is named, and leaves some out", () => {
+    const x = tensor([2, 4], count(8)) as unknown as Tensor<["T", 4]>;
+    expect(text(slice(x, 1, 2))).toBe("f32[2, 2] [[1, 2], [5, 6]]");
+    expect(text(slice(x, 1, 2, { step: 2 }))).toBe("f32[2, 2] [[1, 3], [5, 7]]");
+    expect(() => slice(x, 0, 1, { axis: 2 })).toThrow("slice along dimension 2 of a tensor with 2 dimensions");
+  });
+});
+
+test("transpose orders dimensions", () => {
+  const x = tensor([2, 3], count(6)) as unknown as Tensor<["T", "H"]>;
+  expect(text(transpose(x, [1, 0]))).toBe("f32[3, 2] [[0, 3], [1, 4], [2, 5]]");
 });

@@ -3,7 +3,17 @@ import { Dim } from "../core/dim.ts";
 import type { DType } from "../core/types.ts";
 import { count } from "../ops/reals.ts";
 import { parameterValues } from "./layer.ts";
-import type { Concat, ConcatFits, DTypeOf, ReshapeFits } from "./shape-types.ts";
+import type {
+  Concat,
+  ConcatFits,
+  DTypeOf,
+  Known,
+  OrderFits,
+  ReshapeFits,
+  Transposed,
+  WithDim,
+  Written,
+} from "./shape-types.ts";
 import { concrete, type EagerTensor, evaluateOne } from "./tensor.ts";
 import type { DimName, Dims, Tensor as Typed } from "./tensor-type.ts";
 import type { AnyTensor } from "./types.ts";
@@ -21,7 +31,7 @@ const symbolic = <D extends Dims, S extends DType>(t: EagerTensor): Typed<D, S> 
 export function reshape<D extends Dims, S extends DType, const R extends Dims>(
   x: Typed<D, S>,
   dims: R & ReshapeFits<D, R>,
-): Typed<[...R], S> {
+): Typed<Written<R>, S> {
   const tensor = concrete(x, "the operand of reshape");
   return symbolic(evaluateOne("reshape", [tensor], { dims: sizesOf(dims, tensor.dims) }));
 }
@@ -33,7 +43,7 @@ function sizesOf(wanted: readonly DimName[], dims: readonly number[]): number[] 
   if (open.length > 1)
     throw new IrError(
       `reshape to [${wanted.join(", ")}]: the values of ${open.join(" and ")} are not known`,
-      "Parameters have values while their layer runs, and one other dimension follows from the number of elements. Write the others as numbers.",
+      "Parameters have values while their layer runs, and one other dimension follows from the number of elements. Give values of the others: myLayer.at({ T: 3 })(x, …).",
     );
   const rest = known.reduce((product, d) => product * (d.constant ?? 1), 1);
   const [left] = open;
@@ -58,6 +68,40 @@ export function concat<const X extends readonly AnyTensor[], A extends number>(
   const operands = list.map((t) => concrete(t, "an operand of concat"));
   const rank = operands[0]?.dims.length ?? 0;
   return symbolic(evaluateOne("concat", operands, { axis: fromLast("concat", axis, rank) }));
+}
+
+/**
+ * `count` elements of a dimension (the last, where `axis` names no other): start, start + step, … One half of a product's
+ * columns is `slice(y, 0, "I")`, every other column `slice(y, 1, "I", { step: 2 })`, the rows after the first P of [P+T, H]
+ * `slice(x, "P", "T", { axis: 0 })`.
+ */
+export function slice<D extends Dims, S extends DType, const N extends DimName, A extends number = -1>(
+  x: Typed<D, S>,
+  start: DimName,
+  count: N,
+  options: { readonly step?: number; readonly axis?: A } = {},
+): Typed<WithDim<D, A, Known<N>>, S> {
+  const tensor = concrete(x, "the operand of slice");
+  const axis = fromLast("slice", options.axis ?? -1, tensor.dims.length);
+  const attributes = { axis, start: sizeOf(start, "start"), count: sizeOf(count, "count"), step: options.step ?? 1 };
+  return symbolic(evaluateOne("slice", [tensor], attributes));
+}
+
+function sizeOf(given: DimName, what: string): number {
+  const dim = Dim.of(given).substitute(parameterValues());
+  if (dim.constant !== undefined) return dim.constant;
+  throw new IrError(
+    `${what} of slice is ${given}: the value of ${dim} is not known`,
+    `Call the layer with values for run-time sizes: myLayer.at({ ${dim.symbols.map((s) => `${s}: 3`).join(", ")} })(x, …).`,
+  );
+}
+
+/** Dimensions in another order: dimension i of the result is dimension order[i] of x. [T, A, D] by [1, 0, 2] is [A, T, D]. */
+export function transpose<D extends Dims, S extends DType, const O extends readonly number[]>(
+  x: Typed<D, S>,
+  order: O & OrderFits<D, O>,
+): Typed<Transposed<D, O>, S> {
+  return symbolic(evaluateOne("transpose", [concrete(x, "the operand of transpose")], { order: [...order] }));
 }
 
 /** A dimension of a tensor of `rank`, counted from the last: −1 … −rank. */

@@ -1,6 +1,4 @@
 import type { ts } from "ts-morph";
-import { Dim } from "../core/dim.ts";
-import type { AttributeMap } from "../core/layer.ts";
 import { evaluateScalar, substitute, variable } from "../core/scalar.ts";
 import { formatType } from "../core/types.ts";
 import { isScalarFunction, type ScalarFunctionName, scalarFunctions } from "../dsl/scalar-functions.ts";
@@ -8,11 +6,11 @@ import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
 import type { Machine } from "./machine.ts";
 import { mapCall } from "./map.ts";
 import { typeNames } from "./names.ts";
-import { dimOf, scalarOf } from "./operators.ts";
+import { scalarOf } from "./operators.ts";
 import { routeCall } from "./route.ts";
 import { shapeBuiltins } from "./shapes.ts";
 import { Problem, problem, written } from "./source.ts";
-import { describe, numberValue, type StaticValue, undefinedValue } from "./values.ts";
+import { describe, numberValue, type StaticValue } from "./values.ts";
 
 /** A call of a function of "unmoor". */
 export type Builtin = (
@@ -53,22 +51,6 @@ const builtins: Readonly<Record<string, Builtin>> = {
       );
     }
     return machine.one("cast", [x], { to: to.value }, call, { names: [hint ?? "cast"] });
-  },
-  slice(machine, args, call, hint) {
-    checkCount(call, "slice", args.length, 3, 4);
-    const x = tensorArgument(args[0], "the operand of slice", argumentNode(call, 0));
-    const whole = (i: number, name: string, least: number): StaticValue & { kind: "number" } => {
-      const value = args[i];
-      if (value?.kind === "number" && Number.isSafeInteger(value.value) && value.value >= least) return value;
-      throw problem("U013", argumentNode(call, i), `${name} of slice is ${describe(value ?? undefinedValue)}`, {
-        expected: `a whole number of at least ${least}`,
-      });
-    };
-    const [start, count] = [whole(1, "start", 0), whole(2, "count", 1)].map((n) => dimOf(n) ?? Dim.of(n.value));
-    const step = args.length > 3 ? whole(3, "step", 1).value : 1;
-    return machine.one("slice", [x], { axis: -1, start, count, step } as AttributeMap, call, {
-      names: [hint ?? "slice"],
-    });
   },
   sum(machine, args, call, hint) {
     checkCount(call, "sum", args.length, 1);

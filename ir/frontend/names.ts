@@ -10,6 +10,7 @@ export const builtinNames: readonly string[] = [
   "slice",
   "reshape",
   "concat",
+  "transpose",
   "sum",
   "range",
   "tensor",

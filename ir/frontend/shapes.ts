@@ -1,13 +1,15 @@
 import { ts } from "ts-morph";
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
+import type { AttributeMap } from "../core/layer.ts";
 import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
 import type { Builtin } from "./builtins.ts";
 import type { Machine } from "./machine.ts";
 import { dimOf } from "./operators.ts";
+import { options } from "./options.ts";
 import { Problem, problem } from "./source.ts";
 import { list, nearest } from "./suggest.ts";
-import { describe, type StaticValue, undefinedValue } from "./values.ts";
+import { describe, numberValue, type StaticValue, undefinedValue } from "./values.ts";
 
 /** Functions of "unmoor" that move elements and change none. */
 export const shapeBuiltins: Readonly<Record<string, Builtin>> = {
@@ -31,7 +33,52 @@ export const shapeBuiltins: Readonly<Record<string, Builtin>> = {
     const axis = axisArgument(args[1], argumentNode(call, 1), "concat", tensors[0]?.type.dims.length ?? 0);
     return machine.one("concat", tensors, { axis }, call, { names: [hint ?? "concat"] });
   },
+  slice(machine, args, call, hint) {
+    checkCount(call, "slice", args.length, 3, 4);
+    const x = tensorArgument(args[0], "the operand of slice", argumentNode(call, 0));
+    const at = argumentNode(call, 3);
+    const given = options(args[3] ?? noOptions, at, "slice", ["step", "axis"]);
+    const known = x.type.dims.flatMap((d) => d.symbols);
+    const size = (i: number, name: string, least: number): Dim => {
+      const value = args[i];
+      if (value?.kind === "string") return dimension(machine, value, argumentNode(call, i), known);
+      return wholeNumber(value, argumentNode(call, i), `${name} of slice`, least);
+    };
+    const [start, count] = [size(1, "start", 0), size(2, "count", 1)];
+    const step = given.get("step");
+    const axis = given.get("axis") ?? numberValue(-1);
+    const attributes: AttributeMap = {
+      axis: axisArgument(axis, given.at("axis"), "slice", x.type.dims.length),
+      start,
+      count,
+      step: step === undefined ? 1 : (wholeNumber(step, given.at("step"), "step of slice", 1).constant ?? 1),
+    };
+    return machine.one("slice", [x], attributes, call, { names: [hint ?? "slice"] });
+  },
+  transpose(machine, args, call, hint) {
+    checkCount(call, "transpose", args.length, 2);
+    const x = tensorArgument(args[0], "the operand of transpose", argumentNode(call, 0));
+    const order = items(args[1], argumentNode(call, 1), "the order is an array of dimensions").map(
+      ({ value, node }) => {
+        if (value.kind === "number") return value.value;
+        throw problem("U013", node, `a dimension of transpose is ${describe(value)}`);
+      },
+    );
+    return machine.one("transpose", [x], { order }, call, { names: [hint ?? "transpose"] });
+  },
 };
+
+const noOptions: StaticValue = { kind: "object", members: new Map() };
+
+/** A whole number of at least `least`, as a polynomial over parameters where it is one. @throws Problem U013 */
+function wholeNumber(value: StaticValue | undefined, at: ts.Node, what: string, least: number): Dim {
+  if (value?.kind === "unknown") throw new Problem(undefined);
+  if (value?.kind === "number" && Number.isSafeInteger(value.value) && value.value >= least)
+    return dimOf(value) ?? Dim.of(value.value);
+  throw problem("U013", at, `${what} is ${describe(value ?? undefinedValue)}`, {
+    expected: `a whole number of at least ${least}`,
+  });
+}
 
 /** The items of an array, each with the place where it stands: its own where the array is written out. */
 function items(

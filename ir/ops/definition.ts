@@ -39,6 +39,11 @@ export interface OpDefinition {
    * Result types for these operands, attributes and regions. Throws IrError, in the words of an author, where they do not fit.
    */
   infer(operands: readonly TensorType[], attributes: AttributeMap, regions: readonly Region[]): readonly TensorType[];
+  /**
+   * What must hold once parameters have their values: dimensions name run-time sizes only, each any number from 0 on. Throws IrError.
+   * Absent where `infer` says all.
+   */
+  checkSizes?(operands: readonly TensorType[], attributes: AttributeMap): void;
   /** The reference meaning over reals, with the error bound of an implementation that rounds as the dtypes allow. */
   evaluate(
     operands: readonly Tensor[],

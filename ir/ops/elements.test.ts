@@ -72,3 +72,65 @@ describe("concat", () => {
     expect(y.bound).toEqual(Float64Array.of(0, 0, 0.5));
   });
 });
+
+describe("slice", () => {
+  const [P, T, I] = ["P", "T", "I"].map((name) => Dim.symbol(name));
+  const part = (axis: number, start: Dim | number, taken: Dim | number, step = 1): AttributeMap => ({
+    axis,
+    start,
+    count: taken,
+    step,
+  });
+
+  test("takes whole numbers and dimensions of any axis", () => {
+    expect(infer("slice", [type("i32", "P + T", "H")], part(-2, P as Dim, T as Dim))).toBe("i32[T, H]");
+    expect(infer("slice", [type("bf16", "E", "2*I", "H")], part(-2, I as Dim, I as Dim))).toBe("bf16[E, I, H]");
+    expect(() => infer("slice", [type("f32", "T", 4)], part(-1, 1, 2, 3))).toThrow(
+      "a slice of 2 from 1 on in steps of 3 needs 5 elements, but there are 4",
+    );
+    expect(() => infer("slice", [type("f32", "T")], part(-2, 0, 1))).toThrow("too few dimensions");
+    expect(() => infer("slice", [type("f32", "T")], part(0, 0, 1))).toThrow(
+      "axis of slice is a dimension counted from",
+    );
+  });
+
+  test("with the parameters' values, a run-time size that need not fit is refused", () => {
+    const check = (x: ReturnType<typeof type>, attributes: AttributeMap) =>
+      opDefinition("slice").checkSizes?.([x], attributes);
+    check(type("f32", "P + T", 4), part(-2, P as Dim, T as Dim));
+    check(type("f32", "P + T", 4), part(-2, 0, T as Dim));
+    expect(() => check(type("f32", "T", 4), part(-2, 0, P as Dim))).toThrow("needs P elements, but there are T");
+    expect(() => check(type("f32", "T", 4), part(-2, 1, T as Dim))).not.toThrow();
+    expect(() => infer("slice", [type("f32", "T", 4)], part(-2, 1, T as Dim))).toThrow("needs T + 1 elements");
+  });
+
+  test("keeps elements and bounds", () => {
+    const x = { ...f32Tensor([3, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]), bound: new Float64Array(12).fill(2) };
+    expect(numbers(one("slice", [x], part(-3, 1, 2)))).toEqual([5, 6, 7, 8, 9, 10, 11, 12]);
+    expect(numbers(one("slice", [x], part(-3, 0, 2, 2)))).toEqual([1, 2, 3, 4, 9, 10, 11, 12]);
+    expect(numbers(one("slice", [x], part(-2, 1, 1)))).toEqual([3, 4, 7, 8, 11, 12]);
+    expect(numbers(one("slice", [x], part(-1, 1, 1)))).toEqual([2, 4, 6, 8, 10, 12]);
+    expect(one("slice", [x], part(-1, 1, 1)).bound).toEqual(new Float64Array(6).fill(2));
+    expect(one("slice", [i32Tensor([2], [7, 8])], part(-1, 1, 1)).data).toEqual(Int32Array.of(8));
+    expect(one("slice", [f32Tensor([0, 2], [])], part(-2, 0, 0)).dims).toEqual([0, 2]);
+  });
+});
+
+describe("transpose", () => {
+  test("orders dimensions", () => {
+    expect(infer("transpose", [type("bf16", "T", "A", "D")], { order: [1, 2, 0] })).toBe("bf16[A, D, T]");
+    for (const order of [[0], [0, 0], [1, 2], [0, 1, 2], "ab"])
+      expect(() => infer("transpose", [type("f32", "T", "H")], { order })).toThrow("there are 2 dimensions");
+  });
+
+  test("moves elements and bounds", () => {
+    const x = { ...f32Tensor([2, 3], [1, 2, 3, 4, 5, 6]), bound: Float64Array.of(1, 2, 3, 4, 5, 6) };
+    const y = one("transpose", [x], { order: [1, 0] });
+    expect(y.dims).toEqual([3, 2]);
+    expect(numbers(y)).toEqual([1, 4, 2, 5, 3, 6]);
+    expect(y.bound).toEqual(Float64Array.of(1, 4, 2, 5, 3, 6));
+    const cube = i32Tensor([2, 2, 2], [0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(numbers(one("transpose", [cube], { order: [2, 0, 1] }))).toEqual([0, 2, 4, 6, 1, 3, 5, 7]);
+    expect(numbers(one("transpose", [cube], { order: [1, 0, 2] }))).toEqual([0, 1, 4, 5, 2, 3, 6, 7]);
+  });
+});

@@ -18,6 +18,7 @@ import { reshape } from "./reshape.ts";
 import { route } from "./route.ts";
 import { slice } from "./slice.ts";
 import { sum } from "./sum.ts";
+import { transpose } from "./transpose.ts";
 import { zeroExpertWeight } from "./zero-expert-weight.ts";
 
 /** The closed table of ops. Tables that must cover every op are typed `satisfies Record<OpName, …>`. */
@@ -31,6 +32,7 @@ const ops = {
   slice,
   reshape,
   concat,
+  transpose,
   sum,
   expert_rows: expertRows,
   slot_weights: slotWeights,
