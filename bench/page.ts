@@ -1,6 +1,7 @@
 import type { Evidence } from "../backends/backend.ts";
 import { darkColors, lightColors, lineChart, type Series } from "./chart.ts";
 import { html, htmlPage, textTable } from "./html.ts";
+import { modelCells, modelHeads, modelNotes, modelTitle } from "./model.ts";
 import { digits, kindTitles, type Report, type ReportRow, type Workload, workloads } from "./report.ts";
 
 /** The report as one page that needs nothing else: no script, no font, no network. Light and dark as the reader's system. */
@@ -21,6 +22,7 @@ ${verdict(report)}
 ${problems(report)}
 ${kinds.map((kind) => kindSection(report, kind)).join("\n")}
 ${roofSection(report)}
+${modelSection(report)}
 ${reading(kinds)}
 </main>`,
   );
@@ -140,6 +142,24 @@ function roofSection({ roofs }: Report): string {
 <h2>Roofs of this machine</h2>
 <p>What the machine gave to micro-kernels of the same code generator on all threads: reading memory much larger than the caches, and register products whose operands stay in the first cache.</p>
 ${textTable(["target", "variant", "#read GB/s", "#f32 GFLOP/s", "#bf16 GFLOP/s"], rows)}
+</section>`;
+}
+
+function modelSection({ modelled }: Report): string {
+  if (modelled.length === 0) return "";
+  const articles = modelled.map(
+    (row) => `<article>
+<h3>${html(modelTitle(row))}</h3>
+${textTable(modelHeads, modelCells(row, digits))}
+${modelNotes(row)
+  .map((note) => `<p>${html(note)}</p>`)
+  .join("\n")}
+</article>`,
+  );
+  return `<section class="modelled">
+<h2>${kindTitles.modelled.title}</h2>
+<p>${html(kindTitles.modelled.meaning)} Each figure comes from walking the generated kernels with figures of the chip that docs/ascend.md derives.</p>
+${articles.join("\n")}
 </section>`;
 }
 

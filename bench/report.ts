@@ -5,6 +5,7 @@ import type { CheckedTarget } from "../runtime/check/check.ts";
 import { cpuModel } from "../runtime/native.ts";
 import { unmoorVersion } from "../runtime/version.ts";
 import type { BenchRow, Measurement } from "./measure.ts";
+import type { ModelRow } from "./model.ts";
 import { type Roofs, shareOfRoof } from "./roofs.ts";
 
 /** The kinds of figures, in the order in which they are shown, and what each says. */
@@ -43,6 +44,8 @@ export interface Report {
   readonly rows: readonly ReportRow[];
   readonly checks: readonly CheckSummary[];
   readonly roofs: readonly Roofs[];
+  /** Layers on chips that are not here, in a section of their own. */
+  readonly modelled: readonly ModelRow[];
   /** Runs whose results are wrong, and which therefore have no figure. */
   readonly wrong: readonly Extract<Measurement, { ok: false }>[];
   /** Targets that this machine could not do, and what mends it. */
@@ -53,10 +56,11 @@ export interface ReportParts {
   readonly measurements: readonly Measurement[];
   readonly checks?: readonly CheckedTarget[];
   readonly roofs?: readonly Roofs[];
+  readonly modelled?: readonly ModelRow[];
   readonly leftOut: readonly SkippedTarget[];
 }
 
-export function makeReport({ measurements, checks = [], roofs = [], leftOut }: ReportParts): Report {
+export function makeReport({ measurements, checks = [], roofs = [], modelled = [], leftOut }: ReportParts): Report {
   return {
     format: "unmoor-report-1",
     unmoor: unmoorVersion(),
@@ -65,6 +69,7 @@ export function makeReport({ measurements, checks = [], roofs = [], leftOut }: R
     rows: measurements.flatMap((m) => (m.ok ? [withRoof(m.row, roofs)] : [])),
     checks: checks.map(summarise),
     roofs,
+    modelled,
     wrong: measurements.flatMap((m) => (m.ok ? [] : [m])),
     left_out: leftOut,
   };

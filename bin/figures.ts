@@ -1,4 +1,5 @@
 import type { Evidence } from "../backends/backend.ts";
+import { modelCells, modelHeads, modelNotes, modelTitle } from "../bench/model.ts";
 import { digits, kindTitles, type Report, type ReportRow, workloads } from "../bench/report.ts";
 import type { Environment } from "./environment.ts";
 import { formatTable } from "./text.ts";
@@ -16,7 +17,11 @@ export function formatReport(report: Report, colors: Environment["colors"]): str
     (m) =>
       `${colors.red("no figure")}: ${m.target} (${m.isa}) disagrees with the oracle at T=${m.tokens}: ${m.disagreements.join("; ")}\n`,
   );
-  return [...tables, ...wrong].join("\n");
+  const modelled = report.modelled.map(
+    (row) =>
+      `${colors.bold(`${kindTitles.modelled.title}: ${modelTitle(row)}`)}\n${formatTable(modelHeads, modelCells(row, digits), colors)}\n${modelNotes(row).join("\n")}\n`,
+  );
+  return [...tables, ...modelled, ...wrong].join("\n");
 }
 
 const heads = (roofs: boolean): string[] => [

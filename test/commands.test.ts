@@ -312,3 +312,41 @@ test("help and version go to stdout; no command at all is an error", async () =>
   expect((await unmoor(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
   expect(await unmoor([])).toMatchObject({ status: 2, out: "" });
 });
+
+test("bench --soc models a chip, kernel by kernel, and shows no other kind of figure", async () => {
+  const html = join(temporaryFolder(), "report.html");
+  const argv = ["bench", example, ...smallParams, "--target", "ascend", "--soc", "910B3", "--tokens", "1,4"];
+  const ran = await unmoor([...argv, "--html", html]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  expect(ran.out.match(/Modelled: longcatMoe/g)).toHaveLength(2);
+  expect(ran.out).not.toMatch(/Measured|Emulated/);
+  for (const text of ["bound by", "of roof", "grouped_linear", "layer", "Not in it: the launches"])
+    expect(ran.out).toContain(text);
+  const page = readFileSync(html, "utf8");
+  expect(page).toContain('<section class="modelled">');
+  expect(page).not.toMatch(/<section class="(measured|emulated)">/);
+  const report = jsonOf(await unmoor([...argv, "--json"])) as {
+    rows: unknown[];
+    modelled: { kind: string; tokens: number; model: { soc: string; kernels: { bound: string; seconds: number }[] } }[];
+  };
+  expect(report.rows).toEqual([]);
+  expect(report.modelled.map((m) => [m.kind, m.tokens, m.model.soc])).toEqual([
+    ["modelled", 1, "910B3"],
+    ["modelled", 4, "910B3"],
+  ]);
+  for (const { model } of report.modelled) for (const k of model.kernels) expect(k.seconds).toBeGreaterThan(0);
+});
+
+test.each([
+  [
+    "an unknown chip lists those that there are",
+    ["--target", "ascend", "--soc", "910B9"],
+    "910B1, 910B2, 910B3, 910B4, 910C",
+  ],
+  ["a chip without its target", ["--soc", "910B3"], "give it with --target ascend, and with no other target"],
+  ["a chip beside a target that runs", ["--target", "all", "--soc", "910B3"], "give it with --target ascend"],
+])("bench --soc: %s", async (_, options, message) => {
+  const ran = await unmoor(["bench", example, ...smallParams, ...options]);
+  expect(ran).toMatchObject({ status: 2, out: "" });
+  expect(ran.err).toContain(message);
+});

@@ -15,8 +15,20 @@ const spaces = {
   l0c: { capacity: 128 * 1024, alignment: 64 },
 } as const;
 
+/** Figures of the SoCs of the architecture: platform configuration of cann/runtime (src/platform/platform_config). */
+export const socs = {
+  "910B1": { cube: 24, vector: 48, cubeMhz: 1850, l2MiB: 192, hbmGiB: 64 },
+  "910B2": { cube: 24, vector: 48, cubeMhz: 1800, l2MiB: 192, hbmGiB: 64 },
+  "910B3": { cube: 20, vector: 40, cubeMhz: 1800, l2MiB: 192, hbmGiB: 64 },
+  "910B4": { cube: 20, vector: 40, cubeMhz: 1500, l2MiB: 96, hbmGiB: 32 },
+  /** One of the two dies of a 910C package; the driver says 910_9391. */
+  "910C": { cube: 24, vector: 48, cubeMhz: 1850, l2MiB: 192, hbmGiB: 64 },
+} as const;
+
+export type SocName = keyof typeof socs;
+
 /** Ascend 910B and 910C: vector work in UB, products on the cube unit, results of which go to global memory. */
-export const ascendTarget: Target = {
+export const ascendTargetOf = (_soc: SocName): Target => ({
   name: "ascend",
   isa: "dav-2201",
   spaces,
@@ -34,19 +46,10 @@ export const ascendTarget: Target = {
   },
   storages: ["f32", "bf16"],
   limits: {},
-};
+});
 
-/** Figures of the SoCs of the architecture: platform configuration of cann/runtime (src/platform/platform_config). */
-export const socs = {
-  "910B1": { cube: 24, vector: 48, cubeMhz: 1850, l2MiB: 192, hbmGiB: 64 },
-  "910B2": { cube: 24, vector: 48, cubeMhz: 1800, l2MiB: 192, hbmGiB: 64 },
-  "910B3": { cube: 20, vector: 40, cubeMhz: 1800, l2MiB: 192, hbmGiB: 64 },
-  "910B4": { cube: 20, vector: 40, cubeMhz: 1500, l2MiB: 96, hbmGiB: 32 },
-  /** One of the two dies of a 910C package; the driver says 910_9391. */
-  "910C": { cube: 24, vector: 48, cubeMhz: 1850, l2MiB: 192, hbmGiB: 64 },
-} as const;
-
-export type SocName = keyof typeof socs;
+/** The target that is meant where no SoC is named. */
+export const ascendTarget = ascendTargetOf("910B3");
 
 /** What the emitter must know. */
 export const ascendIsa = (soc: SocName = "910B3"): AscendIsa => ({

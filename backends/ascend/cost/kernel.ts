@@ -1,0 +1,251 @@
+import { type Pipe, pipes } from "../../../codegen/emit/ascend/nodes.ts";
+import { type Deciding, decidingOf } from "./classes.ts";
+import { type Chip, l2BytesPerCycle, transferSeconds } from "./figures.ts";
+import type { L2, Traffic } from "./l2.ts";
+import type { Memory } from "./memory.ts";
+import { parseKernel } from "./parse.ts";
+import type { Busy } from "./timeline.ts";
+import { type Listener, type Transfer, Walker } from "./walk.ts";
+
+/** The modelled run of one kernel. Seconds, bytes; of all cores together where nothing else is said. */
+export interface KernelModel {
+  readonly name: string;
+  readonly summary: string;
+  readonly kind: "cube" | "vector";
+  readonly blocks: number;
+  readonly cores: number;
+  readonly seconds: number;
+  /** Share of the time that each pipe of the busiest core works. */
+  readonly busy: Busy;
+  /** The pipe that works longest, or "HBM" or "L2" where all cores together wait for memory. */
+  readonly bound: Pipe | "HBM" | "L2";
+  /** Bytes to and from high-bandwidth memory, and all that passes L2. */
+  readonly hbmBytes: number;
+  readonly l2Bytes: number;
+  /** The least time that memory, the cube units and the vector units need. */
+  readonly roofs: { readonly hbm: number; readonly cube: number; readonly vector: number };
+}
+
+/** A kernel as the model takes it. */
+export interface KernelSource {
+  readonly name: string;
+  readonly summary: string;
+  readonly type: "AIC_ONLY" | "AIV_ONLY";
+  /** One file of Ascend C. */
+  readonly text: string;
+  /** The buffer of each parameter, in order; the tiling comes last. */
+  readonly parameters: readonly string[];
+}
+
+export interface ModelOptions {
+  /** Walk every block in full, also where blocks do the same. */
+  readonly exact?: boolean;
+}
+
+/** Runs one kernel through the model. `memories` by buffer name, as in the program; integers in them are read and written. */
+export function modelKernel(
+  kernel: KernelSource,
+  memories: ReadonlyMap<string, Memory>,
+  tiling: Memory,
+  chip: Chip,
+  l2: L2,
+  options: ModelOptions = {},
+): KernelModel {
+  const text = parseKernel(kernel.text);
+  const available = kernel.type === "AIC_ONLY" ? chip.cores.cube : chip.cores.vector;
+  const given = new Map<string, Memory>();
+  text.parameters.forEach((parameter, i) => {
+    const memory = i < kernel.parameters.length ? memories.get(kernel.parameters[i] ?? "") : tiling;
+    if (memory) given.set(parameter, memory);
+  });
+  const counting = new Walker(text, { memories: given, cores: available });
+  counting.start(0, silent);
+  const { blocks } = counting;
+  const cores = Math.max(0, Math.min(blocks, available));
+  const walker = new Walker(text, { memories: given, cores });
+  const traffic = countTraffic(walker, blocks, cores, l2);
+  const share = new Map([...traffic].map(([m, t]) => [m, t.bytes === 0 ? 0 : t.missed / t.bytes]));
+  const { cycles, busy, useful } = new Timing(walker, chip, cores, share).run(
+    options.exact ? undefined : decidingOf(text),
+    blocks,
+  );
+  const sum = (pick: (t: Traffic) => number): number => [...traffic.values()].reduce((n, t) => n + pick(t), 0);
+  const [hbmBytes, l2Bytes] = [sum((t) => t.missed), sum((t) => t.bytes)];
+  const own = cycles / chip.hertz;
+  const [memory, cache] = [hbmBytes / chip.hbm, l2Bytes / chip.l2];
+  const seconds = Math.max(own, memory, cache);
+  const longest = pipes.reduce((a, b) => (busy[b] > busy[a] ? b : a));
+  // Transfers already take their share of memory: a pipe of transfers that works nearly always waits for that.
+  const atMemory = longest === "MTE2" && memory > 0.8 * seconds;
+  return {
+    name: kernel.name,
+    summary: kernel.summary,
+    kind: kernel.type === "AIC_ONLY" ? "cube" : "vector",
+    blocks,
+    cores,
+    seconds,
+    busy: Object.fromEntries(
+      pipes.map((p) => [p, seconds === 0 ? 0 : Math.min(1, busy[p] / chip.hertz / seconds)]),
+    ) as Record<Pipe, number>,
+    bound: memory >= own || atMemory ? "HBM" : cache > own ? "L2" : longest,
+    hbmBytes,
+    l2Bytes,
+    roofs: {
+      hbm: memory,
+      cube: useful.M / chip.cores.cube / chip.hertz,
+      vector: useful.V / chip.cores.vector / chip.hertz,
+    },
+  };
+}
+
+const silent: Listener = { transfer: () => 0, compute: () => {} };
+
+/** Transfers of all blocks, in the order in which cores that run side by side reach them. */
+function countTraffic(walker: Walker, blocks: number, cores: number, l2: L2): ReadonlyMap<Memory, Traffic> {
+  const traffic = new Map<Memory, Traffic>();
+  let list: Transfer[] = [];
+  walker.start(0, {
+    transfer: (t) => {
+      list.push(t);
+      return 0;
+    },
+    compute: () => {},
+  });
+  for (let wave = 0; wave < blocks; wave += cores) {
+    const lists: Transfer[][] = [];
+    for (let b = wave; b < Math.min(blocks, wave + cores); b++) {
+      list = [];
+      walker.lightBlock(b);
+      lists.push(list);
+    }
+    const longest = Math.max(...lists.map((l) => l.length));
+    for (let i = 0; i < longest; i++) {
+      for (const own of lists) {
+        const t = own[i];
+        if (t === undefined) continue;
+        const counted = traffic.get(t.global.memory) ?? { bytes: 0, missed: 0 };
+        counted.bytes += t.bytes;
+        counted.missed += l2.touch(t);
+        traffic.set(t.global.memory, counted);
+      }
+    }
+  }
+  l2.endKernel();
+  return traffic;
+}
+
+/** What a core did, in cycles. */
+interface Run {
+  readonly cycles: number;
+  readonly busy: Record<Pipe, number>;
+  readonly useful: { V: number; M: number };
+}
+
+/** A block, alone and after another of its kind. */
+interface BlockTime {
+  readonly alone: Run;
+  readonly next: number;
+}
+
+/** Times cores that run their blocks. */
+class Timing {
+  readonly #walker: Walker;
+  readonly #cores: number;
+  readonly #listener: Listener;
+  #useful = { V: 0, M: 0 };
+
+  constructor(walker: Walker, chip: Chip, cores: number, missShare: ReadonlyMap<Memory, number>) {
+    this.#walker = walker;
+    this.#cores = cores;
+    this.#listener = {
+      transfer: ({ curve, global, bytes, write }) => {
+        const missed = write ? 1 : (missShare.get(global.memory) ?? 1);
+        const seconds = Math.max(
+          transferSeconds(curve, bytes),
+          bytes / (l2BytesPerCycle[write ? "write" : "read"] * chip.hertz),
+          // Each core has its share of what all share.
+          (bytes * missed * cores) / chip.hbm,
+          (bytes * cores) / chip.l2,
+        );
+        return seconds * chip.hertz;
+      },
+      compute: ({ pipe, useful }) => {
+        if (pipe !== "MTE1") this.#useful[pipe] += useful;
+      },
+    };
+  }
+
+  /** The longest core's cycles and work, and the useful work of all. */
+  run(deciding: Deciding | undefined, blocks: number): Run {
+    const runs = deciding ? this.#byKinds(deciding, blocks) : this.#each(blocks);
+    const useful = { V: 0, M: 0 };
+    for (const r of runs) {
+      useful.V += r.useful.V;
+      useful.M += r.useful.M;
+    }
+    const longest = runs.reduce((a, b) => (b.cycles > a.cycles ? b : a), nothing());
+    return { ...longest, useful };
+  }
+
+  /** Every block in full, core by core. */
+  #each(blocks: number): Run[] {
+    return this.#perCore((core) => {
+      this.#useful = { V: 0, M: 0 };
+      this.#walker.start(core, this.#listener);
+      for (let b = core; b < blocks; b += this.#cores) this.#walker.block(b);
+      const { end, busy } = this.#walker.timeline;
+      return { cycles: end, busy: { ...busy }, useful: this.#useful };
+    });
+  }
+
+  /**
+   * Of blocks that do the same, one is walked alone, and another after it: the difference is what one more takes while the one
+   * before it still runs out.
+   */
+  #byKinds(deciding: Deciding, blocks: number): Run[] {
+    const kinds = new Map<string, BlockTime>();
+    this.#walker.start(0, this.#listener);
+    const valuesAt = this.#walker.evaluator(deciding.leading, deciding.expressions);
+    const kindOf = Array.from({ length: blocks }, (_, b) => valuesAt(b).join());
+    const timeOf = (b: number): BlockTime => {
+      const key = kindOf[b] ?? "";
+      const known = kinds.get(key);
+      if (known) return known;
+      this.#useful = { V: 0, M: 0 };
+      this.#walker.start(b % this.#cores, this.#listener);
+      this.#walker.block(b);
+      const { end, busy } = this.#walker.timeline;
+      const alone = { cycles: end, busy: { ...busy }, useful: this.#useful };
+      this.#useful = { V: 0, M: 0 };
+      // One of its kind that the core meets later: it reads other places.
+      let later = b + this.#cores;
+      while (later < blocks && kindOf[later] !== key) later += this.#cores;
+      this.#walker.block(later < blocks ? later : b);
+      const time = { alone, next: this.#walker.timeline.end - end };
+      kinds.set(key, time);
+      return time;
+    };
+    return this.#perCore((core) => {
+      const sum = nothing();
+      let cycles = 0;
+      for (let b = core; b < blocks; b += this.#cores) {
+        const { alone, next } = timeOf(b);
+        cycles += b === core ? alone.cycles : next;
+        for (const pipe of pipes) sum.busy[pipe] += alone.busy[pipe];
+        sum.useful.V += alone.useful.V;
+        sum.useful.M += alone.useful.M;
+      }
+      return { ...sum, cycles };
+    });
+  }
+
+  #perCore(run: (core: number) => Run): Run[] {
+    return Array.from({ length: this.#cores }, (_, core) => run(core));
+  }
+}
+
+const nothing = (): Run => ({
+  cycles: 0,
+  busy: { S: 0, V: 0, M: 0, MTE1: 0, MTE2: 0, MTE3: 0, FIX: 0 },
+  useful: { V: 0, M: 0 },
+});

@@ -1,0 +1,624 @@
+import type { Pipe } from "../../../codegen/emit/ascend/nodes.ts";
+import { IrError } from "../../../ir/core/diagnostic.ts";
+import { assumed } from "./figures.ts";
+import { binaries, functions } from "./functions.ts";
+import { isInstruction, type Operand, type Work, workOf } from "./instructions.ts";
+import { Memory, sizeOfType, type Tensor } from "./memory.ts";
+import type { Expr, KernelText, Statement } from "./parse.ts";
+import { TensorQueue, Timeline } from "./timeline.ts";
+
+export type Transfer = Extract<Work, { kind: "transfer" }>;
+
+/** What a walk tells of the instructions that it meets. */
+export interface Listener {
+  /** Cycles of a transfer. */
+  transfer(work: Transfer): number;
+  /** Useful work of a unit, in cycles at its peak. */
+  compute(work: Extract<Work, { kind: "compute" }>): void;
+}
+
+/** A run-time value of a kernel's text. */
+type Value = Operand | undefined;
+type Eval = () => Value;
+type Num = () => number;
+type Run = () => void;
+
+/** A statement, compiled. `light` does only what transfers and known integers depend on. */
+interface Step {
+  readonly run: Run;
+  readonly light: Run | undefined;
+}
+
+interface QueueHolder {
+  readonly position: string;
+  queue: TensorQueue | undefined;
+  readonly waiting: Tensor[];
+}
+
+const roles: Readonly<Record<string, { readonly space: string; readonly producer: Pipe; readonly consumer: Pipe }>> = {
+  VECIN: { space: "ub", producer: "MTE2", consumer: "V" },
+  VECOUT: { space: "ub", producer: "V", consumer: "MTE3" },
+  VECCALC: { space: "ub", producer: "V", consumer: "V" },
+  A1: { space: "l1", producer: "MTE2", consumer: "MTE1" },
+  B1: { space: "l1", producer: "MTE2", consumer: "MTE1" },
+  A2: { space: "l0a", producer: "MTE1", consumer: "M" },
+  B2: { space: "l0b", producer: "MTE1", consumer: "M" },
+  CO1: { space: "l0c", producer: "M", consumer: "FIX" },
+};
+
+/** What a kernel is started with. */
+export interface Launch {
+  /** By parameter: global memory, or the run-time sizes. */
+  readonly memories: ReadonlyMap<string, Memory>;
+  /** Cores that blocks are dealt to. */
+  readonly cores: number;
+}
+
+/**
+ * A kernel's text as something that can be walked: every statement is carried out, with instructions of the pipes handed
+ * to a timeline and a listener instead of computed. Scalars and integers are followed where they are known; a condition that
+ * is not known counts as true, a loop whose bounds are not known runs once.
+ */
+export class Walker {
+  readonly #launch: Launch;
+  readonly #variables: Value[] = [];
+  readonly #slots = new Map<string, number>();
+  readonly #queues = new Map<string, QueueHolder>();
+  readonly #buffers = new Map<string, Memory>();
+  readonly #before: readonly Step[];
+  readonly #body: readonly Step[];
+  readonly #blocks: Num;
+  readonly #blockSlot: number;
+  /** Tags of the scalar unit's data cache: 32 KiB, taken as directly mapped. */
+  readonly #cache = new Float64Array(512);
+  #timeline = new Timeline();
+  #listener: Listener | undefined;
+  #core = 0;
+  /** Counts instructions that were walked. */
+  walked = 0;
+
+  constructor(kernel: KernelText, launch: Launch) {
+    this.#launch = launch;
+    kernel.parameters.forEach((p, i) => {
+      this.#slots.set(p, i);
+      const memory = launch.memories.get(p);
+      this.#variables[i] = memory && { memory, offset: 0, type: "uint8_t", size: 1 };
+    });
+    const at = kernel.body.findIndex((s) => s.kind === "for" && usesBlockIndex(s.from));
+    const loop = kernel.body[at];
+    if (loop?.kind !== "for")
+      throw new IrError(
+        `${kernel.name} has no loop over its blocks`,
+        "The cost model reads kernels whose blocks are dealt by GetBlockIdx.",
+      );
+    this.#before = kernel.body.slice(0, at).map((s) => this.#statement(s));
+    this.#blockSlot = this.#slot(loop.name);
+    this.#blocks = this.#number(loop.to);
+    this.#body = loop.body.map((s) => this.#statement(s));
+  }
+
+  /** A core begins: its pipes are idle, its queues empty. */
+  start(core: number, listener: Listener): void {
+    this.#core = core;
+    this.#listener = listener;
+    this.#timeline = new Timeline();
+    this.#cache.fill(-1);
+    for (const step of this.#before) step.run();
+  }
+
+  get timeline(): Timeline {
+    return this.#timeline;
+  }
+
+  /** Blocks of the launch. */
+  get blocks(): number {
+    return this.#blocks();
+  }
+
+  /** One block in time. */
+  block(index: number): void {
+    this.#variables[this.#blockSlot] = index;
+    this.#timeline.scalar(2 * assumed.operation);
+    for (const step of this.#body) step.run();
+  }
+
+  /** One block, its transfers and known integers only. */
+  lightBlock(index: number): void {
+    this.#variables[this.#blockSlot] = index;
+    for (const step of this.#body) step.light?.();
+  }
+
+  /** Functions that give the values of expressions at a block, after its leading scalars. */
+  evaluator(leading: readonly Statement[], expressions: readonly Expr[]): (index: number) => readonly number[] {
+    const steps = leading.map((s) => this.#statement(s));
+    const values = expressions.map((e) => this.#number(e));
+    return (index) => {
+      this.#variables[this.#blockSlot] = index;
+      for (const step of steps) step.run();
+      return values.map((v) => v());
+    };
+  }
+
+  #slot(name: string): number {
+    const known = this.#slots.get(name);
+    if (known !== undefined) return known;
+    this.#slots.set(name, this.#slots.size);
+    return this.#slots.size - 1;
+  }
+
+  #list(statements: readonly Statement[]): { readonly run: Run; readonly light: Run | undefined } {
+    const steps = statements.map((s) => this.#statement(s));
+    const runs = steps.map((s) => s.run);
+    const needed = statements.some(reachesMemory);
+    const lights = steps.flatMap((s) => (s.light ? [s.light] : []));
+    return {
+      run: () => {
+        for (const run of runs) run();
+      },
+      light: needed
+        ? () => {
+            for (const light of lights) light();
+          }
+        : undefined,
+    };
+  }
+
+  #statement(s: Statement): Step {
+    switch (s.kind) {
+      case "for":
+        return this.#loop(s);
+      case "if": {
+        const condition = this.#number(s.condition);
+        const cost = operations(s.condition);
+        const [then, otherwise] = [this.#list(s.then), this.#list(s.otherwise)];
+        const light =
+          then.light || otherwise.light
+            ? () => {
+                if (condition() !== 0) then.light?.();
+                else otherwise.light?.();
+              }
+            : undefined;
+        const run = (): void => {
+          this.#timeline.scalar(cost);
+          if (condition() !== 0) then.run();
+          else otherwise.run();
+        };
+        return { run, light };
+      }
+      case "declare":
+        return this.#declare(s);
+      case "assign": {
+        if (s.target.kind !== "name") return { run: () => {}, light: undefined };
+        const slot = this.#slot(s.target.name);
+        const value = this.#value(s.value);
+        const run = (): void => {
+          this.#variables[slot] = value();
+        };
+        // Queues are not followed without time: a tensor stays the one that was allocated.
+        return { run, light: s.value.kind === "method" && s.value.name === "DeQue" ? undefined : run };
+      }
+      case "expression": {
+        const value = this.#value(s.value);
+        const cost = operations(s.value);
+        const run = (): void => {
+          this.#timeline.scalar(cost);
+          value();
+        };
+        return { run, light: reachesMemory(s) ? value : undefined };
+      }
+    }
+  }
+
+  #loop(s: Extract<Statement, { kind: "for" }>): Step {
+    const slot = this.#slot(s.name);
+    const [from, to, step] = [this.#number(s.from), this.#number(s.to), this.#number(s.step)];
+    const cost = 2 * assumed.operation;
+    const body = this.#list(s.body);
+    const each = (once: Run): void => {
+      const [first, last, by] = [from(), to(), step()];
+      if (Number.isNaN(first) || Number.isNaN(last)) {
+        this.#variables[slot] = Number.NaN;
+        once();
+        return;
+      }
+      for (let i = first; i < last; i += by) {
+        this.#variables[slot] = i;
+        once();
+      }
+    };
+    const { light } = body;
+    return {
+      run: () =>
+        each(() => {
+          this.#timeline.scalar(cost);
+          body.run();
+        }),
+      light: light && (() => each(light)),
+    };
+  }
+
+  #declare(s: Extract<Statement, { kind: "declare" }>): Step {
+    const [, name = s.type, inner = ""] = /^(\w+)(?:<(.*)>)?$/.exec(s.type) ?? [];
+    if (name === "TQue") {
+      const position = /TPosition::(\w+)/.exec(inner)?.[1] ?? "VECCALC";
+      this.#queues.set(s.name, { position, queue: undefined, waiting: [] });
+      return nothing;
+    }
+    if (name === "TBuf") {
+      const position = /TPosition::(\w+)/.exec(inner)?.[1] ?? "VECCALC";
+      this.#buffers.set(s.name, new Memory(s.name, roles[position]?.space ?? "ub"));
+      return nothing;
+    }
+    if (name === "TPipe") return nothing;
+    const slot = this.#slot(s.name);
+    if (name === "GlobalTensor") return nothing;
+    if (/Params/.test(name) && s.value === undefined) {
+      const args = s.args.map((a) => this.#number(a));
+      const cost = assumed.operation * args.length;
+      const light = (): void => {
+        this.#variables[slot] = { type: name, args: args.map((a) => a()) };
+      };
+      const run = (): void => {
+        this.#timeline.scalar(cost);
+        light();
+      };
+      return { run, light };
+    }
+    if (s.value === undefined) return nothing;
+    const value = this.#value(s.value);
+    const cost = operations(s.value);
+    const light = (): void => {
+      this.#variables[slot] = value();
+    };
+    const run = (): void => {
+      this.#timeline.scalar(cost);
+      light();
+    };
+    return { run, light };
+  }
+
+  #number(e: Expr): Num {
+    const value = this.#value(e);
+    return () => {
+      const v = value();
+      return typeof v === "number" ? v : Number.NaN;
+    };
+  }
+
+  #tensor(e: Expr): () => Tensor {
+    const value = this.#value(e);
+    return () => {
+      const v = value();
+      if (typeof v === "object" && "memory" in v) return v;
+      throw new IrError("a tensor is used before it has a place", "The cost model reads generated kernels.");
+    };
+  }
+
+  #value(e: Expr): Eval {
+    switch (e.kind) {
+      case "number":
+        return () => e.value;
+      case "name": {
+        if (/^\d/.test(e.name)) return () => Number(e.name);
+        const slot = this.#slots.get(e.name);
+        return slot === undefined ? () => Number.NaN : () => this.#variables[slot];
+      }
+      case "unary": {
+        const a = this.#number(e.arg);
+        if (e.op === "-") return () => -a();
+        if (e.op === "!") {
+          return () => {
+            const v = a();
+            return Number.isNaN(v) ? v : v === 0 ? 1 : 0;
+          };
+        }
+        return a;
+      }
+      case "binary": {
+        const f = binaries[e.op];
+        if (!f) throw new IrError(`the cost model does not know the operator ${e.op}`, "Add it to functions.ts.");
+        const [a, b] = [this.#number(e.a), this.#number(e.b)];
+        return () => f(a(), b());
+      }
+      case "conditional": {
+        const [condition, a, b] = [this.#number(e.condition), this.#value(e.then), this.#value(e.otherwise)];
+        return () => (condition() !== 0 ? a() : b());
+      }
+      case "index": {
+        const [object, index] = [this.#tensor(e.object), this.#number(e.index)];
+        return () => {
+          const t = object();
+          return { memory: t.memory, offset: t.offset + index(), type: t.type, size: t.size };
+        };
+      }
+      case "member":
+        return () => Number.NaN;
+      case "call":
+        return this.#call(e);
+      case "method":
+        return this.#method(e);
+    }
+  }
+
+  #call(e: Extract<Expr, { kind: "call" }>): Eval {
+    const name = e.callee.replace(/^(AscendC|unmoor)::/, "");
+    if (name === "GetBlockIdx") return () => this.#core;
+    if (name === "GetBlockNum") return () => this.#launch.cores;
+    if (/^(SetFlag|WaitFlag|WaitFor)$/.test(name)) return this.#event(name, e);
+    if (name === "PipeBarrier") {
+      // A pipe works in order: its own barrier only waits, and the start of an instruction counts that.
+      return /PIPE_ALL/.test(e.types)
+        ? () => void this.#timeline.barrier()
+        : () => void this.#timeline.scalar(assumed.flag);
+    }
+    if (name === "SyncAll") return () => void this.#timeline.barrier();
+    if (/^(CleanCache|DataCacheCleanAndInvalid)$/.test(name)) {
+      return () => {
+        this.#timeline.scalar(assumed.line);
+        this.#cache.fill(-1);
+        return undefined;
+      };
+    }
+    if (/^(KERNEL_TASK_TYPE_DEFAULT|SetAtomicNone)$/.test(name)) return () => undefined;
+    // The id of an event; events are told apart by their pipes and text.
+    if (/FetchEventID|AllocEventID|GetTPipePtr/.test(name)) return () => Number.NaN;
+    if (/Params|^ZeroPad$/.test(name)) {
+      const args = e.args.map((a) => this.#number(a));
+      return () => ({ type: name, args: args.map((a) => a()) });
+    }
+    const args = e.args.map((a) => this.#value(a));
+    if (isInstruction(name))
+      return () =>
+        void this.#instruction(
+          name,
+          args.map((a) => a() ?? Number.NaN),
+        );
+    const f = functions[name];
+    if (!f) throw new IrError(`the cost model does not know ${name}`, "Add it to instructions.ts or functions.ts.");
+    const isCast = /^(static|reinterpret)_cast$/.test(name);
+    const [a, b] = args;
+    return () => {
+      const v = a?.();
+      if (isCast && typeof v === "object") return v;
+      const w = b?.();
+      return f(typeof v === "number" ? v : Number.NaN, typeof w === "number" ? w : Number.NaN);
+    };
+  }
+
+  #event(name: string, e: Extract<Expr, { kind: "call" }>): Eval {
+    const pair = /HardEvent::(\w+?)_(\w+)/.exec(e.types);
+    const [from, to] = [pair?.[1] as Pipe | undefined, pair?.[2] as Pipe | undefined];
+    if (!from || !to) throw new IrError(`${name} names no event`, "Give it HardEvent::FROM_TO.");
+    const key = `${from}_${to} ${JSON.stringify(e.args[0] ?? "")}`;
+    return () => {
+      if (name !== "WaitFlag") this.#timeline.set(key, from);
+      if (name !== "SetFlag") this.#timeline.wait(key, to);
+      return undefined;
+    };
+  }
+
+  #instruction(name: string, args: readonly Operand[]): void {
+    const work = workOf(name, args);
+    if (!work) return;
+    this.walked++;
+    if (work.kind === "compute") {
+      this.#listener?.compute(work);
+      this.#timeline.issue(work.pipe, work.cycles);
+      if (work.pipe === "V") this.#vectorResult(name, args);
+      return;
+    }
+    copyKnown(work);
+    this.#timeline.issue(work.pipe, this.#listener?.transfer(work) ?? 0);
+  }
+
+  /** What a vector instruction writes is known only where it fills integers. */
+  #vectorResult(name: string, [dst, value]: readonly Operand[]): void {
+    if (typeof dst !== "object" || !("memory" in dst)) return;
+    if (name === "Duplicate" && dst.type === "int32_t" && typeof value === "number") dst.memory.fill(value);
+    else dst.memory.forget();
+  }
+
+  #method(e: Extract<Expr, { kind: "method" }>): Eval {
+    const { object, name } = e;
+    const type = e.types.replace(/[<>]/g, "");
+    const holder = object.kind === "name" ? this.#queues.get(object.name) : undefined;
+    if (holder) return this.#queueMethod(holder, name, type, e.args);
+    const buffer = object.kind === "name" ? this.#buffers.get(object.name) : undefined;
+    if (buffer && name === "Get") {
+      const made: Tensor = { memory: buffer, offset: 0, type, size: sizeOfType(type) };
+      return () => made;
+    }
+    if (name === "InitBuffer") return this.#initBuffer(e.args);
+    if (name === "SetGlobalBuffer") {
+      const slot = object.kind === "name" ? this.#slot(object.name) : -1;
+      const source = this.#tensor(e.args[0] ?? object);
+      const element = /__gm__(\w+)\*/.exec(typesIn(e.args[0]))?.[1] ?? "float";
+      return () => {
+        const { memory } = source();
+        this.#variables[slot] = { memory, offset: 0, type: element, size: sizeOfType(element) };
+        return undefined;
+      };
+    }
+    if (/FetchEventID|AllocEventID/.test(name)) return () => Number.NaN;
+    const tensor = this.#tensor(object);
+    const [first, second] = e.args.map((a) => this.#number(a));
+    switch (name) {
+      case "GetValue":
+        return () => {
+          const t = tensor();
+          const at = t.offset + (first?.() ?? 0);
+          this.#touch(t, at);
+          return t.memory.get(at);
+        };
+      case "SetValue":
+        return () => {
+          const t = tensor();
+          const at = t.offset + (first?.() ?? 0);
+          this.#touch(t, at);
+          t.memory.set(at, second?.() ?? Number.NaN);
+          return undefined;
+        };
+      case "ReinterpretCast":
+        return () => {
+          const t = tensor();
+          const size = sizeOfType(type);
+          return { memory: t.memory, offset: (t.offset * t.size) / size, type, size };
+        };
+      default:
+        throw new IrError(`the cost model does not know the method ${name}`, "Add it to walk.ts.");
+    }
+  }
+
+  /** The scalar unit reaches for an element. */
+  #touch(t: Tensor, at: number): void {
+    if (t.memory.space !== "gm") {
+      this.#timeline.scalar(assumed.local);
+      return;
+    }
+    const line = Math.floor((at * t.size) / assumed.cacheLine);
+    const slot = Number.isNaN(line) ? 0 : line % this.#cache.length;
+    const tag = line * 64 + (t.memory.name.length % 64);
+    this.#timeline.scalar(this.#cache[slot] === tag ? assumed.global : assumed.line);
+    this.#cache[slot] = tag;
+  }
+
+  #initBuffer(args: readonly Expr[]): Eval {
+    const [target, count] = args;
+    const holder = target?.kind === "name" ? this.#queues.get(target.name) : undefined;
+    if (!holder || !count) return () => undefined;
+    const role = roles[holder.position];
+    if (!role) throw new IrError(`the cost model does not know the position ${holder.position}`, "Add it to walk.ts.");
+    const tensors = this.#number(count);
+    return () => {
+      holder.queue = new TensorQueue(role.producer, role.consumer, tensors(), () => this.#timeline);
+      holder.waiting.length = 0;
+      return undefined;
+    };
+  }
+
+  #queueMethod(holder: QueueHolder, name: string, type: string, args: readonly Expr[]): Eval {
+    const space = roles[holder.position]?.space ?? "ub";
+    const queue = (): TensorQueue => {
+      if (holder.queue) return holder.queue;
+      throw new IrError("a queue is used before InitBuffer", "Call InitBuffer first.");
+    };
+    switch (name) {
+      case "AllocTensor":
+        return () => {
+          queue().alloc();
+          return { memory: new Memory("", space), offset: 0, type, size: sizeOfType(type) };
+        };
+      case "EnQue": {
+        const [tensor] = args;
+        const value = tensor && this.#tensor(tensor);
+        return () => {
+          queue().enqueue();
+          if (value) holder.waiting.push(value());
+          return undefined;
+        };
+      }
+      case "DeQue":
+        return () => {
+          queue().dequeue();
+          return holder.waiting.shift();
+        };
+      case "FreeTensor":
+        return () => void queue().release();
+      default:
+        throw new IrError(`the cost model does not know ${name} of a queue`, "Add it to walk.ts.");
+    }
+  }
+}
+
+const nothing: Step = { run: () => {}, light: undefined };
+
+const typesIn = (e: Expr | undefined): string => (e?.kind === "call" ? e.types : "");
+
+/** Integers travel with a copy of one row; what else a copy writes is not known. */
+function copyKnown({ global, local, bytes, rows, write }: Transfer): void {
+  const [from, to] = write ? [local, global] : [global, local];
+  if (!from.memory.tracked && !to.memory.tracked) return;
+  if (rows > 1) {
+    to.memory.forget();
+    return;
+  }
+  const count = Math.min(bytes / from.size, 1 << 16);
+  for (let i = 0; i < count; i++) to.memory.set(to.offset + i, from.memory.get(from.offset + i));
+}
+
+/** Operations of the scalar unit in an expression. */
+function operations(e: Expr): number {
+  let count = 0;
+  for (const part of parts(e)) {
+    const helper = part.kind === "call" && Object.hasOwn(functions, part.callee) && !/_cast$|^void$/.test(part.callee);
+    if (helper || /^(unary|binary|conditional)$/.test(part.kind)) count++;
+  }
+  return count * assumed.operation;
+}
+
+/** An expression and all in it. */
+export function* parts(e: Expr): Generator<Expr> {
+  yield e;
+  switch (e.kind) {
+    case "unary":
+      yield* parts(e.arg);
+      return;
+    case "binary":
+      yield* parts(e.a);
+      yield* parts(e.b);
+      return;
+    case "conditional":
+      yield* parts(e.condition);
+      yield* parts(e.then);
+      yield* parts(e.otherwise);
+      return;
+    case "call":
+      for (const a of e.args) yield* parts(a);
+      return;
+    case "method":
+      yield* parts(e.object);
+      for (const a of e.args) yield* parts(a);
+      return;
+    case "index":
+      yield* parts(e.object);
+      yield* parts(e.index);
+      return;
+    case "member":
+      yield* parts(e.object);
+      return;
+    default:
+  }
+}
+
+/** The expressions of a statement itself, without those of its lists. */
+export function expressionsOf(s: Statement): readonly Expr[] {
+  switch (s.kind) {
+    case "for":
+      return [s.from, s.to, s.step];
+    case "if":
+      return [s.condition];
+    case "declare":
+      return [...(s.value ? [s.value] : []), ...s.args];
+    case "assign":
+      return [s.target, s.value];
+    case "expression":
+      return [s.value];
+  }
+}
+
+export const listsOf = (s: Statement): readonly (readonly Statement[])[] =>
+  s.kind === "for" ? [s.body] : s.kind === "if" ? [s.then, s.otherwise] : [];
+
+/** Whether a statement transfers, or changes a value that others may read. */
+function reachesMemory(s: Statement): boolean {
+  for (const e of expressionsOf(s))
+    for (const part of parts(e)) {
+      // Products and the way to them change no integers.
+      if (part.kind === "call" && isInstruction(part.callee) && !/^(LoadData|Mmad)$/.test(part.callee)) return true;
+      if (part.kind === "method" && part.name === "SetValue") return true;
+    }
+  return listsOf(s).some((list) => list.some(reachesMemory));
+}
+
+const usesBlockIndex = (e: Expr): boolean =>
+  [...parts(e)].some((part) => part.kind === "call" && part.callee === "GetBlockIdx");
