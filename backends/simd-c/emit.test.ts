@@ -196,6 +196,44 @@ describe.each(isas)("C for %s", (isa) => {
     await agrees(program, isa, cases, 2e-5);
   });
 
+  it.each([
+    { m: 1, n: 2 * lanes, k: 3, transposed: true },
+    { m: 9, n: 3 * lanes + 1, k: 5, transposed: true },
+    { m: 5, n: lanes - 1, k: lanes + 3, transposed: true },
+    { m: 1, n: 1, k: 2 * lanes, transposed: false },
+    { m: 9, n: 7, k: 3 * lanes + 1, transposed: false },
+    { m: 3, n: 5, k: lanes - 1, transposed: false },
+  ])(`sums products in memory: %j (seed ${seed})`, async ({ m, n, k, transposed }) => {
+    for (const [x, w] of [
+      ["f32", "f32"],
+      ["f32", "bf16"],
+      ["bf16", "bf16"],
+    ] as const) {
+      const buffers = [
+        buffer("x", x, ["T", m, k], "input"),
+        buffer("w", w, transposed ? [k, n] : [n, k], "input"),
+        buffer("y", "f32", ["T", m, n], "output"),
+        buffer("part", "f32", ["T", m, n], "output"),
+      ];
+      const [a, c, y, part] = buffers as [ProgramBuffer, ProgramBuffer, ProgramBuffer, ProgramBuffer];
+      const b = kernelBuilder("memory", origin);
+      for (const r of [a, c]) b.read(r);
+      for (const r of [y, part]) b.write(r);
+      const block = b.grid("block", "T");
+      const sums = b.alloc("sums", "f32", [m, n], "scratch");
+      const rows = view(a, block, range(0, m), range(0, k));
+      const columns = view(c, ...c.dims.map((d) => range(0, d.constant ?? 1)));
+      const order = transposed ? ({ transposed } as const) : {};
+      b.fill(whole(sums), 0.5);
+      b.mma(whole(sums), rows, columns, order);
+      b.copy(view(y, block, range(0, m), range(0, n)), whole(sums));
+      // As many rows as the block's number says, on top of what is there.
+      b.mma(whole(sums), rows, columns, { ...order, rows: block });
+      b.copy(view(part, block, range(0, m), range(0, n)), whole(sums));
+      await agrees(testProgram("memory", buffers, [b.build()]), isa, [{ dims: { T: m + 2 } }], 2e-5);
+    }
+  });
+
   it.each([1, lanes - 1, lanes, lanes + 1, 4 * lanes + 3])(
     "maps rows of %i columns with tails, broadcasts and conversions",
     async (n) => {

@@ -274,6 +274,24 @@ describe("mma", () => {
     near(found, [dot(0, 0), dot(0, 1), dot(1, 0), dot(1, 1)]);
   });
 
+  it("takes a second factor that has k first", async () => {
+    const k = kernelBuilder("turned", origin);
+    const x = k.read(buffer("x", "f32", 3, 6));
+    const w = k.read(buffer("w", "f32", 6, 20));
+    const y = k.write(buffer("y", "f32", 3, 20));
+    const sums = k.alloc("sums", "f32", [3, 20], "scratch");
+    k.fill(whole(sums), 1);
+    k.mma(whole(sums), whole(x), whole(w), { transposed: true });
+    k.copy(whole(y), whole(sums));
+    const [xs, ws] = [random(seed, 18), random(seed + 1, 120)];
+    const { y: found } = await runOnce(programOf([k.build()]), { x: f32s([3, 6], xs), w: f32s([6, 20], ws) });
+    const dot = (i: number, j: number) => upTo(6).reduce((s, c) => s + (xs[i * 6 + c] ?? 0) * (ws[c * 20 + j] ?? 0), 1);
+    near(
+      found,
+      upTo(3).flatMap((i) => upTo(20).map((j) => dot(i, j))),
+    );
+  });
+
   it("starts at zero where init is the constant true", async () => {
     const k = kernelBuilder("fresh", origin);
     const x = k.read(buffer("x", "f32", 2, 4));

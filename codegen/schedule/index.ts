@@ -1,3 +1,4 @@
+import { scheduleAttention } from "./attention.ts";
 import type { Schedule } from "./context.ts";
 import { scheduleCast, scheduleMap, schedulePermute } from "./elementwise.ts";
 import { scheduleCubeProduct } from "./matmul-cube.ts";
@@ -37,4 +38,5 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   slot_weights: scheduleSlotWeights,
   constant_experts: scheduleConstantExperts,
   pack: schedulePack,
+  attention: scheduleAttention,
 };

@@ -228,9 +228,14 @@ export class KernelBuilder {
     this.map(dst, Object.fromEntries(fn.params.map((name, i) => [name, inputs[i]])), fn.body, options);
   }
 
-  /** acc[m, n] += Σ_k a[m, k]·b[n, k]. */
-  mma(acc: View, a: View, b: View, options: { readonly init?: ScalarExpr; readonly rows?: Int } = {}): void {
-    const { init, rows } = options;
+  /** acc[m, n] += Σ_k a[m, k]·b[n, k]; `transposed`: b is [k, n]. */
+  mma(
+    acc: View,
+    a: View,
+    b: View,
+    options: { readonly init?: ScalarExpr; readonly rows?: Int; readonly transposed?: true } = {},
+  ): void {
+    const { init, rows, transposed } = options;
     this.#list.push({
       kind: "mma",
       acc,
@@ -238,6 +243,7 @@ export class KernelBuilder {
       b,
       ...(init === undefined || constantOf(init) === 0 ? {} : { init }),
       ...(rows === undefined ? {} : { rows: int(rows) }),
+      ...(transposed === undefined ? {} : { transposed }),
     });
   }
 

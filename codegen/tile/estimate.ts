@@ -162,7 +162,7 @@ class Counter {
         const k = viewShape(s.a)[1];
         const rows = s.rows ? this.#limited([m], [s.rows])[0] : m;
         this.#view(s.a, "r", [rows, k]);
-        this.#view(s.b, "r", [n, k]);
+        this.#view(s.b, "r", s.transposed ? [k, n] : [n, k]);
         this.#flops += this.#times() * 2 * rows * n * k;
         return;
       }

@@ -181,6 +181,8 @@ function compileMma(s: Extract<Statement, { kind: "mma" }>, machine: Machine): R
   const [acc, a, b] = [s.acc, s.a, s.b].map((view) => compileView(view, machine)) as [Access, Access, Access];
   const [m, n] = acc.shape;
   const k = a.shape[1];
+  /** Distance of b's elements along n, and along k. */
+  const [across, along] = s.transposed ? [1, n] : [k, 1];
   const init: Evaluate = s.init ? compileScalar(s.init, machine) : () => 0;
   const rows: Evaluate = s.rows ? compileScalar(s.rows, machine) : () => m;
   const [sums, left, right] = [acc, a, b].map(({ size }) => new Float64Array(size));
@@ -195,7 +197,8 @@ function compileMma(s: Extract<Statement, { kind: "mma" }>, machine: Machine): R
     for (let i = 0; i < taken; i++) {
       for (let j = 0; j < n; j++) {
         let sum = sums[i * n + j];
-        for (let x = i * k, y = j * k, end = x + k; x < end; x++, y++) sum = Math.fround(sum + left[x] * right[y]);
+        for (let x = i * k, y = j * across, end = x + k; x < end; x++, y += along)
+          sum = Math.fround(sum + left[x] * right[y]);
         sums[i * n + j] = sum;
       }
     }

@@ -198,6 +198,14 @@ describe("mma", () => {
     expect(from(2)).toEqual([0.5, 0.5, 0.5, 0.5]);
   });
 
+  test("transposed factors have k first", () => {
+    const body =
+      "alloc acc: f32[2, 2] in register fill acc[0:+2, 0:+2] = 1.0 mma acc[0:+2, 0:+2] += a[0:+2, 0:+3] * b[0:+3, 0:+2] transposed copy y[0:+2, 0:+2] = acc[0:+2, 0:+2]";
+    const buffers = "read a: f32[2, 3], read b: f32[3, 2], write y: f32[2, 2]";
+    expect([...run(buffers, body, data()).y]).toEqual([77, 83, 185, 200]);
+    expect(() => run(buffers, body.replace(" transposed", ""), data())).toThrow("[m, n] += [m, k] * [n, k]");
+  });
+
   test("bf16 factors are widened, sums rounded to f32 in order of k", () => {
     const body =
       "alloc acc: f32[1, 1] in register mma acc[0:+1, 0:+1] += a[0:+1, 0:+3] * b[0:+1, 0:+3] init true copy y[0:+1, 0:+1] = acc[0:+1, 0:+1]";

@@ -14,7 +14,8 @@ import type { Kernel, Statement, View } from "./types.ts";
  * - A view has one index per dimension. Constant positions lie inside the base; `valid` excuses global memory.
  *   Positions of gather are a 1-D i32 tile. A "register" tile is indexed by constants only.
  * - Element types agree: floats convert among each other in copy, map and reduce; integers widen to i32 in copy.
- * - Shapes agree: equal for copy, by the broadcast rule for map, [m, n] [m, k] [n, k] for mma.
+ * - Shapes agree: equal for copy, by the broadcast rule for map, [m, n] [m, k] [n, k] for mma
+ *   ([k, n] where b is transposed).
  * - A statement that reads and writes one base does so at the very same elements or at certainly different ones.
  * - Values of fill and map read no elements: name them with let. `valid` needs global memory; local elements beyond it are
  *   zero after copy and undefined after map.
@@ -222,7 +223,8 @@ class KernelChecker extends PartChecker {
     const mixed = [a, b].includes("bf16") && [a, b].includes("f32");
     if (!isFloat(a) || !isFloat(b) || (a !== b && !mixed))
       this.fail("factors of one float dtype, or bf16 and f32", `${a} and ${b}`, "Convert one of them.");
-    const [sums, left, right] = [viewShape(s.acc), viewShape(s.a), viewShape(s.b)];
+    const [sums, left, given] = [viewShape(s.acc), viewShape(s.a), viewShape(s.b)];
+    const right = s.transposed ? given.toReversed() : given;
     const fits =
       sums.length === 2 &&
       left.length === 2 &&
@@ -232,9 +234,9 @@ class KernelChecker extends PartChecker {
       left[1] === right[1];
     if (!fits)
       this.fail(
-        "shapes [m, n] += [m, k] * [n, k]",
-        `${formatShape(sums)} += ${formatShape(left)} * ${formatShape(right)}`,
-        "Both factors have k last.",
+        `shapes [m, n] += [m, k] * ${s.transposed ? "[k, n]" : "[n, k]"}`,
+        `${formatShape(sums)} += ${formatShape(left)} * ${formatShape(given)}`,
+        s.transposed ? "The second factor has k first." : "Both factors have k last.",
       );
     this.#apart(s.acc, s.a, false);
     this.#apart(s.acc, s.b, false);

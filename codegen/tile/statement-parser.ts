@@ -113,9 +113,10 @@ export class StatementParser {
         const a = this.#view(names);
         this.#expect("*", form);
         const b = this.#view(names);
+        const transposed = cursor.accept("transposed") ? ({ transposed: true } as const) : {};
         const init = cursor.accept("init") ? { init: this.#scalar(names) } : {};
         const rows = cursor.accept("rows") ? { rows: this.#scalar(names) } : {};
-        return { kind: "mma", acc, a, b, ...init, ...rows };
+        return { kind: "mma", acc, a, b, ...init, ...rows, ...transposed };
       }
       case "reduce": {
         const op = (["sum", "max"] as const).find((word) => cursor.accept(word));

@@ -74,7 +74,8 @@ export function statementHead(s: Statement): string {
     case "mma": {
       const init = s.init ? ` init ${formatScalar(s.init)}` : "";
       const rows = s.rows ? ` rows ${formatScalar(s.rows)}` : "";
-      return `mma ${formatView(s.acc)} += ${formatView(s.a)} * ${formatView(s.b)}${init}${rows}`;
+      const transposed = s.transposed ? " transposed" : "";
+      return `mma ${formatView(s.acc)} += ${formatView(s.a)} * ${formatView(s.b)}${transposed}${init}${rows}`;
     }
     case "reduce":
       return `reduce ${s.op} ${formatView(s.dst)} = ${formatView(s.src)}`;

@@ -95,6 +95,7 @@ export type Statement =
   /**
    * acc[m, n] += Σ_k a[m, k]·b[n, k], summed in f32; a and b of one dtype, or one of them bf16 and the other f32.
    * With `init` true, acc counts as zero before. `rows`: only the first so many rows of a and acc take part.
+   * `transposed`: b is [k, n].
    */
   | {
       readonly kind: "mma";
@@ -103,6 +104,7 @@ export type Statement =
       readonly b: View;
       readonly init?: ScalarExpr;
       readonly rows?: ScalarExpr;
+      readonly transposed?: true;
     }
   /** dst[...] = sum or max of src over its last dimension. */
   | { readonly kind: "reduce"; readonly op: "sum" | "max"; readonly dst: View; readonly src: View }

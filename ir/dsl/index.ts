@@ -1,5 +1,6 @@
 // What authors import from "unmoor". The frontend knows each of these names; a test holds the two lists together.
 export type { WeightBinding } from "../core/bindings.ts";
+export { type AttentionOptions, attention } from "./attention.ts";
 export { type Concrete, type LayerFunction, type LayerOptions, layer, type Params } from "./layer.ts";
 export {
   abs,

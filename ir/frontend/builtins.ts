@@ -3,6 +3,7 @@ import { evaluateScalar, substitute, variable } from "../core/scalar.ts";
 import { formatType } from "../core/types.ts";
 import { isScalarFunction, type ScalarFunctionName, scalarFunctions } from "../dsl/scalar-functions.ts";
 import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
+import { attentionCall } from "./attention.ts";
 import type { Machine } from "./machine.ts";
 import { mapCall } from "./map.ts";
 import { typeNames } from "./names.ts";
@@ -60,6 +61,7 @@ const builtins: Readonly<Record<string, Builtin>> = {
   ...shapeBuiltins,
   map: mapCall,
   route: routeCall,
+  attention: attentionCall,
   range(_, args, call) {
     checkCount(call, "range", args.length, 1, 2);
     const [start, end] = args.length === 1 ? [numberValue(0), args[0]] : args;

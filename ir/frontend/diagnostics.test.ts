@@ -45,7 +45,23 @@ const route = (options: Readonly<Record<string, string>>): string =>
     .join(", ")} }).mix(x, (token, e) => linear(token, w.gate[e]));`;
 const routing = { uses: "linear, route" };
 
+/** An attention of one layer, with these options. */
+const attending = (options: string, keys = '["S", 2, "D"]'): Case => ({
+  uses: "attention",
+  params: "{ D: 8 }",
+  args: `q: Tensor<["T", 4, "D"]>, k: Tensor<${keys}>, v: Tensor<["S", 2, "D"]>`,
+  body: `return attention(q, k, v, ${options});`,
+});
+
 const cases: Readonly<Record<string, Case>> = {
+  "U013 a window": attending("{ window: 2.5 }"),
+  "U020 keys of another width": attending("{}", '["S", 2, 9]'),
+  "U020 heads": attending("{}", '["S", 3, "D"]'),
+  "U022 of attention": attending("{ softcap: 2 }"),
+  "U023 neither true nor false": attending("{ causal: 1 }"),
+  "U023 a window that looks ahead": attending("{ causal: false, window: 4 }"),
+  "U023 a cap below 0": attending("{ softCap: -2 }"),
+  "U025 sinks": attending("{ sinks: 3 }"),
   "U001 the file": { compile: { entry: "missing.ts" } },
   "U001 an imported file": { before: 'import { f } from "./missing.ts";', body: "return f(x, w);" },
   "U002 two errors": { file: "const a = (1;\nexport const = 2;\n" },
@@ -57,7 +73,7 @@ const cases: Readonly<Record<string, Case>> = {
   "U005 near": { compile: { layer: "moo" } },
   "U005 far": { compile: { layer: "attention" } },
   "U006 near": { uses: "linear, sigmiod", body: "return sigmiod(linear(x, w.up));" },
-  "U006 far": { uses: "linear, attention" },
+  "U006 far": { uses: "linear, convolution" },
   "U006 not exported": {
     before: 'import { scale } from "./other.ts";',
     files: { "other.ts": "const scale = 2;\n" },

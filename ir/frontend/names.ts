@@ -6,6 +6,7 @@ export const builtinNames: readonly string[] = [
   "linear",
   "map",
   "route",
+  "attention",
   "cast",
   "slice",
   "reshape",
@@ -20,6 +21,7 @@ export const builtinNames: readonly string[] = [
 /** Types that authors import from "unmoor". */
 export const typeNames: readonly string[] = [
   "AnyTensor",
+  "AttentionOptions",
   "Concrete",
   "ConcreteTensor",
   "Dims",

@@ -44,6 +44,9 @@ export function options(
   };
 }
 
+/** Whether an option is given. */
+export const isGiven = (from: Options, name: string): boolean => (from.get(name)?.kind ?? "undefined") !== "undefined";
+
 /** The member of this name where the object is written out in place. */
 export function member(node: ts.Node, name: string): ts.ObjectLiteralElementLike | undefined {
   if (!ts.isObjectLiteralExpression(node)) return undefined;

@@ -10,7 +10,7 @@ import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
 import type { Machine } from "./machine.ts";
 import { scalarFunctionOf } from "./map.ts";
 import { dimOf } from "./operators.ts";
-import { choice, number, type Options, options } from "./options.ts";
+import { choice, isGiven, number, type Options, options } from "./options.ts";
 import { Problem, problem } from "./source.ts";
 import { describe, type StaticValue } from "./values.ts";
 
@@ -46,7 +46,7 @@ export function routeCall(
   ]);
   const ffn = size(experts, "ffn", 1);
   const identity = size(experts, "identity", 0);
-  const constant = has(experts, "constant")
+  const constant = isGiven(experts, "constant")
     ? tensorArgument(experts.get("constant"), "constant", experts.at("constant"))
     : undefined;
   const zero = size(experts, "zero", 0);
@@ -111,21 +111,18 @@ function checkParts(attributes: AttributeMap, at: ts.Node): void {
   }
 }
 
-/** Whether an option is given. */
-const has = (from: Options, name: string): boolean => (from.get(name)?.kind ?? "undefined") !== "undefined";
-
 /** Operands of the router after the logits, with the names that the op has for them. */
 function extraOperands(given: Options): (readonly [name: string, value: Value])[] {
   const extras: (readonly [string, Value])[] = [];
-  if (has(given, "selectBias"))
+  if (isGiven(given, "selectBias"))
     extras.push(["select_bias", tensorArgument(given.get("selectBias"), "selectBias", given.at("selectBias"))]);
-  if (has(given, "table")) {
+  if (isGiven(given, "table")) {
     const at = given.at("table");
     const table = options(given.get("table"), at, "table", ["experts", "tokenIds"]);
     extras.push(["table", tensorArgument(table.get("experts"), "the experts of table", table.at("experts"))]);
     extras.push(["token_ids", tensorArgument(table.get("tokenIds"), "the tokenIds of table", table.at("tokenIds"))]);
   }
-  if (has(given, "expertScale"))
+  if (isGiven(given, "expertScale"))
     extras.push(["expert_scale", tensorArgument(given.get("expertScale"), "expertScale", given.at("expertScale"))]);
   return extras;
 }
@@ -137,7 +134,7 @@ function scoreOf(machine: Machine, given: Options): Attribute {
     return choice(given, "score", ["softmax", "sigmoid", "sqrt-softplus", "none"]).replace("-", "_");
   const alone = ownScoreAlone({
     selectBy: choice(given, "selectBy", ["score", "logits"], "score"),
-    weight: has(given, "weight") ? weightOf(given) : "score",
+    weight: isGiven(given, "weight") ? weightOf(given) : "score",
   });
   if (alone !== undefined)
     throw problem("U032", given.at("score"), `an own score does not go with ${alone}`, { help: ownScoreHelp });
@@ -146,7 +143,7 @@ function scoreOf(machine: Machine, given: Options): Attribute {
 
 /** The groups, checked against the parameters' values where the author wrote them. */
 function groupsOf(given: Options, experts: number, topK: number): { groups?: GroupParts } {
-  if (!has(given, "groups")) return {};
+  if (!isGiven(given, "groups")) return {};
   const from = options(given.get("groups"), given.at("groups"), "groups", ["count", "keep", "by"]);
   const [count, keep] = [size(from, "count", 1), size(from, "keep", 1)];
   const by = choice(from, "by", ["max", "top2"]);
@@ -199,7 +196,7 @@ function onlyNumber<N extends string>(
   names: readonly N[],
 ): { readonly name: N; readonly value: number } {
   const from = options(given.get(option), given.at(option), option, names);
-  const [name, ...more] = names.filter((n) => has(from, n));
+  const [name, ...more] = names.filter((n) => isGiven(from, n));
   if (name === undefined || more.length > 0)
     throw problem("U023", given.at(option), `${option} names ${name === undefined ? "nothing" : "several parts"}`, {
       expected: `one of ${names.map((n) => `{ ${n} }`).join(", ")}`,

@@ -1,5 +1,6 @@
 import { IrError } from "../core/diagnostic.ts";
 import type { Operation } from "../core/layer.ts";
+import { attention } from "./attention.ts";
 import { cast } from "./cast.ts";
 import { combine } from "./combine.ts";
 import { concat } from "./concat.ts";
@@ -43,6 +44,7 @@ const ops = {
   grouped_linear: groupedLinear,
   combine,
   pack,
+  attention,
 } as const satisfies Record<string, OpDefinition>;
 
 export type OpName = keyof typeof ops;

@@ -127,7 +127,7 @@ describe("types", () => {
   });
 
   test("an unknown op is named, with those that exist", () => {
-    expect(() => opDefinition("attention")).toThrow('there is no op "attention"');
+    expect(() => opDefinition("convolution")).toThrow('there is no op "convolution"');
     expect(() => opDefinition("toString")).toThrow(IrError);
   });
 });

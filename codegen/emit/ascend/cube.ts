@@ -138,6 +138,8 @@ function copyToL0(to: Lowering, s: CopyStatement, into: "l0a" | "l0b"): void {
 }
 
 export function lowerMma(to: Lowering, s: MmaStatement): void {
+  if (s.transposed)
+    throw new IrError("the cube unit multiplies by rows of columns, and b is [k, n]", "Copy b to L0B as [n, k].");
   const [acc, a, b] = [wholeTile(to, s.acc), wholeTile(to, s.a), wholeTile(to, s.b)];
   if (acc.tile.space !== "l0c" || a.tile.space !== "l0a" || b.tile.space !== "l0b")
     throw new IrError(

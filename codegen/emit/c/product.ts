@@ -2,6 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Statement } from "../../tile/types.ts";
 import { Offset } from "../c-family/offset.ts";
 import type { Address, InstructionTable } from "./isa.ts";
+import { emitMemoryProduct } from "./product-memory.ts";
 import {
   elementTypes,
   type ResolvedView,
@@ -15,9 +16,10 @@ import {
 
 type Mma = Extract<Statement, { kind: "mma" }>;
 
-interface Product {
+export interface Product {
   readonly acc: ResolvedView;
   readonly a: ResolvedView;
+  /** [n, k], however it lies in memory. */
   readonly b: ResolvedView;
   readonly rows: number;
   readonly columns: number;
@@ -37,13 +39,14 @@ export function emitProducts(scope: Scope, statements: readonly Mma[]): void {
   if (!first) return;
   if (first.init !== undefined) emitInit(scope, products, scope.scalar(first.init));
   if (products.every((p) => p.acc.binding.kind === "vectors")) emitRegisters(scope, first, products);
-  else for (const product of products) emitLoops(scope, first, product);
+  else for (const product of products) emitMemoryProduct(scope, first, product);
 }
 
 function resolveProduct(scope: Scope, s: Mma): Product {
   const acc = resolveView(scope, s.acc);
   const a = resolveView(scope, s.a);
-  const b = resolveView(scope, s.b);
+  const given = resolveView(scope, s.b);
+  const b = s.transposed ? { ...given, kept: given.kept.toReversed() } : given;
   const [rows, columns] = acc.kept.map((d) => d.extent);
   const [m, depth] = a.kept.map((d) => d.extent);
   const [n, k] = b.kept.map((d) => d.extent);
@@ -57,7 +60,7 @@ function resolveProduct(scope: Scope, s: Mma): Product {
   ) {
     const shape = (v: ResolvedView): string => `[${v.kept.map((d) => d.extent).join(", ")}]`;
     throw new IrError(
-      `mma expects acc [m, n], a [m, k], b [n, k]; found ${shape(acc)}, ${shape(a)}, ${shape(b)}`,
+      `mma expects acc [m, n], a [m, k], b ${s.transposed ? "[k, n]" : "[n, k]"}; found ${shape(acc)}, ${shape(a)}, ${shape(given)}`,
       "Give views of these shapes.",
     );
   }
@@ -195,28 +198,6 @@ function emitRegisters(scope: Scope, s: Mma, products: readonly Product[]): void
     const k = names.unique("k");
     out.block(`for (int64_t ${k} = 0; ${k} < ${total}; ${k} += ${depth})`, () => one(Offset.text(k)));
   }
-}
-
-/** Sums in memory: one element after the other. */
-function emitLoops(scope: Scope, s: Mma, product: Product): void {
-  const { out } = scope;
-  const { acc, a, b, rows, columns, depth } = product;
-  const limit = s.rows === undefined ? String(rows) : `unmoor_clamp(${scope.scalar(s.rows)}, ${rows})`;
-  const [m, n, k] = ["m", "n", "k"].map((hint) => scope.names.unique(hint)) as [string, string, string];
-  out.block(`for (int64_t ${m} = 0; ${m} < ${limit}; ${m}++)`, () =>
-    out.block(`for (int64_t ${n} = 0; ${n} < ${columns}; ${n}++)`, () => {
-      const [row, column, step] = [Offset.text(m), Offset.text(n), Offset.text(k)];
-      const at = viewAddress(scope, acc, [row, column]);
-      const sum = scope.names.unique("sum");
-      out.line(`float ${sum} = ${scope.loadScalar(at, acc.binding.dtype)};`);
-      out.block(`for (int64_t ${k} = 0; ${k} < ${depth}; ${k}++)`, () => {
-        const x = scope.loadScalar(viewAddress(scope, a, [row, step]), a.binding.dtype);
-        const w = scope.loadScalar(viewAddress(scope, b, [column, step]), b.binding.dtype);
-        out.line(`${sum} += ${x} * ${w};`);
-      });
-      out.line(scope.storeScalar(at, acc.binding.dtype, sum));
-    }),
-  );
 }
 
 /**

@@ -225,6 +225,7 @@ export class Context {
     }
     // A line per row.
     const elements = Array.from({ length: count }, (_, i) => scalarName(name, tile.dims, i));
+    this.names.reserve(elements);
     for (const element of elements) this.#variables.add(element);
     const first = this.lines.length;
     for (const element of elements) this.line(`var ${element}: ${type};`);

@@ -8,11 +8,21 @@ import { type BoundView, bindView, loop } from "./views.ts";
 const largestUnrolled = 64;
 const longestUnrolled = 16;
 
+/** A view [k, n] as [n, k]. */
+const transpose = (view: BoundView): BoundView => ({
+  ...view,
+  shape: view.shape.toReversed(),
+  isInnermost: false,
+  at: (coordinates) => view.at(coordinates.toReversed()),
+  read: (coordinates) => view.read(coordinates.toReversed()),
+});
+
 /** Prints acc[m, n] += Σ_k a[m, k]·b[n, k]: dot products of four, each a and b read once where the loops are unrolled. */
 export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>): void {
   const acc = bindView(context, s.acc, true);
   const a = bindView(context, s.a, true);
-  const b = bindView(context, s.b, true);
+  const given = bindView(context, s.b, true);
+  const b = s.transposed ? transpose(given) : given;
   const [m = 0, k = 0] = a.shape;
   const [n = 0] = b.shape;
   const shapes = [acc.shape, a.shape, b.shape].map((shape) => `[${shape.join(", ")}]`);

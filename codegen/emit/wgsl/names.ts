@@ -31,6 +31,11 @@ export class Names {
     this.#used = new Set(reserved);
   }
 
+  /** Keeps names from being given, that are made otherwise. */
+  reserve(names: Iterable<string>): void {
+    for (const name of names) this.#used.add(name);
+  }
+
   /** An identifier like `hint`, not given before. */
   unique(hint: string): string {
     const letters = hint.replace(/[^A-Za-z0-9_]/g, "_").replace(/^(?=[0-9])|^_+/, "v");
