@@ -59,6 +59,7 @@ void product(GlobalTensor<T> a, GlobalTensor<T> b, GlobalTensor<Out> c, uint32_t
     params.n = static_cast<uint16_t>(n);
     params.k = static_cast<uint16_t>(kk);
     params.cmatrixInitVal = at == 0;
+    PipeBarrier<PIPE_M>();
     Mmad(out, l0a, l0b, params);
     a2.FreeTensor(l0a);
     b2.FreeTensor(l0b);
@@ -158,9 +159,12 @@ void rowKernel(GM_ADDR a, GM_ADDR b, GM_ADDR c) {
   auto out = co1.Get<float>();
   DataCopy(left, aGm, k);
   DataCopy(right, bGm, Nd2NzParams(1, n, k, 0, k, 32, 1, 0));
+  PipeBarrier<PIPE_ALL>();
   LoadData(l0a, left, LoadData2DParams(0, 1, 1, 0, 0, false, 0));
   LoadData(l0b, right, LoadData2DParams(0, 32, 1, 0, 0, false, 0));
+  PipeBarrier<PIPE_ALL>();
   Mmad(out, l0a, l0b, MmadParams(1, n, k, 0, false, true));
+  PipeBarrier<PIPE_ALL>();
   Fixpipe(cGm, out, FixpipeParamsV220(n, 1, 16, n, false));
 }
 

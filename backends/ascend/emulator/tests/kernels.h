@@ -27,9 +27,13 @@ template <class T> inline GlobalTensor<T> output() {
 inline std::function<void()> kernelBody;
 inline void kernel() { kernelBody(); }
 
+/// Cases about other faults leave the order of the pipes to the compiler.
+inline Synchronisation synchronisation = Synchronisation::Automatic;
+
 inline std::function<void()> onCore(KernelMetaType type, uint32_t blocks, std::function<void()> body) {
   return [=] {
     Device device;
+    device.setSynchronisation(synchronisation);
     device.registerBuffer(fixture().x.data(), N * 16, "x", true);
     device.registerBuffer(fixture().y.data(), N * 16, "y", false);
     kernelBody = body;

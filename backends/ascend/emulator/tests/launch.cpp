@@ -54,12 +54,14 @@ void mixKernel(GM_ADDR work, GM_ADDR out) {
   const int64_t group = ASCEND_IS_AIC ? GetBlockIdx() : GetBlockIdx() / GetTaskRation();
   if ASCEND_IS_AIC {
     w.SetValue(group * 3, static_cast<int32_t>(100 * group));
+    PipeBarrier<PIPE_ALL>();
     CrossCoreSetFlag<2, PIPE_FIX>(3);
     CrossCoreWaitFlag(4);
     o.SetValue(group, w.GetValue(group * 3 + 1) + w.GetValue(group * 3 + 2));
   } else {
     CrossCoreWaitFlag(3);
     w.SetValue(group * 3 + 1 + GetSubBlockIdx(), w.GetValue(group * 3) + static_cast<int32_t>(GetSubBlockIdx()));
+    PipeBarrier<PIPE_ALL>();
     CrossCoreSetFlag<2, PIPE_MTE3>(4);
   }
 }

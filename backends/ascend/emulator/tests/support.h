@@ -13,6 +13,7 @@
 using namespace AscendC;
 using unmoor::ascend::Device;
 using unmoor::ascend::EmulatorError;
+using unmoor::ascend::Synchronisation;
 
 struct Mismatch : std::runtime_error {
   using std::runtime_error::runtime_error;

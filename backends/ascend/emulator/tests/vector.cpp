@@ -84,6 +84,7 @@ struct Run {
   }
   void operator()(std::function<void()> one) {
     body() = std::move(one);
+    device.setSynchronisation(Synchronisation::Automatic);  // these cases are about values
     device.launch("kernel", KERNEL_TYPE_AIV_ONLY, 1, kernel);
   }
 };

@@ -20,7 +20,7 @@ class Device {
       if (begin < other.begin + other.bytes && other.begin < begin + bytes)
         fail("registerBuffer", "gm-overlap", other.text(), "buffers that do not overlap",
              "\"" + name + "\" shares bytes with it", "give every buffer memory of its own");
-    memory.buffers.push_back({begin, bytes, std::move(name), {}});
+    memory.buffers.push_back({begin, bytes, std::move(name), {}, {}});
     if (!initialised) memory.buffers.back().written.assign(bytes, 0);
   }
 
@@ -42,8 +42,17 @@ class Device {
     fail("requireWritten", "gm-unregistered", "", "a registered buffer", "an unknown address", "register it first");
   }
 
-  /// Decides the order in which the blocks of later launches run.
-  void setSeed(uint64_t value) { seed = value; }
+  /// Decides the order in which later launches run their blocks, and the blocks their pipes.
+  void setSeed(uint64_t value) { options.seed = value; }
+
+  /// Says who puts the pipes of a core in order; the kernel does, unless told otherwise.
+  void setSynchronisation(Synchronisation value) { options.synchronisation = value; }
+
+  /// Writes down when each instruction of later launches would run; nullptr ends that.
+  void setTrace(Trace *trace) { options.trace = trace; }
+
+  /// For tests: notes the calls that order something, and leaves out those that it names.
+  void setOrderingCalls(detail::OrderingCalls *calls) { options.ordering = calls; }
 
   /// Runs a kernel to its end on `blockDim` blocks. Pointer arguments may be given as void *.
   template <class... Params, class... Args>
@@ -51,8 +60,8 @@ class Device {
     static_assert(sizeof...(Params) == sizeof...(Args), "as many arguments as the kernel has parameters");
     if (blockDim == 0 || blockDim > 65535)
       fail(name, "limit", "", "blockDim in 1..65535", std::to_string(blockDim), "launch at least one block");
-    detail::Launch launch(memory, chip, name, type, blockDim);
-    launch.run([&] { kernel(convert<Params>(args)...); }, seed);
+    detail::Launch launch(memory, chip, name, type, blockDim, options);
+    launch.run([&] { kernel(convert<Params>(args)...); });
   }
 
  private:
@@ -70,7 +79,7 @@ class Device {
 
   Soc chip;
   detail::GlobalMemory memory;
-  uint64_t seed = 0;
+  detail::LaunchOptions options;
 };
 
 }  // namespace unmoor::ascend

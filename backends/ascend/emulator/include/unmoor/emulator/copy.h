@@ -59,7 +59,7 @@ inline void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, cons
                  dstStep = bytes + params.dstGap * 32u;
   const Range from = src.range(call.at, "src", Access::Read, bytes, 0, params.blockCount, srcStep);
   const Range to = rowsOf(call.range(dst, "dst", Access::Write, bytes), params.blockCount, dstStep);
-  call.issue({from}, {to}, [&] {
+  call.issue({from}, {to}, [=] {
     copyRows(call.data(dst.handle), reinterpret_cast<const uint8_t *>(from.begin), params.blockCount, bytes, dstStep,
              srcStep);
   });
@@ -84,7 +84,7 @@ inline void DataCopy(const GlobalTensor<T> &dst, const LocalTensor<T> &src, cons
                  dstStep = bytes + params.dstGap * 32u;
   const Range from = rowsOf(call.range(src, "src", Access::Read, bytes), params.blockCount, srcStep);
   const Range to = dst.range(call.at, "dst", Access::Write, bytes, 0, params.blockCount, dstStep);
-  call.issue({from}, {to}, [&] {
+  call.issue({from}, {to}, [=] {
     copyRows(reinterpret_cast<uint8_t *>(to.begin), call.data(src.handle), params.blockCount, bytes, dstStep, srcStep);
   });
 }
@@ -110,11 +110,12 @@ inline void DataCopy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const
   const Range from = rowsOf(call.range(src, "src", Access::Look, bytes), params.blockCount, srcStep);
   const Range to = rowsOf(call.range(dst, "dst", Access::Touch, bytes), params.blockCount, dstStep);
   call.notShifted(to, from);
-  call.issue({from}, {to}, [&] {
+  call.issue({from}, {to}, [=] {
     if (dst.handle.address == src.handle.address) return;
     copyRows(call.data(dst.handle), call.data(src.handle), params.blockCount, bytes, dstStep, srcStep);
-    copyRows(call.state(dst.handle), call.state(src.handle), params.blockCount, bytes, dstStep, srcStep);
   });
+  if (dst.handle.address != src.handle.address)
+    copyRows(call.state(dst.handle), call.state(src.handle), params.blockCount, bytes, dstStep, srcStep);
 }
 
 template <typename T>
@@ -148,7 +149,7 @@ inline void DataCopy(const LocalTensor<T> &dst, const GlobalTensor<T> &src, cons
     Range to = rowsOf(call.range(dst, "dst", Access::Write, 32, dstAt), p.nValue, p.dstNzNStride * 32u);
     to.outer = blocks;
     to.outerStride = p.dstNzC0Stride * 32;
-    call.issue({from}, {to}, [&] {
+    call.issue({from}, {to}, [=] {
       const auto *in = reinterpret_cast<const uint8_t *>(from.begin);
       uint8_t *out = call.data(dst.handle) + dstAt;
       for (uint32_t block = 0; block < blocks; block++) {

@@ -35,20 +35,22 @@ inline void DataCopyPad(const LocalTensor<T> &dst, const GlobalTensor<T> &src, c
   const bool filled = pad.isPad && left + right > 0;
   const Range from = src.range(call.at, "src", Access::Read, params.blockLen, 0, params.blockCount, srcStep);
   const Range to = rowsOf(call.range(dst, "dst", Access::Touch, full), params.blockCount, dstStep);
-  call.issue({from}, {to}, [&] {
+  call.issue({from}, {to}, [=] {
     for (uint32_t block = 0; block < params.blockCount; block++) {
       uint8_t *out = call.data(dst.handle) + block * dstStep;
-      uint8_t *state = call.state(dst.handle) + block * dstStep;
       if (filled) {
         for (uint64_t i = 0; i + sizeof(T) <= full; i += sizeof(T)) storeAs<T>(out + i, pad.paddingValue);
       } else {
         std::memset(out, POISON, full);
       }
-      std::memset(state, filled ? Ready : Fresh, full);
       std::memcpy(out + left, reinterpret_cast<const uint8_t *>(from.begin) + block * srcStep, params.blockLen);
-      std::memset(state + left, Ready, params.blockLen);
     }
   });
+  for (uint32_t block = 0; block < params.blockCount; block++) {
+    uint8_t *state = call.state(dst.handle) + block * dstStep;
+    std::memset(state, filled ? Ready : Fresh, full);
+    std::memset(state + left, Ready, params.blockLen);
+  }
 }
 
 /// UB to GM: writes exactly blockLen bytes per block.
@@ -63,7 +65,7 @@ inline void DataCopyPad(const GlobalTensor<T> &dst, const LocalTensor<T> &src, c
   const uint64_t dstStep = uint64_t{params.blockLen} + params.dstStride;
   const Range from = rowsOf(call.range(src, "src", Access::Read, params.blockLen), params.blockCount, srcStep);
   const Range to = dst.range(call.at, "dst", Access::Write, params.blockLen, 0, params.blockCount, dstStep);
-  call.issue({from}, {to}, [&] {
+  call.issue({from}, {to}, [=] {
     copyRows(reinterpret_cast<uint8_t *>(to.begin), call.data(src.handle), params.blockCount, params.blockLen, dstStep,
              srcStep);
   });

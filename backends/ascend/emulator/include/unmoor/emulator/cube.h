@@ -107,20 +107,20 @@ inline void LoadData(const LocalTensor<T> &dst, const LocalTensor<T> &src, const
   d::Range to = call.range(dst, "dst", d::Access::Touch, d::FRACTAL);
   to.inner = p.repeatTimes;
   to.innerStride = (int64_t{p.dstGap} + 1) * d::FRACTAL;
-  call.issue({from}, {to}, [&] {
-    for (uint32_t i = 0; i < p.repeatTimes; i++) {
-      const auto in = static_cast<int64_t>(from.begin) + i * from.innerStride;
-      const auto out = static_cast<int64_t>(to.begin) + i * to.innerStride;
-      d::LocalMemory &source = call.c.local(d::Space::L1), &target = call.c.local(space);
-      if (p.ifTranspose) {
-        d::transposeFractal(&target.data[static_cast<size_t>(out)], &source.data[static_cast<size_t>(in)]);
-        d::transposeFractal(&target.state[static_cast<size_t>(out)], &source.state[static_cast<size_t>(in)]);
-      } else {
-        std::memcpy(&target.data[static_cast<size_t>(out)], &source.data[static_cast<size_t>(in)], d::FRACTAL);
-        std::memcpy(&target.state[static_cast<size_t>(out)], &source.state[static_cast<size_t>(in)], d::FRACTAL);
-      }
-    }
-  });
+  const auto eachFractal = [=](auto &&move) {
+    for (uint32_t i = 0; i < p.repeatTimes; i++)
+      move(to.begin + static_cast<uint64_t>(i * to.innerStride), from.begin + static_cast<uint64_t>(i * from.innerStride));
+  };
+  d::LocalMemory *const target = &call.c.local(space), *const source = &call.c.local(d::Space::L1);
+  const auto moveAll = [=](std::vector<uint8_t> d::LocalMemory::*bytes) {
+    eachFractal([&](uint64_t out, uint64_t in) {
+      uint8_t *const into = (target->*bytes).data() + out, *const origin = (source->*bytes).data() + in;
+      if (p.ifTranspose) d::transposeFractal(into, origin);
+      else std::memcpy(into, origin, d::FRACTAL);
+    });
+  };
+  call.issue({from}, {to}, [=] { moveAll(&d::LocalMemory::data); });
+  moveAll(&d::LocalMemory::state);
 }
 
 /// C = A * B, or C += A * B without cmatrixInitVal. Only the first m, n and k rows, columns and products count.
@@ -129,7 +129,7 @@ template <typename T, typename U, typename S>
 inline void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const LocalTensor<S> &filter,
                  const MmadParams &p, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
-  const d::Call call("Mmad", PIPE_M, where);
+  d::Call call("Mmad", PIPE_M, where);
   constexpr bool integers = std::is_same_v<U, int8_t>;
   using W = std::conditional_t<integers, int32_t, float>;
   call.dtype<U>("fm", d::Dtypes{{d::Dtype::F16, d::Dtype::Bf16, d::Dtype::F32, d::Dtype::I8}}, "convert A first");
@@ -153,6 +153,8 @@ inline void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const Loca
   const d::FractalWalk bWalk{n1 * d::FRACTAL, d::FRACTAL};
   const bool accumulate = !p.cmatrixInitVal || p.isBias;
 
+  constexpr uint32_t side = 16;
+  call.at.multiplies = uint64_t{m1} * n1 * side * side * kPadded * (sizeof(U) == 4 ? 4 : 2) / 2;
   std::vector<d::Range> reads, writes;
   d::pushFractals(reads, call.range(fm, "fm", d::Access::Read, 32), aWalk, p.m, p.k, sizeof(U));
   d::pushFractals(reads, call.range(filter, "filter", d::Access::Read, 32), bWalk, p.n, p.k, sizeof(S));
@@ -165,7 +167,7 @@ inline void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const Loca
     rows.access = d::Access::Read;
     if (accumulate) reads.push_back(rows);
   }
-  call.issue({reads.data(), reads.size()}, {writes.data(), writes.size()}, [&] {
+  call.issue({reads.data(), reads.size()}, {writes.data(), writes.size()}, [=] {
     if constexpr (d::dtypeOf<U>() == d::dtypeOf<S>() && sizeof(T) == 4) {
       std::vector<W> a, b;
       d::unpack<U>(a, call.data(fm.handle), aWalk, p.m, p.k, kPadded);

@@ -99,7 +99,7 @@ inline void Fixpipe(const GlobalTensor<T> &dst, const LocalTensor<U> &src, const
         rowMajor ? dst.range(call.at, "dst", d::Access::Write, p.nSize * sizeof(T), dstAt, p.mSize, rowStep)
                  : dst.range(call.at, "dst", d::Access::Write, uint64_t{p.mSize} * 16 * sizeof(T), dstAt,
                              p.nSize / 16, stripStep);
-    call.issue({reads.data(), reads.size()}, {to}, [&] {
+    call.issue({reads.data(), reads.size()}, {to}, [=] {
       auto *out = reinterpret_cast<uint8_t *>(to.begin);
       d::fixpipeWrite<T, U>(call.data(src.handle) + srcAt, p, [&](uint32_t n1, uint32_t row) {
         return rowMajor ? out + row * rowStep + n1 * 16 * sizeof(T) : out + n1 * stripStep + row * 16 * sizeof(T);
@@ -123,7 +123,7 @@ inline void Fixpipe(const LocalTensor<T> &dst, const LocalTensor<U> &src, const 
   d::Range to = call.range(dst, "dst", d::Access::Write, uint64_t{p.mSize} * 32);
   to.inner = p.nSize / 16;
   to.innerStride = int64_t{p.dstStride} * 32;
-  call.issue({reads.data(), reads.size()}, {to}, [&] {
+  call.issue({reads.data(), reads.size()}, {to}, [=] {
     d::fixpipeWrite<T, U>(call.data(src.handle), p, [&](uint32_t n1, uint32_t row) {
       return call.data(dst.handle) + uint64_t{n1} * p.dstStride * 32 + uint64_t{row} * 32;
     });

@@ -78,7 +78,7 @@ inline void binaryCount(const Call &call, const AscendC::LocalTensor<T> &dst, co
               b = call.range(src1, "src1", Access::Read, bytes);
   call.notShifted(to, a);
   call.notShifted(to, b);
-  call.issue({a, b}, {to}, [&] {
+  call.issue({a, b}, {to}, [=] {
     uint8_t *out = call.data(dst.handle);
     const uint8_t *left = call.data(src0.handle), *right = call.data(src1.handle);
     for (uint64_t at = 0; at < bytes; at += sizeof(T))
@@ -102,7 +102,7 @@ inline void binaryRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, c
   pushRanges(reads, call, src0, "src0", Access::Read, a, mask, lanes, repeats);
   pushRanges(reads, call, src1, "src1", Access::Read, b, mask, lanes, repeats);
   pushRanges(writes, call, dst, "dst", Access::Write, d, mask, lanes, repeats);
-  call.issue({reads.data(), reads.size()}, {writes.data(), writes.size()}, [&] {
+  call.issue({reads.data(), reads.size()}, {writes.data(), writes.size()}, [=] {
     uint8_t *out = call.data(dst.handle);
     const uint8_t *left = call.data(src0.handle), *right = call.data(src1.handle);
     eachLane(mask, lanes, repeats, [&](uint32_t r, uint32_t l) {
@@ -126,7 +126,7 @@ inline void unaryCount(const Call &call, const AscendC::LocalTensor<D> &dst, con
   if (sizeof(D) > sizeof(S) && to.begin == from.begin && n > 0)
     call.fail("overlap", "dst and src", "operands apart, when the result is wider than the source",
               "the same start", "write to another buffer");
-  call.issue({from}, {to}, [&] {
+  call.issue({from}, {to}, [=] {
     uint8_t *out = call.data(dst.handle);
     const uint8_t *in = call.data(src.handle);
     for (uint64_t i = 0; i < n; i++) storeAs<D>(out + i * sizeof(D), f(loadAs<S>(in + i * sizeof(S))));
@@ -145,7 +145,7 @@ inline void unaryRepeat(const Call &call, const AscendC::LocalTensor<D> &dst, co
   std::vector<Range> reads, writes;
   pushRanges(reads, call, src, "src", Access::Read, s, mask, lanes, repeats);
   pushRanges(writes, call, dst, "dst", Access::Write, d, mask, lanes, repeats);
-  call.issue({reads.data(), reads.size()}, {writes.data(), writes.size()}, [&] {
+  call.issue({reads.data(), reads.size()}, {writes.data(), writes.size()}, [=] {
     uint8_t *out = call.data(dst.handle);
     const uint8_t *in = call.data(src.handle);
     eachLane(mask, lanes, repeats, [&](uint32_t r, uint32_t l) {

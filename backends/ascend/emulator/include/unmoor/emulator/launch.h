@@ -1,17 +1,29 @@
 // One launch: its blocks as fibers, one after another in a seeded order, switching only where blocks wait for blocks.
+// Inside a block, what the code enqueues runs in an order that the seed decides too.
 #pragma once
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "pipe.h"
 
 namespace unmoor::ascend::detail {
 
+/// How a launch runs; see Device.
+struct LaunchOptions {
+  uint64_t seed = 0;
+  Synchronisation synchronisation = Synchronisation::Explicit;
+  OrderingCalls *ordering = nullptr;
+  Trace *trace = nullptr;
+};
+
 /// Places blocks on cores and runs them to the end.
 class Launch {
  public:
-  Launch(GlobalMemory &global, const Soc &soc, std::string kernel, KernelMetaType type, uint32_t blockDim)
-      : global(global), kernel(std::move(kernel)), type(type), groups(blockDim) {
+  Launch(GlobalMemory &global, const Soc &soc, std::string kernel, KernelMetaType type, uint32_t blockDim,
+         const LaunchOptions &options)
+      : global(global), options(options), kernel(std::move(kernel)), type(type), groups(blockDim) {
+    for (GlobalBuffer &buffer : global.buffers) buffer.shadow.clear();
     const bool mix = type == KERNEL_TYPE_MIX_AIC_1_1 || type == KERNEL_TYPE_MIX_AIC_1_2;
     const bool vectorOnly = type == KERNEL_TYPE_AIV_ONLY || type == KERNEL_TYPE_MIX_AIV_1_0;
     ratio = type == KERNEL_TYPE_MIX_AIC_1_2 ? 2 : 1;
@@ -24,10 +36,12 @@ class Launch {
   }
 
   /// Runs every block; throws the first error after unwinding the blocks that were waiting.
-  void run(const std::function<void()> &body, uint64_t seed) {
+  void run(const std::function<void()> &body) {
     std::vector<uint32_t> order(tasks.size());
     for (uint32_t i = 0; i < order.size(); i++) order[i] = i;
-    shuffle(order, seed);
+    Random random(options.seed);
+    for (size_t i = order.size(); i > 1; i--) std::swap(order[i - 1], order[random.below(i)]);
+    if (options.trace != nullptr) begin = options.trace->end;
     size_t left = tasks.size();
     while (left > 0) {
       bool progress = false;
@@ -43,6 +57,8 @@ class Launch {
         const std::exception_ptr failure = task.fiber->error();
         if (failure) giveUp(failure);
         task.fiber.reset();
+        if (options.trace != nullptr)
+          for (const double until : task.core->busyUntil) options.trace->end = std::max(options.trace->end, until);
         pool.push_back(std::move(task.core));
       }
       if (!progress) deadlock(order);
@@ -51,6 +67,7 @@ class Launch {
 
   /// Waits until `ready` holds, letting other blocks run.
   void wait(Core &waiting, const Instruction &at, std::function<bool()> ready) {
+    waiting.scheduler.settle();
     if (ready()) return;
     Task &task = tasks[waiting.task];
     task.ready = std::move(ready);
@@ -73,12 +90,17 @@ class Launch {
       c.fail(at, {"sync-blocks", "", "", "at most " + std::to_string(physicalGroups) + " blocks, as many as there are cores",
                   std::to_string(groups) + " blocks", "launch no more blocks than cores when blocks wait for each other"});
     const size_t kind = vectorOnly ? 1 : 0;
+    c.barrier({at.name, PIPE_ALL, at.where});
     const uint32_t mine = ++tasks[c.task].barriers[kind];
+    Meeting &meeting = meetings[{vectorOnly, mine}];
+    join(meeting.told, toldTo(c, c.now));
+    meeting.time = std::max(meeting.time, c.busyUntil[PIPE_S]);
     wait(c, at, [this, mine, kind, vectorOnly] {
       return std::all_of(tasks.begin(), tasks.end(), [&](const Task &task) {
         return (vectorOnly && task.kind == CoreKind::Cube) || task.barriers[kind] >= mine;
       });
     });
+    learn(c, meeting);
   }
 
   /// Mode 0: all cores of one kind; 1: the vector cores of a group; 2: cube core <-> vector cores of a group.
@@ -87,6 +109,7 @@ class Launch {
     if (++task.sent[mode][flag] > takenBy(task, mode, flag) + arch2201::CROSS_CORE_OUTSTANDING)
       c.fail(at, {"cross-core-flag", "", "flag " + std::to_string(flag), "at most 15 settings not yet waited for",
                   "a sixteenth", "wait for the flag on the other core more often"});
+    task.told[mode][flag].push_back({toldTo(c, c.toldBy(at.pipe)), c.busyUntil[at.pipe]});
   }
 
   void waitCrossFlag(Core &c, const Instruction &at, uint32_t flag) {
@@ -94,10 +117,19 @@ class Launch {
     wait(c, at, [this, &task, flag] {
       return arrived(task, 0, flag) + arrived(task, 1, flag) + arrived(task, 2, flag) > task.taken[flag];
     });
-    task.taken[flag]++;
+    const uint32_t turn = task.taken[flag]++;
+    for (const Task &from : tasks)
+      for (uint32_t mode = 0; mode < 3; mode++)
+        if (tells(from, task, mode) && turn < from.told[mode][flag].size()) learn(c, from.told[mode][flag][turn]);
   }
 
  private:
+  /// What cores that waited for each other know.
+  struct Meeting {
+    Knowledge told{};
+    double time = 0;
+  };
+
   struct Task {
     CoreKind kind;
     uint32_t group;
@@ -106,21 +138,37 @@ class Launch {
     std::array<uint32_t, 2> barriers{};
     std::array<std::array<uint32_t, arch2201::CROSS_CORE_FLAGS>, 3> sent{};
     std::array<uint32_t, arch2201::CROSS_CORE_FLAGS> taken{};
+    std::array<std::array<std::vector<Meeting>, arch2201::CROSS_CORE_FLAGS>, 3> told{};
     std::function<bool()> ready{};
     Instruction waitsAt{"", PIPE_S, {}};
     std::unique_ptr<Core> core{};
     std::unique_ptr<Fiber> fiber{};
   };
 
+  /// Whether `to` waits for flags that `from` sets in a mode.
+  static bool tells(const Task &from, const Task &to, uint32_t mode) {
+    if (mode == 0) return from.kind == to.kind;
+    if (mode == 1) return from.kind == CoreKind::Vector && to.kind == CoreKind::Vector && from.group == to.group;
+    return from.kind != to.kind && from.group == to.group;
+  }
+
+  /// What a core passes on: what it learnt of others, and of itself what `own` says.
+  static Knowledge toldTo(const Core &c, const Clock &own) {
+    Knowledge told = c.foreign;
+    if (told.size() <= c.task) told.resize(c.task + 1, Clock{});
+    join(told[c.task], own);
+    return told;
+  }
+  static void learn(Core &c, const Meeting &meeting) {
+    join(c.foreign, meeting.told);
+    c.busyUntil[PIPE_S] = std::max(c.busyUntil[PIPE_S], meeting.time);
+  }
+
   /// How often a flag has been set by everyone whose setting `to` waits for.
   uint32_t arrived(const Task &to, uint32_t mode, uint32_t flag) const {
     uint32_t least = UINT32_MAX;
-    for (const Task &from : tasks) {
-      const bool counts = mode == 0   ? from.kind == to.kind
-                          : mode == 1 ? from.kind == CoreKind::Vector && to.kind == CoreKind::Vector && from.group == to.group
-                                      : from.kind != to.kind && from.group == to.group;
-      if (counts) least = std::min(least, from.sent[mode][flag]);
-    }
+    for (const Task &from : tasks)
+      if (tells(from, to, mode)) least = std::min(least, from.sent[mode][flag]);
     return least == UINT32_MAX ? 0 : least;
   }
 
@@ -151,21 +199,31 @@ class Launch {
     c.sub = task.sub;
     c.taskRatio = ratio;
     c.groups = groups;
-    c.reset();
+    c.synchronisation = options.synchronisation;
+    c.sites = &sites;
+    c.ordering = options.ordering;
+    c.trace = options.trace;
+    c.reset(options.seed * 65537 + index);
+    if (c.trace != nullptr) {
+      c.traced = static_cast<uint32_t>(c.trace->cores.size());
+      c.trace->cores.push_back(kernel + ", " + c.blockText());
+      c.busyUntil.fill(begin);
+    }
     task.fiber = std::make_unique<Fiber>([&c, &body] {
       body();
       AscendC::TPipe::checkLeftovers(c, {});
       checkFlags(c);
+      c.scheduler.settle();
     });
   }
 
   static void checkFlags(const Core &c) {
-    for (const auto &ids : c.flags)
-      for (size_t id = 0; id < ids.size(); id++)
-        if (ids[id].line != 0)
-          c.fail({"end of kernel", PIPE_S, ids[id]},
-                 {"flag-leftover", "", "event id " + std::to_string(id), "a WaitFlag for every SetFlag",
-                  "a flag that is still set", "add the WaitFlag, or drop the SetFlag"});
+    for (int event = 0; event < HARD_EVENTS; event++)
+      for (uint32_t id = 0; id < arch2201::EVENT_IDS; id++)
+        if (const Flag &flag = c.flags[event][id]; flag.setAt.line != 0)
+          c.fail({"end of kernel", PIPE_S, flag.setAt},
+                 {"flag-leftover", "", Core::flagText(static_cast<HardEvent>(event), static_cast<int8_t>(id)),
+                  "a WaitFlag for every SetFlag", "a flag that is still set", "add the WaitFlag, or drop the SetFlag"});
   }
 
   static void resume(Task &task) {
@@ -199,18 +257,11 @@ class Launch {
     std::terminate();  // unreachable: somebody is unfinished
   }
 
-  /// Fisher-Yates with splitmix64: the same order on every machine.
-  static void shuffle(std::vector<uint32_t> &order, uint64_t seed) {
-    for (size_t i = order.size(); i > 1; i--) {
-      seed += 0x9e3779b97f4a7c15u;
-      uint64_t z = seed;
-      z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-      z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-      std::swap(order[i - 1], order[(z ^ (z >> 31)) % i]);
-    }
-  }
-
   GlobalMemory &global;
+  const LaunchOptions options;
+  Sites sites;
+  std::map<std::pair<bool, uint32_t>, Meeting> meetings;  // by SyncAll's cores, and how often it was called
+  double begin = 0;
   std::string kernel;
   KernelMetaType type;
   uint32_t groups;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "error.h"
+#include "order.h"
 
 namespace AscendC {
 /// Logical places of a tensor. Unscoped names are the vendor's.
@@ -80,18 +81,22 @@ inline uint32_t firstFresh(const uint8_t *state, uint32_t bytes) {
 struct LocalMemory {
   std::vector<uint8_t> data;
   std::vector<uint8_t> state;
+  Shadow shadow;
   uint32_t used = 0;
 
   void reset(uint32_t capacity) {
     data.resize(capacity);
     state.assign(capacity, Fresh);
+    shadow.clear();
     used = 0;
   }
-  /// Gives a range new, undefined contents.
+  /// Gives a range new, undefined contents. No instruction on it may be waiting in a queue.
   void refresh(uint32_t begin, uint32_t end) {
     std::memset(data.data() + begin, POISON, end - begin);
-    std::memset(state.data() + begin, Fresh, end - begin);
+    forget(begin, end);
   }
+  /// The contents of a range count as unwritten from here on in the kernel's code.
+  void forget(uint32_t begin, uint32_t end) { std::memset(state.data() + begin, Fresh, end - begin); }
 };
 
 /// One buffer made by TPipe::InitBuffer. `generation` grows with each free, so that stale tensors are known.
@@ -116,6 +121,7 @@ struct GlobalBuffer {
   uint64_t bytes;
   std::string name;
   std::vector<uint8_t> written;  // empty when the host initialised all of it
+  Shadow shadow;                 // accesses of the running launch
   bool contains(const void *p) const {
     const auto *at = static_cast<const uint8_t *>(p);
     return at >= begin && at < begin + bytes;

@@ -2,19 +2,7 @@
 #pragma once
 #include "call.h"
 
-/// Ids of the hardware flags between two pipes.
-enum event_t { EVENT_ID0 = 0, EVENT_ID1, EVENT_ID2, EVENT_ID3, EVENT_ID4, EVENT_ID5, EVENT_ID6, EVENT_ID7 };
-
 namespace AscendC {
-
-using TEventID = int8_t;
-
-/// A flag that one pipe sets and another waits for.
-enum class HardEvent : uint8_t {
-  MTE2_MTE1, MTE1_MTE2, MTE1_M, M_MTE1, MTE2_V, V_MTE2, MTE3_V, V_MTE3, M_V, V_M, V_V, MTE3_MTE1, MTE1_MTE3, MTE1_V,
-  MTE2_M, M_MTE2, V_MTE1, M_FIX, FIX_M, MTE3_MTE2, MTE2_MTE3, S_V, V_S, S_MTE2, MTE2_S, S_MTE3, MTE3_S, MTE2_FIX,
-  FIX_MTE2, FIX_S, M_S, FIX_MTE3, MTE1_FIX, FIX_MTE1, FIX_FIX, FIX_V, MAX,
-};
 
 /// A queue of tensors at one position. `depth` bounds how many may wait in it.
 template <TPosition position, int32_t depth, auto mask = 0> class TQue {
@@ -102,6 +90,7 @@ class TPipe {
     using namespace unmoor::ascend::detail;
     Core &c = core();
     checkLeftovers(c, where);
+    c.scheduler.settle();
     for (auto &region : c.regions) {
       region.generation++;
       c.local(region.space).refresh(region.begin, region.end);
@@ -146,20 +135,13 @@ class TPipe {
     unmoor::ascend::detail::core().reservedEvents[static_cast<size_t>(event)][static_cast<size_t>(id)] = false;
   }
 
-  /// Emulator only: refuses queues that still hold tensors.
+  /// Emulator only: refuses queues that still hold tensors, and takes down the flags of their freed buffers.
   static void checkLeftovers(unmoor::ascend::detail::Core &c, unmoor::ascend::SourceLoc where);
 
  private:
   TEventID pickEvent(HardEvent event, bool reserve, unmoor::ascend::SourceLoc where) {
     const unmoor::ascend::detail::Call call("TPipe::FetchEventID", PIPE_S, where);
-    auto &ids = call.c.reservedEvents[static_cast<size_t>(event)];
-    for (size_t id = 0; id < ids.size(); id++) {
-      if (ids[id]) continue;
-      ids[id] = reserve;
-      return static_cast<TEventID>(id);
-    }
-    call.fail("event-ids", "", "at most 8 event ids of one kind at once", "all 8 reserved",
-              "call ReleaseEventID when a flag is no longer needed");
+    return call.c.pickEvent(call.at, event, reserve);
   }
 
   int32_t allocate(const unmoor::ascend::detail::Call &call, TPosition position, uint32_t len, uint32_t num) {

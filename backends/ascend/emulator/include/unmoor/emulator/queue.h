@@ -29,8 +29,10 @@ LocalTensor<T> TQue<position, depth, mask>::AllocTensor(unmoor::ascend::SourceLo
   for (auto &slot : queue.slots) {
     if (slot.state != Slot::Free) continue;
     slot.state = Slot::Allocated;
+    queue.lastAllocated = static_cast<uint32_t>(&slot - queue.slots.data());
+    call.c.waitSlotFlag(call.at, freeEvent(position), slot);
     const Region &region = call.c.regions[static_cast<size_t>(slot.region)];
-    call.c.local(region.space).refresh(region.begin, region.end);
+    call.c.local(region.space).forget(region.begin, region.end);
     return LocalTensor<T>({position, region.begin, region.end - region.begin, slot.region, region.generation});
   }
   call.fail("queue-no-free-buffer", queue.text(), "a free buffer for AllocTensor",
@@ -43,6 +45,7 @@ template <typename T>
 bool TQue<position, depth, mask>::EnQue(const LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where) {
   using namespace unmoor::ascend::detail;
   const Call call("TQue::EnQue", PIPE_S, where);
+  if (call.c.leavesOut(call.at)) return true;
   QueueState &queue = stateOf(call);
   Slot &slot = slotOf(call, tensor);
   if (slot.state != Slot::Allocated)
@@ -52,6 +55,7 @@ bool TQue<position, depth, mask>::EnQue(const LocalTensor<T> &tensor, unmoor::as
     call.fail("queue-depth", queue.text(), "at most " + std::to_string(queue.depth) + " tensors waiting in the queue",
               "one more", "call DeQue before the next EnQue, or raise the depth in TQue<position, depth>");
   slot.state = Slot::Queued;
+  call.c.setSlotFlag(call.at, enqueueEvent(position), slot);
   queue.fifo.push_back(static_cast<uint32_t>(&slot - queue.slots.data()));
   return true;
 }
@@ -62,14 +66,20 @@ LocalTensor<T> TQue<position, depth, mask>::DeQue(unmoor::ascend::SourceLoc wher
   using namespace unmoor::ascend::detail;
   const Call call("TQue::DeQue", PIPE_S, where);
   QueueState &queue = stateOf(call);
+  const auto tensorOf = [&](const Slot &slot) {
+    const Region &region = call.c.regions[static_cast<size_t>(slot.region)];
+    return LocalTensor<T>({position, region.begin, region.end - region.begin, slot.region, region.generation});
+  };
+  // Left out, the name keeps the tensor that it had.
+  if (call.c.leavesOut(call.at)) return tensorOf(queue.slots[queue.lastAllocated]);
   if (queue.fifo.empty())
     call.fail("queue-empty", queue.text(), "an enqueued tensor", "an empty queue; hardware would hang here",
               "call EnQue on the tensor before DeQue");
   Slot &slot = queue.slots[queue.fifo.front()];
   queue.fifo.pop_front();
   slot.state = Slot::Taken;
-  const Region &region = call.c.regions[static_cast<size_t>(slot.region)];
-  return LocalTensor<T>({position, region.begin, region.end - region.begin, slot.region, region.generation});
+  call.c.waitSlotFlag(call.at, enqueueEvent(position), slot);
+  return tensorOf(slot);
 }
 
 template <TPosition position, int32_t depth, auto mask>
@@ -87,8 +97,9 @@ void TQue<position, depth, mask>::FreeTensor(LocalTensor<T> &tensor, unmoor::asc
     call.fail("queue-free-enqueued", queue.text(), "a tensor that is not waiting in the queue",
               "a tensor that is enqueued", "DeQue it before FreeTensor");
   slot.state = Slot::Free;
+  call.c.setSlotFlag(call.at, freeEvent(position), slot);
   region.generation++;
-  call.c.local(region.space).refresh(region.begin, region.end);
+  call.c.local(region.space).forget(region.begin, region.end);
 }
 
 template <TPosition position, int32_t depth, auto mask> bool TQue<position, depth, mask>::VacantInQue() const {
@@ -105,13 +116,15 @@ int32_t TQue<position, depth, mask>::GetTensorCountInQue() const {
 
 inline void TPipe::checkLeftovers(unmoor::ascend::detail::Core &c, unmoor::ascend::SourceLoc where) {
   using namespace unmoor::ascend::detail;
-  for (const auto &queue : c.queues)
-    for (const auto &slot : queue.slots)
+  for (auto &queue : c.queues)
+    for (auto &slot : queue.slots) {
       if (slot.state != Slot::Free)
         c.fail({"end of kernel", PIPE_S, where.line == 0 ? queue.madeAt : where},
                {"queue-leftover", "", queue.text(), "every tensor freed",
                 std::string("a tensor that is still ") + nameOf(slot.state),
                 slot.state == Slot::Queued ? "DeQue it and call FreeTensor" : "call FreeTensor after the last use"});
+      c.waitSlotFlag({"end of kernel", PIPE_S, where}, freeEvent(queue.position), slot);
+    }
 }
 
 }  // namespace AscendC

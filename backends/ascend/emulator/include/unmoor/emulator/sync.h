@@ -1,51 +1,46 @@
-// Order between pipes, between cores, and with the scalar unit's cache. Instructions run in program order here, so
-// most of these only check their own protocol; each remains a distinct call for a later scheduler.
+// Order between pipes, between cores, and with the scalar unit's cache.
 #pragma once
 #include "launch.h"
 
 namespace unmoor::ascend::detail {
 
-inline SourceLoc &flagOf(const Call &call, AscendC::HardEvent event, int32_t id) {
+inline AscendC::TEventID eventId(const Call &call, int32_t id) {
   call.limit("event id", static_cast<int64_t>(id), 0, arch2201::EVENT_IDS - 1,
              "take the id from FetchEventID");
-  return call.c.flags[static_cast<size_t>(event)][static_cast<size_t>(id)];
+  return static_cast<AscendC::TEventID>(id);
 }
 
 }  // namespace unmoor::ascend::detail
 
 namespace AscendC {
 
+/// When the first pipe of the event has done all it was given so far, the second one may go on after its WaitFlag.
 template <HardEvent event>
 inline void SetFlag(int32_t eventID, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("SetFlag", PIPE_S, where);
-  auto &flag = unmoor::ascend::detail::flagOf(call, event, eventID);
-  if (flag.line != 0)
-    call.fail("flag-set-twice", "event id " + std::to_string(eventID), "a flag that is not set",
-              "a flag set at " + flag.text() + " and not yet waited for", "WaitFlag first, or use another event id");
-  flag = where;
+  const auto id = unmoor::ascend::detail::eventId(call, eventID);
+  if (!call.c.leavesOut(call.at)) call.c.setFlag(call.at, event, id);
 }
 
 template <HardEvent event>
 inline void WaitFlag(int32_t eventID, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("WaitFlag", PIPE_S, where);
-  auto &flag = unmoor::ascend::detail::flagOf(call, event, eventID);
-  if (flag.line == 0)
-    call.fail("flag-not-set", "event id " + std::to_string(eventID), "a SetFlag of the same event and id before",
-              "none; hardware would hang here", "add the SetFlag, with the same HardEvent and id");
-  flag = {};
+  const auto id = unmoor::ascend::detail::eventId(call, eventID);
+  if (!call.c.leavesOut(call.at)) call.c.waitFlag(call.at, event, id);
 }
 
 /// Waits until a pipe has finished what was queued before.
 template <pipe_t pipe>
 inline void PipeBarrier(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("PipeBarrier", pipe, where);
-  call.issue({}, {}, [] {});
+  if (!call.c.leavesOut(call.at)) call.c.barrier(call.at);
 }
 
 /// Barrier over all vector cores, or with false over all cores of a MIX kernel.
 template <bool isAIVOnly = true>
 inline void SyncAll(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("SyncAll", PIPE_S, where);
+  if (call.c.leavesOut(call.at)) return;
   call.c.launch->syncAll(call.c, call.at, isAIVOnly);
 }
 
@@ -54,14 +49,14 @@ inline void CrossCoreSetFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = 
   static_assert(modeId <= 2, "modes are 0, 1 and 2");
   const unmoor::ascend::detail::Call call("CrossCoreSetFlag", pipe, where);
   call.limit("flagId", flagId, 0, unmoor::ascend::arch2201::CROSS_CORE_FLAGS - 1, "ids above 10 belong to the system");
-  call.issue({}, {}, [&] { call.c.launch->setCrossFlag(call.c, call.at, modeId, flagId); });
+  if (!call.c.leavesOut(call.at)) call.c.launch->setCrossFlag(call.c, call.at, modeId, flagId);
 }
 
 template <uint8_t modeId = 0, pipe_t pipe = PIPE_S>
 inline void CrossCoreWaitFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("CrossCoreWaitFlag", pipe, where);
   call.limit("flagId", flagId, 0, unmoor::ascend::arch2201::CROSS_CORE_FLAGS - 1, "ids above 10 belong to the system");
-  call.c.launch->waitCrossFlag(call.c, call.at, flagId);
+  if (!call.c.leavesOut(call.at)) call.c.launch->waitCrossFlag(call.c, call.at, flagId);
 }
 
 enum class CacheLine : uint64_t { SINGLE_CACHE_LINE = 0, ENTIRE_DATA_CACHE };

@@ -17,7 +17,7 @@ inline void fillCount(const Call &call, const AscendC::LocalTensor<T> &dst, int6
   call.limit("count", count, 0, arch2201::UB_TOTAL, "the count is the number of elements");
   const auto n = static_cast<uint64_t>(count);
   const Range to = call.range(dst, "dst", Access::Write, n * sizeof(T));
-  call.issue({}, {to}, [&] {
+  call.issue({}, {to}, [=] {
     uint8_t *out = call.data(dst.handle);
     for (uint64_t i = 0; i < n; i++) storeAs<T>(out + i * sizeof(T), f(i));
   });
@@ -33,7 +33,7 @@ inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, const int
   namespace d = unmoor::ascend::detail;
   const d::Call call("Duplicate", PIPE_V, where);
   call.dtype<T>("dst", d::WIDE, "ReinterpretCast 8-bit tensors to int16_t");
-  d::fillCount(call, dst, count, [&](uint64_t) { return scalarValue; });
+  d::fillCount(call, dst, count, [=](uint64_t) { return scalarValue; });
 }
 
 template <typename T, bool isSetMask = true>
@@ -49,7 +49,7 @@ inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, uint64_t 
   const d::Strided walk{sizeof(T), dstBlockStride, dstRepeatStride};
   std::vector<d::Range> writes;
   d::pushRanges(writes, call, dst, "dst", d::Access::Write, walk, bits, lanes, repeatTime);
-  call.issue({}, {writes.data(), writes.size()}, [&] {
+  call.issue({}, {writes.data(), writes.size()}, [=] {
     d::eachLane(bits, lanes, repeatTime, [&](uint32_t r, uint32_t l) {
       d::storeAs<T>(call.data(dst.handle) + walk.offset(r, l), scalarValue);
     });
@@ -63,7 +63,7 @@ inline void CreateVecIndex(LocalTensor<T> dst, const T &firstValue, uint32_t cou
   namespace d = unmoor::ascend::detail;
   const d::Call call("CreateVecIndex", PIPE_V, where);
   call.dtype<T>("dst", d::INDEXABLE, "use int32_t and ReinterpretCast");
-  d::fillCount(call, dst, count, [&](uint64_t i) {
+  d::fillCount(call, dst, count, [=](uint64_t i) {
     return d::narrow<T>(d::widen(firstValue) + static_cast<d::Compute<T>>(i));
   });
 }
@@ -83,6 +83,7 @@ inline void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const L
   const d::Range index = call.range(srcOffset, "srcOffset", d::Access::Read, uint64_t{count} * 4);
   // Offsets are data: they are needed (and checked) before the elements that they point to can be.
   call.issue({index}, {}, [] {});
+  call.c.settle(PIPE_V);
   std::vector<d::Range> reads;
   for (uint32_t i = 0; i < count; i++) {
     const uint64_t offset = uint64_t{srcBaseAddr} + d::loadAs<uint32_t>(offsets + uint64_t{i} * 4);
@@ -95,7 +96,7 @@ inline void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const L
   const d::Range to = call.range(dst, "dst", d::Access::Write, uint64_t{count} * sizeof(T));
   if (!reads.empty() && dst.handle.address == src.handle.address)
     call.fail("overlap", "dst and src", "operands apart", "the same start", "gather into another buffer");
-  call.issue({reads.data(), reads.size()}, {to}, [&] {
+  call.issue({reads.data(), reads.size()}, {to}, [=] {
     for (uint32_t i = 0; i < count; i++)
       std::memcpy(call.data(dst.handle) + uint64_t{i} * sizeof(T), call.c.bytesAt(d::Space::UB, reads[i].begin),
                   sizeof(T));
@@ -119,7 +120,7 @@ inline void Brcb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uin
   to.innerStride = int64_t{blk} * 32;
   to.outer = repeatTime;
   to.outerStride = int64_t{repeatParams.dstRepStride} * 32;
-  call.issue({from}, {to}, [&] {
+  call.issue({from}, {to}, [=] {
     for (uint32_t i = 0; i < repeatTime * 8u; i++) {
       const T value = d::loadAs<T>(call.data(src.handle) + i * sizeof(T));
       uint8_t *out = call.data(dst.handle) + (uint64_t{i / 8} * repeatParams.dstRepStride + uint64_t{i % 8} * blk) * 32;
@@ -144,7 +145,7 @@ inline void Sort32(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const 
   const d::Range values = call.range(src0, "src0", d::Access::Read, n * sizeof(T)),
                  ids = call.range(src1, "src1", d::Access::Read, n * 4),
                  to = call.range(dst, "dst", d::Access::Write, n * 8);
-  call.issue({values, ids}, {to}, [&] {
+  call.issue({values, ids}, {to}, [=] {
     struct Pair {
       T value;
       uint32_t id;

@@ -154,7 +154,7 @@ inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &
                  to = call.range(dst, "dst", d::Access::Write, n * sizeof(T)),
                  from = call.range(src, "src", d::Access::Read, n * sizeof(U));
   call.notShifted(to, from);
-  call.issue({add, from}, {to}, [&] {
+  call.issue({add, from}, {to}, [=] {
     uint8_t *out = call.data(dst.handle);
     const uint8_t *in = call.data(src.handle);
     const float scalar = d::widen(scalarValue);
@@ -183,7 +183,7 @@ inline void MulAddDst(const LocalTensor<T> &dst, const LocalTensor<U> &src0, con
                  b = call.range(src1, "src1", d::Access::Read, n * sizeof(U));
   call.notShifted(to, a);
   call.notShifted(to, b);
-  call.issue({add, a, b}, {to}, [&] {
+  call.issue({add, a, b}, {to}, [=] {
     uint8_t *out = call.data(dst.handle);
     const uint8_t *left = call.data(src0.handle), *right = call.data(src1.handle);
     for (uint64_t i = 0; i < n; i++)

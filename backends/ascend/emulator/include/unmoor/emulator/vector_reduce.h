@@ -61,7 +61,7 @@ inline void reduceAll(const Call &call, ReduceKind kind, const AscendC::LocalTen
   const uint64_t room = call.c.regions[static_cast<size_t>(work.handle.region)].end - work.handle.address;
   call.require(scratch.bytes <= room, "work-space", "sharedTmpBuffer", std::to_string(needed) + " elements or more",
                std::to_string(room / sizeof(T)), "give ReduceMax and ReduceMin a larger work tensor");
-  call.issue({from}, {scratch, to}, [&] {
+  call.issue({from}, {scratch, to}, [=] {
     const uint8_t *in = call.data(src.handle);
     std::vector<float> values(n);
     for (uint32_t i = 0; i < n; i++) values[i] = widen(loadAs<T>(in + i * sizeof(T)));
@@ -77,10 +77,10 @@ inline void reduceAll(const Call &call, ReduceKind kind, const AscendC::LocalTen
       result = values[index];
     }
     std::memset(call.data(work.handle), POISON, scratch.bytes);
-    std::memset(call.state(work.handle), Fresh, scratch.bytes);
     storeAs<T>(call.data(dst.handle), narrow<T>(result));
     if (withIndex) storeIndex<T>(call.data(dst.handle) + sizeof(T), index);
   });
+  std::memset(call.state(work.handle), Fresh, scratch.bytes);
 }
 
 /// Reduces each repeat to one value (and its lane, for extremes that ask for it).
@@ -104,7 +104,7 @@ inline void reduceRepeats(const Call &call, ReduceKind kind, const AscendC::Loca
   Range to = call.range(dst, "dst", Access::Write, unit);
   to.inner = times;
   to.innerStride = int64_t{dstRep} * unit;
-  call.issue({reads.data(), reads.size()}, {to}, [&] {
+  call.issue({reads.data(), reads.size()}, {to}, [=] {
     const uint8_t *in = call.data(src.handle);
     for (uint32_t r = 0; r < times; r++) {
       float values[lanes];
@@ -150,7 +150,7 @@ inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::Local
   Range to = call.range(dst, "dst", Access::Write, blocks * sizeof(T));
   to.inner = times;
   to.innerStride = int64_t{dstRep} * 8 * static_cast<int64_t>(sizeof(T));
-  call.issue({reads.data(), reads.size()}, {to}, [&] {
+  call.issue({reads.data(), reads.size()}, {to}, [=] {
     const uint8_t *in = call.data(src.handle);
     for (uint32_t r = 0; r < times; r++)
       for (uint32_t b = 0; b < blocks; b++) {

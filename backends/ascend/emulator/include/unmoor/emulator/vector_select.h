@@ -36,7 +36,7 @@ inline void compareCount(const Call &call, const AscendC::LocalTensor<U> &dst, c
   const Range to = call.range(dst, "dst", Access::Write, count / 8),
               from = call.range(src0, "src0", Access::Read, bytes);
   const Range reads[] = {from, src1 == nullptr ? from : *src1};
-  call.issue({reads, 2}, {to}, [&] {
+  call.issue({reads, 2}, {to}, [=] {
     std::vector<uint8_t> bits(count / 8, 0);  // dst may be src
     const uint8_t *in = call.data(src0.handle);
     for (uint32_t i = 0; i < count; i++)
@@ -62,7 +62,7 @@ inline void selectCount(const Call &call, const AscendC::LocalTensor<T> &dst, co
               bits = call.range(mask, "selMask", Access::Read, (std::min(count, wrap) + 7) / 8);
   call.notShifted(to, from);
   const Range reads[] = {bits, from, src1 == nullptr ? from : *src1};
-  call.issue({reads, 3}, {to}, [&] {
+  call.issue({reads, 3}, {to}, [=] {
     const uint8_t *in = call.data(src0.handle), *select = call.data(mask.handle);
     uint8_t *out = call.data(dst.handle);
     for (uint32_t i = 0; i < count; i++) {
@@ -85,7 +85,7 @@ inline void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const
   call.operand(src1, "src1", d::Space::UB);
   const d::Range right = call.range(src1, "src1", d::Access::Read, uint64_t{count} * sizeof(T));
   d::compareCount(call, dst, src0, &right, cmpMode, count,
-                  [&](uint32_t i) { return d::widen(d::loadAs<T>(call.data(src1.handle) + i * sizeof(T))); });
+                  [=](uint32_t i) { return d::widen(d::loadAs<T>(call.data(src1.handle) + i * sizeof(T))); });
 }
 
 template <typename T, typename U>
@@ -93,7 +93,7 @@ inline void CompareScalar(const LocalTensor<U> &dst, const LocalTensor<T> &src0,
                           uint32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   d::compareCount(d::Call("CompareScalar", PIPE_V, where), dst, src0, nullptr, cmpMode, count,
-                  [&](uint32_t) { return d::widen(src1Scalar); });
+                  [=](uint32_t) { return d::widen(src1Scalar); });
 }
 
 template <typename T, typename U>
@@ -108,7 +108,7 @@ inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, con
   call.operand(src1, "src1", d::Space::UB);
   const d::Range right = call.range(src1, "src1", d::Access::Read, uint64_t{count} * sizeof(T));
   d::selectCount(call, dst, selMask, src0, &right, selMode, count,
-                 [&](uint32_t i) { return d::loadAs<T>(call.data(src1.handle) + i * sizeof(T)); });
+                 [=](uint32_t i) { return d::loadAs<T>(call.data(src1.handle) + i * sizeof(T)); });
 }
 
 template <typename T, typename U>
@@ -120,7 +120,7 @@ inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, con
   call.require(selMode == SELMODE::VSEL_TENSOR_SCALAR_MODE, "select-mode", "selMode",
                "VSEL_TENSOR_SCALAR_MODE for a tensor and a scalar", "a mode for two tensors",
                "pass a tensor as src1, or change the mode");
-  d::selectCount(call, dst, selMask, src0, nullptr, selMode, count, [&](uint32_t) { return src1; });
+  d::selectCount(call, dst, selMask, src0, nullptr, selMode, count, [=](uint32_t) { return src1; });
 }
 
 }  // namespace AscendC
