@@ -72,8 +72,9 @@ export function emitReadme(program: Program, emitted: EmittedProgram, isa: Ascen
     "",
     "## What was checked",
     "Kernels of this generator compile with g++ against unmoor's headers for Ascend C, and run on its host emulator, which checks",
-    "capacity, alignment, element types, bounds, uninitialised reads and the queue protocol. `unmoor check` compares this layer's",
-    "results with the reference. **None of it has been compiled by CANN or has run on hardware here.**",
+    "capacity, alignment, element types, bounds, uninitialised reads, the queue protocol, and that flags and barriers order all",
+    "accesses of different pipes and cores to the same bytes. `unmoor check` compares this layer's results with the reference.",
+    "**None of it has been compiled by CANN or has run on hardware here.**",
     `Launches use at most ${isa.cores.vector} vector and ${isa.cores.cube} cube cores (${isa.cores.soc}); more blocks than cores run in turn.`,
     "",
   ].join("\n");

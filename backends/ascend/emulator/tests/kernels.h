@@ -83,8 +83,10 @@ struct Cube {
   }
   void load() {
     DataCopy(l1, input<half>(), 512);
+    PipeBarrier<PIPE_ALL>();
     LoadData(l0a, l1, LoadData2DParams(0, 1, 1, 0, 0, false, 0));
     LoadData(l0b, l1, LoadData2DParams(0, 1, 1, 0, 0, false, 0));
+    PipeBarrier<PIPE_ALL>();
   }
 };
 inline std::function<void()> cube(std::function<void(Cube &)> body) {

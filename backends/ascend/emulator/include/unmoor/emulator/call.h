@@ -10,18 +10,18 @@ struct Call {
   Core &c;
   Call(const char *name, pipe_t pipe, SourceLoc where) : at{name, pipe, where}, c(core()) {}
 
-  [[noreturn]] void fail(const char *code, std::string buffer, std::string expected, std::string found,
+  [[noreturn]] UNMOOR_NOINLINE void fail(const char *code, std::string buffer, std::string expected, std::string found,
                          std::string remedy) const {
     c.fail(at, {code, "", std::move(buffer), std::move(expected), std::move(found), std::move(remedy)});
   }
 
-  void require(bool holds, const char *code, const char *operand, const std::string &expected,
+  UNMOOR_NOINLINE void require(bool holds, const char *code, const char *operand, const std::string &expected,
                const std::string &found, const char *remedy) const {
     if (!holds) fail(code, operand, expected, found, remedy);
   }
 
   /// A number within limits of the instruction.
-  void limit(const char *what, int64_t value, int64_t low, int64_t high, const char *remedy) const {
+  UNMOOR_NOINLINE void limit(const char *what, int64_t value, int64_t low, int64_t high, const char *remedy) const {
     if (value < low || value > high)
       fail("limit", "", std::string(what) + " in " + std::to_string(low) + ".." + std::to_string(high),
            std::to_string(value), remedy);
@@ -61,7 +61,7 @@ struct Call {
   }
 
   /// Two operands may be the same bytes, or apart; never shifted against each other.
-  void notShifted(const Range &dst, const Range &src) const {
+  UNMOOR_NOINLINE void notShifted(const Range &dst, const Range &src) const {
     if (dst.space != src.space || dst.begin == src.begin || dst.bytes == 0 || src.bytes == 0) return;
     if (dst.begin < src.begin + src.bytes && src.begin < dst.begin + dst.bytes)
       fail("overlap", std::string(dst.operand) + " and " + src.operand, "operands that are equal or apart",
@@ -71,8 +71,8 @@ struct Call {
   uint8_t *data(const LocalHandle &handle) const { return c.bytesAt(handle.space(), handle.address); }
   uint8_t *state(const LocalHandle &handle) const { return c.local(handle.space()).state.data() + handle.address; }
 
-  template <class Body> void issue(Ranges reads, Ranges writes, Body &&body) const {
-    c.issue(at, reads, writes, std::forward<Body>(body));
+  template <class Body> void issue(Ranges reads, Ranges writes, const Body &body) const {
+    c.issue(at, reads, writes, body);
   }
 };
 

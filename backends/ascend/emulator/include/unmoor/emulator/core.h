@@ -141,6 +141,7 @@ struct QueueState {
   SourceLoc madeAt;
   std::vector<Slot> slots;
   std::deque<uint32_t> fifo;
+  uint32_t cursor = 0;  // the slot that AllocTensor tries first
   uint32_t lastAllocated = 0;
   std::string text() const {
     return std::string("queue ") + nameOf(position) + " (" + std::to_string(slots.size()) + " buffers, depth " +
@@ -225,31 +226,33 @@ struct Core {
     busyUntil = {};
   }
 
-  [[noreturn]] void fail(const Instruction &at, Fault fault) const {
+  [[noreturn]] UNMOOR_NOINLINE void fail(const Instruction &at, Fault fault) const {
     fault.operation = at.name;
     throw EmulatorError(std::move(fault), kernel, blockText(), at.where);
   }
 
-  /// Every instruction goes through here, with all it reads and writes, in the order of the kernel's code: checked,
-  /// and put into the queue of its pipe. `body` may run long after the call, and owns what it needs; only the scalar
-  /// unit works at once.
-  template <class Body> void issue(const Instruction &at, Ranges reads, Ranges writes, Body &&body) {
-    checkPipe(at);
-    for (size_t i = 0; i < reads.count; i++) checkRange(at, reads.first[i]);
-    for (size_t i = 0; i < writes.count; i++) checkRange(at, writes.first[i]);
-    if (synchronisation == Synchronisation::Explicit) order(at, reads, writes);
-    if (trace != nullptr) spend(at, reads, writes);
-    if (at.pipe == PIPE_S || synchronisation == Synchronisation::Automatic) body();
-    else scheduler.enqueue(at.pipe, body);
-    for (size_t i = 0; i < writes.count; i++)
-      if (writes.first[i].access == Access::Write) markReady(writes.first[i]);
+  /// Every instruction of a queue goes through here, with all it reads and writes, in the order of the kernel's code:
+  /// checked, and put into the queue of its pipe. `body` may run long after the call, and owns what it needs.
+  template <class Body> void issue(const Instruction &at, Ranges reads, Ranges writes, const Body &body) {
+    check(at, reads, writes);
+    std::unique_ptr<Work> work = std::make_unique<WorkOf<Body>>(body);
+    if (synchronisation == Synchronisation::Automatic) work->run();
+    else scheduler.enqueue(at.pipe, std::move(work));
+    markReady(writes);
+  }
+
+  /// The same for the scalar unit, which works at once.
+  template <class Body> void issueScalar(const Instruction &at, Ranges reads, Ranges writes, Body &&body) {
+    check(at, reads, writes);
+    body();
+    markReady(writes);
   }
 
   /// For instructions whose operands are data: what they read is in place after this.
   void settle(pipe_t pipe) { scheduler.settle(pipe); }
 
   /// The first id of a kind of event that nobody has reserved.
-  AscendC::TEventID pickEvent(const Instruction &at, HardEvent event, bool reserve) {
+  UNMOOR_NOINLINE AscendC::TEventID pickEvent(const Instruction &at, HardEvent event, bool reserve) {
     auto &ids = reservedEvents[static_cast<size_t>(event)];
     const auto free = std::find(ids.begin(), ids.end(), false);
     if (free == ids.end())
@@ -261,11 +264,11 @@ struct Core {
   }
 
   /// The flags of a queue: an id of its own from when it is set until it is waited for.
-  void setSlotFlag(const Instruction &at, HardEvent event, Slot &slot) {
+  UNMOOR_NOINLINE void setSlotFlag(const Instruction &at, HardEvent event, Slot &slot) {
     slot.event = pickEvent(at, event, true);
     setFlag(at, event, slot.event);
   }
-  void waitSlotFlag(const Instruction &at, HardEvent event, Slot &slot) {
+  UNMOOR_NOINLINE void waitSlotFlag(const Instruction &at, HardEvent event, Slot &slot) {
     if (slot.event < 0) return;
     waitFlag(at, event, slot.event);
     reservedEvents[static_cast<size_t>(event)][static_cast<size_t>(slot.event)] = false;
@@ -273,7 +276,7 @@ struct Core {
   }
 
   /// A pipe tells another what is complete.
-  void setFlag(const Instruction &at, HardEvent event, AscendC::TEventID id) {
+  UNMOOR_NOINLINE void setFlag(const Instruction &at, HardEvent event, AscendC::TEventID id) {
     const EventPair &pair = pairOf(event);
     Flag &flag = flags[static_cast<size_t>(event)][static_cast<size_t>(id)];
     if (flag.setAt.line != 0)
@@ -288,7 +291,7 @@ struct Core {
     scheduler.raise(pair.from, flag.token, pair.from == PIPE_S);
   }
 
-  void waitFlag(const Instruction &at, HardEvent event, AscendC::TEventID id) {
+  UNMOOR_NOINLINE void waitFlag(const Instruction &at, HardEvent event, AscendC::TEventID id) {
     const EventPair &pair = pairOf(event);
     Flag &flag = flags[static_cast<size_t>(event)][static_cast<size_t>(id)];
     if (flag.setAt.line == 0)
@@ -305,7 +308,7 @@ struct Core {
   }
 
   /// What is after this in the code waits until the pipe, or all pipes, have done what is before it.
-  void barrier(const Instruction &at) {
+  UNMOOR_NOINLINE void barrier(const Instruction &at) {
     if (at.pipe != PIPE_ALL) {
       checkPipe(at);
       known[at.pipe][at.pipe] = now[at.pipe];
@@ -328,6 +331,19 @@ struct Core {
   bool leavesOut(const Instruction &at) { return ordering != nullptr && ordering->leavesOut(at.name, at.where); }
 
  private:
+  UNMOOR_NOINLINE void check(const Instruction &at, Ranges reads, Ranges writes) {
+    checkPipe(at);
+    for (size_t i = 0; i < reads.count; i++) checkRange(at, reads.first[i]);
+    for (size_t i = 0; i < writes.count; i++) checkRange(at, writes.first[i]);
+    if (synchronisation == Synchronisation::Explicit) order(at, reads, writes);
+    if (trace != nullptr) spend(at, reads, writes);
+  }
+
+  UNMOOR_NOINLINE void markReady(Ranges writes) {
+    for (size_t i = 0; i < writes.count; i++)
+      if (writes.first[i].access == Access::Write) markReady(writes.first[i]);
+  }
+
   void checkPipe(const Instruction &at) const {
     const bool vectorOnly = at.pipe == PIPE_V || at.pipe == PIPE_MTE3;
     const bool cubeOnly = at.pipe == PIPE_M || at.pipe == PIPE_MTE1 || at.pipe == PIPE_FIX;
@@ -350,7 +366,7 @@ struct Core {
     range.space == Space::GM ? checkGlobal(at, range) : checkLocal(at, range);
   }
 
-  void checkLocal(const Instruction &at, const Range &range) {
+  UNMOOR_NOINLINE void checkLocal(const Instruction &at, const Range &range) {
     const Region &region = regions[static_cast<size_t>(range.region)];
     const uint8_t *state = local(range.space).state.data();
     eachRun(range, [&](int64_t begin) {
@@ -370,7 +386,7 @@ struct Core {
     });
   }
 
-  void checkGlobal(const Instruction &at, const Range &range) {
+  UNMOOR_NOINLINE void checkGlobal(const Instruction &at, const Range &range) {
     GlobalBuffer *buffer = global->find(reinterpret_cast<const void *>(range.begin));
     if (buffer == nullptr)
       fail(at, {"gm-unregistered", "", range.operand, "an address inside a registered global buffer",
@@ -400,14 +416,14 @@ struct Core {
   }
 
   /// Enters an instruction's accesses; throws where an earlier one conflicts and may not be complete.
-  void order(const Instruction &at, Ranges reads, Ranges writes) {
+  UNMOOR_NOINLINE void order(const Instruction &at, Ranges reads, Ranges writes) {
     if (at.pipe != PIPE_S) join(known[at.pipe], known[PIPE_S]);
     const Mark mark{++now[at.pipe], sites->of(at), 0, static_cast<uint16_t>(task), static_cast<uint8_t>(at.pipe), false};
     for (size_t i = 0; i < reads.count; i++) touch(at, reads.first[i], mark);
     for (size_t i = 0; i < writes.count; i++) touch(at, writes.first[i], mark);
   }
 
-  void touch(const Instruction &at, Range range, Mark mark) {
+  UNMOOR_NOINLINE void touch(const Instruction &at, Range range, Mark mark) {
     if (range.bytes == 0 || range.inner == 0 || range.outer == 0) return;
     mark.write = range.access == Access::Write || range.access == Access::Touch;
     uint64_t base = 0;
@@ -444,7 +460,7 @@ struct Core {
   [[noreturn]] void unordered(const Instruction &at, const Range &range, const Mark &mark, const Mark &before);
 
   /// Moves the modelled time of the pipe, and writes it down.
-  void spend(const Instruction &at, Ranges reads, Ranges writes) {
+  UNMOOR_NOINLINE void spend(const Instruction &at, Ranges reads, Ranges writes) {
     const auto bytes = [](Ranges ranges) {
       uint64_t sum = 0;
       for (size_t i = 0; i < ranges.count; i++)
@@ -499,10 +515,11 @@ inline void Core::unordered(const Instruction &at, const Range &range, const Mar
                            (mark.write ? " writes" : " reads");
   if (before.task != task)
     fail(at, {"missing-sync-cores", "", buffer,
-              std::string(at.name) + " after " + earlier.name + " at " + earlier.where.text() + " on another core, which " + what,
-              "nothing makes this core wait for that one",
+              std::string(at.name) + " and " + earlier.name + " at " + earlier.where.text() +
+                  " one after the other: the latter, on another core, " + what,
+              "nothing makes one core wait for the other",
               "SyncAll() between the " + place(earlier) + " and the " + place(at) +
-                  " (or CrossCoreSetFlag and CrossCoreWaitFlag, or two launches)"});
+                  ", or CrossCoreSetFlag and CrossCoreWaitFlag, or a launch for each"});
   const pipe_t from = earlier.pipe, to = at.pipe;
   std::string remedy;
   if (from == to) {

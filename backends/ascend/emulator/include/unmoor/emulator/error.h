@@ -1,5 +1,9 @@
 // What a check reports: where, which buffer, what was expected, what was found, how to mend it.
 #pragma once
+
+/// Large functions that are called from many places: inlining them would only cost time to compile.
+#define UNMOOR_NOINLINE __attribute__((noinline))
+
 #include <stdexcept>
 #include <string>
 

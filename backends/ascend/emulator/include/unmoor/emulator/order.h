@@ -66,9 +66,10 @@ class Cell {
     push(mark);
   }
 
+  /// The latest access first.
   template <class Conflict> void check(const Mark &mark, Conflict &&conflict) const {
-    for (uint32_t i = 0; i < count; i++) {
-      const Mark &old = at(i);
+    for (uint32_t i = count; i > 0; i--) {
+      const Mark &old = at(i - 1);
       if ((old.write || mark.write) && (old.bytes & mark.bytes) != 0) conflict(old);
     }
   }

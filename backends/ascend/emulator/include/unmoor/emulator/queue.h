@@ -26,10 +26,13 @@ LocalTensor<T> TQue<position, depth, mask>::AllocTensor(unmoor::ascend::SourceLo
   if (held >= unmoor::ascend::arch2201::MAX_ALLOCATED)
     call.fail("queue-held", queue.text(), "at most 8 tensors held at once at one TPosition", "a ninth",
               "free tensors earlier, or use a TBuf for scratch");
-  for (auto &slot : queue.slots) {
+  for (size_t turn = 0; turn < queue.slots.size(); turn++) {
+    const uint32_t index = queue.cursor;
+    queue.cursor = static_cast<uint32_t>((index + 1) % queue.slots.size());
+    Slot &slot = queue.slots[index];
     if (slot.state != Slot::Free) continue;
     slot.state = Slot::Allocated;
-    queue.lastAllocated = static_cast<uint32_t>(&slot - queue.slots.data());
+    queue.lastAllocated = index;
     call.c.waitSlotFlag(call.at, freeEvent(position), slot);
     const Region &region = call.c.regions[static_cast<size_t>(slot.region)];
     call.c.local(region.space).forget(region.begin, region.end);

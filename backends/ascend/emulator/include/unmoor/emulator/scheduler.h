@@ -50,9 +50,9 @@ class Scheduler {
     for (uint32_t i = PIPES; i > 1; i--) std::swap(rank[i - 1], rank[random.below(i)]);
   }
 
-  template <class Body> void enqueue(int pipe, const Body &body) {
+  void enqueue(int pipe, std::unique_ptr<Work> work) {
     while (queues[pipe].size() >= DEPTH) progress();
-    queues[pipe].push_back({Step::Run, 0, std::make_unique<WorkOf<Body>>(body)});
+    queues[pipe].push_back({Step::Run, 0, std::move(work)});
     hurry(pipe);
   }
 

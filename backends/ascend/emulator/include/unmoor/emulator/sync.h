@@ -94,7 +94,7 @@ template <class T> inline T tilingData(const uint8_t *from, SourceLoc where = So
   Range range{Space::GM, Access::Read, -1, reinterpret_cast<uint64_t>(from), sizeof(T)};
   range.operand = "tiling";
   T out;
-  call.issue({range}, {}, [&] { std::memcpy(static_cast<void *>(&out), from, sizeof(T)); });
+  call.c.issueScalar(call.at, {range}, {}, [&] { std::memcpy(static_cast<void *>(&out), from, sizeof(T)); });
   return out;
 }
 

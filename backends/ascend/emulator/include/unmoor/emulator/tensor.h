@@ -27,7 +27,7 @@ inline const Region &liveRegion(Core &core, const Instruction &at, const LocalHa
 }
 
 /// One run of bytes of a local tensor, `offset` bytes from its start.
-inline Range localRange(Core &core, const Instruction &at, const LocalHandle &handle, const char *operand,
+UNMOOR_NOINLINE inline Range localRange(Core &core, const Instruction &at, const LocalHandle &handle, const char *operand,
                         Access access, uint64_t bytes, uint64_t offset = 0) {
   liveRegion(core, at, handle, operand);
   Range out{handle.space(), access, handle.region, handle.address + offset, static_cast<uint32_t>(bytes)};
@@ -66,7 +66,7 @@ template <typename T> class LocalTensor {
     const Instruction at{"LocalTensor::GetValue", PIPE_S, where};
     const Range range = localRange(c, at, handle, "tensor", Access::Read, sizeof(T), uint64_t{index} * sizeof(T));
     T out{};
-    c.issue(at, {range}, {}, [&] { out = loadAs<T>(c.bytesAt(range.space, range.begin)); });
+    c.issueScalar(at, {range}, {}, [&] { out = loadAs<T>(c.bytesAt(range.space, range.begin)); });
     return out;
   }
 
@@ -76,7 +76,7 @@ template <typename T> class LocalTensor {
     Core &c = core();
     const Instruction at{"LocalTensor::SetValue", PIPE_S, where};
     const Range range = localRange(c, at, handle, "tensor", Access::Write, sizeof(T), uint64_t{index} * sizeof(T));
-    c.issue(at, {}, {range}, [&] { storeAs<T>(c.bytesAt(range.space, range.begin), value); });
+    c.issueScalar(at, {}, {range}, [&] { storeAs<T>(c.bytesAt(range.space, range.begin), value); });
   }
 
   unmoor::ascend::detail::LocalHandle handle;  // emulator only
@@ -112,7 +112,7 @@ template <typename T> class GlobalTensor {
     const Instruction instruction{"GlobalTensor::GetValue", PIPE_S, where};
     const Range one = range(instruction, "global tensor", Access::Read, sizeof(T), offset * sizeof(T));
     T out{};
-    core().issue(instruction, {one}, {}, [&] { out = loadAs<T>(reinterpret_cast<const uint8_t *>(one.begin)); });
+    core().issueScalar(instruction, {one}, {}, [&] { out = loadAs<T>(reinterpret_cast<const uint8_t *>(one.begin)); });
     return out;
   }
 
@@ -121,7 +121,7 @@ template <typename T> class GlobalTensor {
     using namespace unmoor::ascend::detail;
     const Instruction instruction{"GlobalTensor::SetValue", PIPE_S, where};
     const Range one = range(instruction, "global tensor", Access::Write, sizeof(T), offset * sizeof(T));
-    core().issue(instruction, {}, {one}, [&] { storeAs<T>(reinterpret_cast<uint8_t *>(one.begin), value); });
+    core().issueScalar(instruction, {}, {one}, [&] { storeAs<T>(reinterpret_cast<uint8_t *>(one.begin), value); });
   }
 
   /// Emulator only: bytes from the start of this tensor, refused when outside the size given to SetGlobalBuffer.
