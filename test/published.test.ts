@@ -1,0 +1,48 @@
+/** exec on the tensors of published models, in their own names, layouts and configs, against the oracle on the layer's own. */
+import { readdirSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { models } from "./published/models.ts";
+import {
+  agreement,
+  compiled,
+  exec,
+  type FileDtype,
+  fileTensor,
+  fileTensors,
+  seed,
+  tensorsOf,
+  valuesOf,
+} from "./published/run.ts";
+import { jsonOf } from "./support.ts";
+
+test("every example has a published model to be tested on", () => {
+  const examples = readdirSync("examples").map((f) => f.replace(/\.ts$/, ""));
+  expect(Object.keys(models).sort()).toEqual(examples.sort());
+});
+
+describe.each(Object.entries(models))("%s", (example, { config, params, prefix, publish }) => {
+  test.each([
+    ["F32", "f32"],
+    ["F16", "f32"],
+    ["BF16", "bf16"],
+  ] as const)(
+    `runs on a layer of its checkpoint in %s, stored as %s (seed ${seed})`,
+    async (dtype: FileDtype, storage) => {
+      const compilation = await compiled(example, params, storage);
+      const tensors = tensorsOf(compilation);
+      const published = publish(valuesOf(compilation, tensors, "weight"));
+      const weights = fileTensors(published, dtype, prefix);
+      // What else a decoder layer has.
+      weights.set(`${prefix}self_attn.q_proj.weight`, fileTensor({ shape: [2], data: new Float32Array(2) }, dtype));
+      const input = fileTensors(valuesOf(compilation, tensors, "input"), dtype === "F16" ? "F32" : dtype);
+      const { ran, folder } = await exec(example, { config, weights, input }, ["--json"]);
+      expect(ran).toMatchObject({ status: 0, err: "" });
+      const document = jsonOf(ran) as { notes: string[] };
+      expect(document).toMatchObject({ params, storage, prefix, dims: { T: 5 } });
+      expect(document.notes).toEqual([`1 tensor of the weights file is not used: ${prefix}self_attn.q_proj.weight`]);
+      const { disagreements, maxErrorOverBound } = await agreement(compilation, tensors, folder);
+      expect(disagreements).toEqual([]);
+      expect(maxErrorOverBound).toBeLessThanOrEqual(1);
+    },
+  );
+});
