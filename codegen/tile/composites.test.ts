@@ -56,13 +56,17 @@ describe.each(names)("%s", (name) => {
       const { evaluate, bound } = scalarOp(name);
       y.forEach((found, i) => {
         const exact = evaluate(x[i], 0, 0);
+        if (!Number.isFinite(Math.fround(exact))) {
+          expect(found).toBe(Math.fround(exact));
+          return;
+        }
         const allowed = bound?.(exact, [x[i]], [0]) ?? 0;
         expect(Math.abs(found - exact), `${name}(${x[i]}) = ${exact}, found ${found}`).toBeLessThanOrEqual(allowed);
       });
     },
   );
 
-  test("gives numbers from -1 to 1 for every finite argument", () => {
+  test.runIf(Math.abs(scalarOp(name).evaluate(2 ** 60, 0, 0)) <= 1)("stays from -1 to 1 for every argument", () => {
     const x = Float32Array.from({ length: columns }, (_, i) => (i % 2 === 0 ? -1 : 1) * 2 ** (2 * i));
     for (const found of run(
       kernel((v) => apply(name, v)),

@@ -2,32 +2,7 @@
 export type { WeightBinding } from "../core/bindings.ts";
 export { type AttentionOptions, attention } from "./attention.ts";
 export { type Concrete, type LayerFunction, type LayerOptions, layer, type Params } from "./layer.ts";
-export {
-  abs,
-  add,
-  cast,
-  cos,
-  div,
-  erf,
-  exp,
-  floor,
-  linear,
-  log,
-  map,
-  max,
-  min,
-  mul,
-  range,
-  relu,
-  sigmoid,
-  silu,
-  sin,
-  softplus,
-  sqrt,
-  sub,
-  sum,
-  tanh,
-} from "./ops.ts";
+export * from "./ops.ts";
 export { type RouteOptions, type Routing, route } from "./routing.ts";
 export { concat, reshape, slice, transpose } from "./shapes.ts";
 export { type ConcreteTensor, tensor } from "./tensor.ts";

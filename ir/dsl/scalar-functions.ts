@@ -1,23 +1,36 @@
-import { apply, f32, type ScalarExpr, type ScalarFunction, sigmoid, silu, softplus, variable } from "../core/scalar.ts";
+import {
+  apply,
+  f32,
+  type ScalarExpr,
+  type ScalarFunction,
+  type ScalarOp,
+  scalarOps,
+  sigmoid,
+  silu,
+  softplus,
+  variable,
+} from "../core/scalar.ts";
 
 const zero = f32(0);
 const one = f32(1);
 
-/** Elementwise functions of one argument. The formulas are the usual definitions, in forms that do not overflow early. */
+/** Scalar ops from float to float: each is a function of the language as it is. */
+type FloatOp = {
+  [K in ScalarOp]: (typeof scalarOps)[K] extends { readonly arity: 1; readonly signature: "float" } ? K : never;
+}[ScalarOp];
+
+const floatOps = (Object.keys(scalarOps) as ScalarOp[]).filter(
+  (op): op is FloatOp => scalarOps[op].signature === "float" && scalarOps[op].arity === 1,
+);
+
+/** Other elementwise functions of one argument. The formulas are the usual definitions, in forms that do not overflow early. */
 const unary = {
-  exp: (x) => apply("exp", x),
-  log: (x) => apply("log", x),
-  sqrt: (x) => apply("sqrt", x),
   abs: (x) => apply("abs", x),
   sigmoid,
   silu,
   relu: (x) => apply("max", x, zero),
   tanh: (x) => apply("sub", apply("mul", f32(2), sigmoid(apply("mul", f32(2), x))), one),
   softplus,
-  floor: (x) => apply("floor", x),
-  sin: (x) => apply("sin", x),
-  cos: (x) => apply("cos", x),
-  erf: (x) => apply("erf", x),
 } as const satisfies Record<string, (x: ScalarExpr) => ScalarExpr>;
 
 /** Elementwise functions of two arguments. */
@@ -30,7 +43,7 @@ const binary = {
   max: (a, b) => apply("max", a, b),
 } as const satisfies Record<string, (a: ScalarExpr, b: ScalarExpr) => ScalarExpr>;
 
-export type UnaryName = keyof typeof unary;
+export type UnaryName = FloatOp | keyof typeof unary;
 export type BinaryName = keyof typeof binary;
 export type ScalarFunctionName = UnaryName | BinaryName;
 
@@ -43,9 +56,10 @@ const b = variable("b", "f32");
  * and the compiler all use this one table.
  */
 export const scalarFunctions: Readonly<Record<ScalarFunctionName, ScalarFunction>> = {
-  ...(Object.fromEntries(
-    Object.entries(unary).map(([name, build]) => [name, { params: ["x"], body: build(x) }]),
-  ) as unknown as Record<UnaryName, ScalarFunction>),
+  ...(Object.fromEntries([
+    ...floatOps.map((op) => [op, { params: ["x"], body: apply(op, x) }]),
+    ...Object.entries(unary).map(([name, build]) => [name, { params: ["x"], body: build(x) }]),
+  ]) as unknown as Record<UnaryName, ScalarFunction>),
   ...(Object.fromEntries(
     Object.entries(binary).map(([name, build]) => [name, { params: ["a", "b"], body: build(a, b) }]),
   ) as unknown as Record<BinaryName, ScalarFunction>),

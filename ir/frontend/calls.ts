@@ -2,7 +2,7 @@ import { ts } from "ts-morph";
 import { checkCount } from "./arguments.ts";
 import { builtin } from "./builtins.ts";
 import type { Machine } from "./machine.ts";
-import { builtinNames } from "./names.ts";
+import { builtinWords } from "./names.ts";
 import type { Scope } from "./scope.ts";
 import { Problem, problem } from "./source.ts";
 import { describe, type StaticValue } from "./values.ts";
@@ -36,7 +36,7 @@ export function callExpression(machine: Machine, node: ts.CallExpression, scope:
       });
     default:
       throw problem("U008", node.expression, `${node.expression.getText()} is ${describe(callee)}, not a function`, {
-        help: `Call a function: your own, or one of "unmoor": ${builtinNames.join(", ")}.`,
+        help: `Call a function: your own, or one of "unmoor": ${builtinWords}.`,
       });
   }
 }

@@ -1,7 +1,7 @@
 import { ts } from "ts-morph";
 import type { Diagnostic } from "../core/diagnostic.ts";
 import { resolveImport } from "./host.ts";
-import { builtinNames, typeNames } from "./names.ts";
+import { builtinNames, builtinWords, typeNames } from "./names.ts";
 import { diagnostic, type Problem, pathOf, problem, type Sources } from "./source.ts";
 import { nearest } from "./suggest.ts";
 import type { StaticValue } from "./values.ts";
@@ -117,7 +117,7 @@ function notInUnmoor(name: string, node: ts.Node): Diagnostic {
   return diagnostic("U006", node, `"unmoor" has no ${name}`, {
     help:
       near === undefined
-        ? `"unmoor" has the functions ${builtinNames.join(", ")} and the types ${typeNames.join(", ")}.`
+        ? `"unmoor" has the functions ${builtinWords}, and the types ${typeNames.join(", ")}.`
         : `Did you mean ${near}?`,
   });
 }

@@ -1,7 +1,7 @@
 import { scalarFunctions } from "../dsl/scalar-functions.ts";
 
-/** Functions that authors import from "unmoor". */
-export const builtinNames: readonly string[] = [
+/** Functions that authors import from "unmoor", but for the elementwise ones. */
+const ownNames: readonly string[] = [
   "layer",
   "linear",
   "map",
@@ -15,8 +15,13 @@ export const builtinNames: readonly string[] = [
   "sum",
   "range",
   "tensor",
-  ...Object.keys(scalarFunctions),
 ];
+
+/** Functions that authors import from "unmoor". */
+export const builtinNames: readonly string[] = [...ownNames, ...Object.keys(scalarFunctions)];
+
+/** The same in words; the elementwise ones are many. */
+export const builtinWords = `${ownNames.join(", ")} and elementwise ones such as add, mul, exp and silu (docs/language.md lists them)`;
 
 /** Types that authors import from "unmoor". */
 export const typeNames: readonly string[] = [

@@ -1,6 +1,7 @@
 import { ts } from "ts-morph";
 import { Dim } from "../core/dim.ts";
 import { apply, bool, f32, type ScalarExpr, type ScalarOp } from "../core/scalar.ts";
+import { scalarFunctions } from "../dsl/scalar-functions.ts";
 import { Problem, problem } from "./source.ts";
 import { booleanValue, describe, numberValue, type StaticValue, undefinedValue } from "./values.ts";
 
@@ -269,8 +270,9 @@ export function globalValue(name: string): StaticValue | undefined {
     ["SQRT1_2", member(Math.SQRT1_2)],
     ["LN2", member(Math.LN2)],
   ]);
-  for (const same of ["exp", "log", "sqrt", "abs", "min", "max", "tanh", "floor", "sin", "cos"])
-    members.set(same, { kind: "builtin", name: same });
+  // Those of the language that JavaScript has under the same name mean the same.
+  for (const same of Object.keys(scalarFunctions))
+    if (Object.hasOwn(Math, same)) members.set(same, { kind: "builtin", name: same });
   for (const [own, f] of Object.entries(numeric)) {
     members.set(own, {
       kind: "native",
