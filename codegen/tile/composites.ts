@@ -65,7 +65,14 @@ const erf: Composite = (x, step) => {
   return apply("div", mul(near, polynomial(square, above)), polynomial(square, below));
 };
 
-export const composites = { sin: wave("sin"), cos: wave("cos"), erf } as const satisfies Partial<
+/** e^x − 1: near 0, where the difference would cancel, its Taylor series; the rest of the series is below 10⁻⁹ of it. */
+const expm1: Composite = (x, step) => {
+  const near = step("near", clamp(x, 0.35));
+  const series = mul(near, polynomial(near, [1, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320]));
+  return apply("select", apply("lt", apply("abs", x), f32(0.35)), series, sub(apply("exp", x), f32(1)));
+};
+
+export const composites = { sin: wave("sin"), cos: wave("cos"), erf, expm1 } as const satisfies Partial<
   Record<ScalarOp, Composite>
 >;
 

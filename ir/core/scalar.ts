@@ -126,6 +126,18 @@ export const scalarOps = {
       return e + rounded(r + e, 2 * (3 + 2 * (Math.abs(a) + ea)));
     },
   },
+  // e^x − 1, accurate near 0 as well.
+  expm1: {
+    arity: 1,
+    signature: "float",
+    evaluate: (a) => Math.expm1(a),
+    bound: (r, [a], [ea]) => {
+      if (r === Number.POSITIVE_INFINITY) return a - ea > 89 ? 0 : r;
+      const e = (r + 1) * Math.expm1(ea);
+      const far = Math.abs(a) + ea < 0.35 ? 0 : rounded(r + 1 + e, 2 * (3 + 2 * (Math.abs(a) + ea)));
+      return e + far + rounded(Math.abs(r) + e, 8);
+    },
+  },
   log: {
     arity: 1,
     signature: "float",

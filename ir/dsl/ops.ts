@@ -59,6 +59,8 @@ const binary = (name: ScalarFunctionName): Binary => elementwise(name) as Binary
 
 // Each takes numbers or tensors. Tensors broadcast: aligned at the last dimension; missing leading dimensions and 1 stretch.
 export const exp = unary("exp");
+/** eˣ − 1, accurate near 0 as well: ELU is x > 0 ? x : expm1(x). */
+export const expm1 = unary("expm1");
 export const log = unary("log");
 export const sqrt = unary("sqrt");
 export const abs = unary("abs");
