@@ -33,12 +33,28 @@ export class DiagnosticError extends Error {
  */
 export class IrError extends Error {
   readonly help: string;
+  /** Where the fault is, when it lies in a node of a body and not in the node that is being made. */
+  readonly span: Span | undefined;
 
-  constructor(message: string, help: string) {
+  constructor(message: string, help: string, span?: Span) {
     super(message);
     this.name = "IrError";
     this.help = help;
+    this.span = span;
   }
+}
+
+/** Widest source line that is shown whole. */
+const widest = 200;
+
+/** The part of a line around a column, where the line is too long to be read. */
+function window(source: string, column: number): { readonly text: string; readonly column: number } {
+  if (source.length <= widest) return { text: source, column };
+  const start = Math.max(0, Math.min(column - 1 - widest / 2, source.length - widest));
+  const text = source.slice(start, start + widest);
+  const head = start > 0 ? "…" : "";
+  const tail = start + widest < source.length ? "…" : "";
+  return { text: `${head}${text}${tail}`, column: column - start + head.length };
 }
 
 /**
@@ -53,10 +69,11 @@ export function formatDiagnostic(d: Diagnostic, sourceOf: (file: string) => stri
     if (source !== undefined) {
       const gutter = String(d.span.line);
       const blank = " ".repeat(gutter.length);
-      const caret = "^".repeat(Math.max(1, Math.min(d.span.length, source.length - d.span.column + 1)));
+      const { text, column } = window(source, d.span.column);
+      const caret = "^".repeat(Math.max(1, Math.min(d.span.length, text.length - column + 1)));
       // Tabs are kept so that the caret stands under its character.
-      const indent = source.slice(0, d.span.column - 1).replace(/[^\t]/g, " ");
-      lines.push(`${blank} |`, `${gutter} | ${source}`, `${blank} | ${indent}${caret}`);
+      const indent = text.slice(0, column - 1).replace(/[^\t]/g, " ");
+      lines.push(`${blank} |`, `${gutter} | ${text}`, `${blank} | ${indent}${caret}`);
     }
   }
   if (d.expected !== undefined) lines.push(`  expected: ${d.expected}`);

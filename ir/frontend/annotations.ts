@@ -119,6 +119,7 @@ export class Annotations {
           expected: "a tensor: objects of weights have one level",
         });
       }
+      if (specs.has(m.name.text)) throw problem("U064", m.name, `${m.name.text} is given twice`);
       specs.set(m.name.text, { ...spec, name: m.name });
     }
     return { kind: "object", members: specs };

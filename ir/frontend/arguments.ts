@@ -15,7 +15,8 @@ export function checkCount(node: ts.CallExpression, name: string, found: number,
 export function tensorArgument(value: StaticValue | undefined, what: string, at: ts.Node): Value {
   if (value?.kind === "tensor") return value.value;
   if (value?.kind === "unknown") throw new Problem(undefined);
-  throw problem("U025", at, `${what} is a tensor, found ${value === undefined ? "nothing" : describe(value)}`, {
+  if (value?.kind === "expert") throw problem("U067", at, `${what} is the expert's number, but must be a tensor`);
+  throw problem("U025", at, `${what} must be a tensor, found ${value === undefined ? "nothing" : describe(value)}`, {
     help: "Give an input, a weight, or what a function made of them.",
   });
 }

@@ -129,6 +129,9 @@ function elementwise(
     if (tensors && arg.kind === "tensor") return variable(p, "f32");
     const expr = tensors && arg.kind !== "number" ? undefined : scalarOf(arg);
     if (expr !== undefined && expr.type === "f32") return expr;
+    if (arg.kind === "expert") {
+      throw problem("U067", argumentNode(call, i), `${name} does not work on the expert's number`);
+    }
     throw problem(
       "U025",
       argumentNode(call, i),

@@ -5,7 +5,7 @@ import type { Machine } from "./machine.ts";
 import { builtinWords } from "./names.ts";
 import type { Scope } from "./scope.ts";
 import { Problem, problem } from "./source.ts";
-import { describe, type StaticValue } from "./values.ts";
+import { describe, type StaticValue, unknownValue } from "./values.ts";
 
 export function callExpression(machine: Machine, node: ts.CallExpression, scope: Scope, hint?: string): StaticValue {
   if (node.expression.kind === ts.SyntaxKind.ImportKeyword) {
@@ -14,7 +14,7 @@ export function callExpression(machine: Machine, node: ts.CallExpression, scope:
   const callee = machine.evaluate(node.expression, scope);
   if (callee.kind === "unknown") throw new Problem(undefined);
   if (callee.kind === "undefined" && node.questionDotToken !== undefined) return callee;
-  const args = node.arguments.flatMap((a) => elements(a, (e) => machine.evaluate(e, scope)));
+  const args = node.arguments.flatMap((a) => elements(a, (e) => attempt(machine, e, scope)));
   if (args.some((a) => a.kind === "unknown")) throw new Problem(undefined);
   switch (callee.kind) {
     case "builtin":
@@ -38,6 +38,16 @@ export function callExpression(machine: Machine, node: ts.CallExpression, scope:
       throw problem("U008", node.expression, `${node.expression.getText()} is ${describe(callee)}, not a function`, {
         help: `Call a function: your own, or one of "unmoor": ${builtinWords}.`,
       });
+  }
+}
+
+/** Evaluates; an error is reported and gives an unknown value, so that the errors beside it are found as well. */
+export function attempt(machine: Machine, node: ts.Expression, scope: Scope, hint?: string): StaticValue {
+  try {
+    return machine.evaluate(node, scope, hint);
+  } catch (error) {
+    machine.report(error);
+    return unknownValue;
   }
 }
 

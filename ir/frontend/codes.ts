@@ -89,6 +89,51 @@ export const codes = {
     title: "Layer that does not read a config",
     help: 'Leave the config out, or say how parameters read from it: { config: { H: "hidden_size" } }.',
   },
+  U060: {
+    title: "Result that the layer does not compute",
+    help: "Return what the layer makes of it; an input or a weight as it is needs no layer.",
+  },
+  U061: { title: "Tensor returned under two names", help: "Return each tensor once." },
+  U062: { title: "Name declared twice", help: "Give each its own name." },
+  U063: { title: "Name used before its declaration", help: "Move the declaration up, before its first use." },
+  U064: { title: "Member given twice", help: "Leave one of them out." },
+  U065: {
+    title: "Input or weight that is never used",
+    help: "Use it, or leave it out of the types: whoever calls the layer would have to give it for nothing.",
+  },
+  U066: {
+    title: "Part of JavaScript's run time",
+    help: 'A layer is read, never executed: only numbers, tensors and the functions of "unmoor" exist in it.',
+  },
+  U067: {
+    title: "Expert's number used as a number",
+    help: "Its one use is as an index: w.gate[e]. To treat experts differently, give each its own weights.",
+  },
+  U068: {
+    title: "Stacked weights of another number of experts",
+    help: "Stack one tensor for each FFN expert: the first dimension is the number given as experts: { ffn }.",
+  },
+  U069: {
+    title: "Dtypes that do not fit",
+    help: "Give float tensors here. Whole numbers are ids: of tokens, and of experts.",
+  },
+  U070: { title: "Number that is not a number", help: "Mend the arithmetic: no tensor may become NaN by a constant." },
+  U071: { title: "Layer that grows too large", help: "Make loops shorter, or expressions smaller." },
+  U072: { title: "Function that ends without return", help: "Return a value on every way through the function." },
+  U073: { title: "Import that is not by name", help: 'Write import { linear, type Tensor } from "unmoor".' },
+  U074: {
+    title: "Layer that is no named constant",
+    help: "Declare it at the top of the file: export const myLayer = layer(…).",
+  },
+  U075: {
+    title: "Function that an expert's body cannot call",
+    help: "Call it outside of mix, or say the expert by what its body may use. docs/language.md lists that.",
+  },
+  U076: {
+    title: "Expert's body that does not use its token",
+    help: "Compute with the token. What is the same for every token is said by experts: { constant: w.vectors }.",
+  },
+  U077: { title: "Many errors", help: "Mend those above; others may go with them." },
 } as const satisfies Record<string, { readonly title: string; readonly help: string }>;
 
 export type Code = keyof typeof codes;

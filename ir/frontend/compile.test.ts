@@ -18,6 +18,7 @@ import { add, cast, exp, layer, linear, map, max, mul, range, route, sigmoid, si
 ${before}
 export const moe = layer({ H: 8, I: 4, N: 3, scale: 6 },
   (p, x: Tensor<["T", "H"]>, w: { up: Tensor<["I", "H"]>; down: Tensor<["H", "I"], "bf16"> }) => {
+    if (p.H < 0) return linear(linear(x, w.up), w.down);
     ${body}
   });`;
 
@@ -130,10 +131,10 @@ test.each([
 test.each([
   [
     "if and else",
-    "if (p.N > 4) { return linear(x, w.up); } else if (p.N === 3) return cast(x, 'bf16'); return x;",
+    "if (p.N > 4) { return linear(x, w.up); } else if (p.N === 3) return cast(x, 'bf16'); return silu(x);",
     ["cast"],
   ],
-  ["ternary", "return p.N < 3 || !p.scale ? linear(x, w.up) : x;", []],
+  ["ternary", "return p.N < 3 || !p.scale ? linear(x, w.up) : silu(x);", ["map"]],
   [
     "for … of with break and continue",
     "let y = x; for (const i of range(1, 9)) { if (i === 2) continue; if (i > 4) break; y = silu(y); } return y;",
@@ -196,7 +197,7 @@ export const moe = layer({ H: 8, E: 3, K: 2 }, { weights: { gate: "experts.{e}.w
 
 test("one of several layers is chosen by name", async () => {
   const file = `import { layer, silu, type Tensor } from "unmoor";
-const one = layer({}, (p, x: Tensor<["T"]>) => x);
+const one = layer({}, (p, x: Tensor<["T"]>) => silu(silu(x)));
 export const two = layer({}, (p, x: Tensor<["T"]>) => silu(x));`;
   const layer = await compileSource({ host: memoryHost({ "a.ts": file }), entry: "a.ts", layer: "two" });
   expect([layer.name, ...ops(layer)]).toEqual(["two", "map"]);

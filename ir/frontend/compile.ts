@@ -1,7 +1,7 @@
 import { ts } from "ts-morph";
 import { argument, checkLayer } from "../core/builder.ts";
 import type { ConfigBinding } from "../core/config.ts";
-import { DiagnosticError, IrError } from "../core/diagnostic.ts";
+import { type Diagnostic, DiagnosticError, IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { Argument, Layer } from "../core/layer.ts";
 import { formatSpan } from "../core/span.ts";
@@ -12,8 +12,9 @@ import { Interpreter } from "./interpreter.ts";
 import { type Module, Modules } from "./module.ts";
 import { type Options, options } from "./options.ts";
 import { checkWhole, defaultsOf, parameterValues } from "./parameters.ts";
+import { checkResults, checkUsed, resultsOf } from "./results.ts";
 import { Scope } from "./scope.ts";
-import { Problem, problem, Sources, spanOf } from "./source.ts";
+import { diagnostic, Problem, problem, Sources, spanOf, withinStack } from "./source.ts";
 import { list, nearest } from "./suggest.ts";
 import { describe, type FunctionNode, numberValue, type StaticValue } from "./values.ts";
 
@@ -29,16 +30,28 @@ export function compile(given: CompileOptions): Layer {
       return undefined;
     }
   };
-  const layer = attempt(() => new LayerCompiler(given, modules, interpreter, attempt).compile());
+  const layer = attempt(() =>
+    withinStack(given.entry, () => new LayerCompiler(given, modules, interpreter, attempt).compile()),
+  );
   interpreter.diagnostics.push(...modules.wrong);
   if (layer !== undefined && interpreter.diagnostics.length === 0) return layer;
-  const seen = new Set<string>();
-  throw new DiagnosticError(
-    interpreter.diagnostics.filter((d) => {
-      const key = `${d.code} ${formatSpan(d.span)} ${d.message}`;
-      return !seen.has(key) && seen.add(key);
-    }),
+  throw new DiagnosticError(inOrder(interpreter.diagnostics));
+}
+
+/** Most errors that one run reports. */
+const most = 30;
+
+/** Each error once, file by file in the order of the text, and not more than a person reads. */
+function inOrder(found: readonly Diagnostic[]): Diagnostic[] {
+  const once = new Map(found.map((d) => [`${d.code} ${formatSpan(d.span)} ${d.message}`, d]));
+  const files = [...new Set([...once.values()].map((d) => d.span.file))];
+  const sorted = [...once.values()].sort(
+    ({ span: a }, { span: b }) =>
+      files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
   );
+  const shown = sorted.slice(0, most);
+  if (sorted.length > most) shown.push(diagnostic("U077", undefined, `and ${sorted.length - most} errors more`));
+  return shown;
 }
 
 /** Reads one `layer(params, options?, body)` and builds its IR. */
@@ -48,6 +61,8 @@ class LayerCompiler {
   readonly #interpreter: Interpreter;
   readonly #attempt: Attempt;
   readonly #args = new Map<string, Argument>();
+  /** Where inputs and weights are declared. */
+  readonly #places = new Map<string, ts.Node>();
   /** Parameters that are sizes, with the first input or weight that has them. */
   readonly #sizes = new Map<string, string>();
   /** Dimensions already reported as below 1. */
@@ -85,8 +100,11 @@ class LayerCompiler {
       options === undefined ? {} : this.#attempt(() => weightBindings(options, this.#args, this.#attempt));
     this.#interpreter.params = Object.fromEntries(params);
     const result = this.#interpreter.invoke(body, values, bodyNode, "y");
-    const results = this.#results(result, body.node);
+    const results = resultsOf(result, body.node);
     if (results === undefined || bindings === undefined || this.#interpreter.diagnostics.length > 0) return undefined;
+    if (this.#modules.wrong.length > 0) return undefined;
+    checkResults(results, this.#args, body.node);
+    checkUsed(this.#args, this.#interpreter.body, body.node, this.#modules, this.#places);
     return checked(call, {
       name,
       params: Object.fromEntries(params),
@@ -104,7 +122,7 @@ class LayerCompiler {
     const names = layers.map((l) => l.name);
     const wanted = this.#given.layer;
     const [first] = layers;
-    if (first === undefined) throw problem("U003", undefined, `${module.path} declares no layer`);
+    if (first === undefined) throw module.notALayer() ?? problem("U003", undefined, `${module.path} declares no layer`);
     if (wanted === undefined) {
       if (layers.length === 1) return first;
       const second = layers[1]?.call.parent ?? first.call;
@@ -219,26 +237,8 @@ class LayerCompiler {
     }
     const made = argument(this.#interpreter.fresh(name), { dtype: spec.dtype, dims: spec.dims }, role, spec.storage);
     this.#args.set(name, made);
+    this.#places.set(name, at);
     return { kind: "tensor", value: made.value };
-  }
-
-  /** One tensor is the result "y"; an object's members are results by their names. */
-  #results(result: StaticValue, body: FunctionNode): Layer["results"] | undefined {
-    if (result.kind === "unknown") return undefined;
-    const block = body.body;
-    const end = block !== undefined && ts.isBlock(block) ? block.statements.findLast(ts.isReturnStatement) : block;
-    const at = end ?? body;
-    if (result.kind === "tensor") return [{ name: "y", value: result.value }];
-    if (result.kind !== "object" || result.what !== undefined) {
-      throw problem("U026", at, `the layer returns ${describe(result)}`, {
-        expected: "a tensor, or an object of tensors",
-      });
-    }
-    if (result.members.size === 0) throw problem("U026", at, "the layer returns an object without members");
-    return [...result.members].map(([name, value]) => {
-      if (value.kind === "tensor") return { name, value: value.value };
-      throw problem("U026", at, `result ${name} is ${describe(value)}`, { expected: "a tensor" });
-    });
   }
 }
 

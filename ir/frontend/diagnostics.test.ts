@@ -189,7 +189,7 @@ const cases: Readonly<Record<string, Case>> = {
   "U025 index": { body: "return linear(x, w.gate[0]);" },
   "U025 pattern": { body: "const [a] = p;\nreturn x;" },
   "U026 a number": { body: "return p.H;" },
-  "U026 nothing": { body: "linear(x, w.up);" },
+  "U026 nothing": { body: "return undefined;" },
   "U026 a member": { body: "return { y: x, n: p.H };" },
   "U026 expert": { ...routing, body: route({}).replace("linear(token, w.gate[e])", "e") },
   "U027 if in map": { uses: "map", body: "return map(x, (v) => { if (v > 0) return v; return 0; });" },
@@ -261,6 +261,142 @@ const cases: Readonly<Record<string, Case>> = {
   "U023 below zero": { ...routing, body: route({ renormalise: "{ atLeast: -1 }" }) },
   "U024 own score": { ...routing, body: route({ score: "(a, b) => a" }) },
   "U025 expertScale": { ...routing, body: route({ expertScale: "3" }) },
+  "U060 an input": { body: "return x;" },
+  "U060 a member": { body: "return { y: linear(x, w.up), up: w.up };" },
+  "U061 twice": { body: "const y = linear(x, w.up);\nreturn { y, again: y };" },
+  "U062 in a block": { body: "const y = linear(x, w.up);\nconst y = linear(x, w.router);\nreturn y;" },
+  "U062 a parameter": { before: "const f = (a) => { const a = 1; return a; };", body: "return linear(x, w.up, f(1));" },
+  "U062 two layers": {
+    file: 'import { layer, silu, type Tensor } from "unmoor";\nexport const a = layer({}, (p, x: Tensor<["T"]>) => silu(x));\nexport const a = layer({}, (p, x: Tensor<["T"]>) => silu(silu(x)));\n',
+  },
+  "U062 an import": { before: "const linear = (a) => a;" },
+  "U063 in a block": { body: "const y = linear(hidden, w.down);\nconst hidden = linear(x, w.up);\nreturn y;" },
+  "U063 hides another": {
+    body: "const z = () => { const y = x; const x = w.up; return y; };\nreturn linear(z(), w.up);",
+  },
+  "U064 a parameter": { params: "{ H: 8, I: 4, E: 3, K: 2, H: 16 }" },
+  "U064 an option": { ...routing, body: route({}).replace("topK: p.K", "topK: p.K, topK: 1") },
+  "U064 a weight": { args: 'x: Tensor<["T", "H"]>, w: { up: Tensor<["I", "H"]>; up: Tensor<["H", "I"]> }' },
+  "U065 a weight": { body: "return linear(linear(x, w.up), w.down);" },
+  "U065 an input": {
+    args: 'x: Tensor<["T", "H"]>, mask: Tensor<["T", "H"]>, w: { up: Tensor<["I", "H"]> }',
+    options: '{ weights: { up: "up_proj.weight" } }',
+  },
+  "U066 console": { body: "console.log(x);\nreturn linear(x, w.up);" },
+  "U066 random": { uses: "mul", body: "return mul(x, Math.random());" },
+  "U066 several": {
+    body: "const config = JSON.parse('{}');\nconst n = Number('3');\nconst fs = require('fs');\nreturn fs;",
+  },
+  "U067 a condition": { ...routing, body: route({}).replace("linear(token", "e === 0 ? token : linear(token") },
+  "U067 arithmetic": { ...routing, body: route({}).replace("w.gate[e]", "w.gate[e + 1]") },
+  "U067 a tensor": { uses: "linear, mul, route", body: route({}).replace("linear(token, w.gate[e])", "mul(token, e)") },
+  "U067 an array": { ...routing, body: route({}).replace("w.gate[e]", "[w.gate, w.router][e]") },
+  "U068 stacked": {
+    ...routing,
+    args: 'x: Tensor<["T", "H"]>, w: { router: Tensor<["E", "H"]>; gate: Tensor<["I", "H", "H"]> }',
+    body: route({}),
+  },
+  "U069 ids": {
+    uses: "add, linear, route",
+    body: route({})
+      .replace("return ", "return add(")
+      .replace(/\.mix.*/, ".ids, 1);"),
+  },
+  "U069 an input": { args: 'x: Tensor<["T", "H"], "i32">, w: { up: Tensor<["I", "H"]> }' },
+  "U069 a weight": { args: 'x: Tensor<["T", "H"]>, w: { up: Tensor<["I", "H"], "i8"> }' },
+  "U070 a constant": { uses: "mul", body: "return mul(x, (p.H - p.H) / 0);" },
+  "U070 a parameter": { params: "{ H: 8, I: 4, E: 3, K: NaN }" },
+  "U070 inside map": { uses: "map", body: "return map(x, (v) => v * Math.log2(-1));" },
+  "U071 an array": {
+    uses: "linear, range",
+    body: "let all = [x];\nfor (const _ of range(40)) all = [...all, ...all];\nreturn linear(all[0], w.up);",
+  },
+  "U071 a text": { uses: "range", body: 'let text = "ab";\nfor (const _ of range(40)) text += text;\nreturn x;' },
+  "U071 an expression": {
+    uses: "map, range",
+    body: "return map(x, (v) => { let y = v; for (const _ of range(40)) y = y * y + 1; return y; });",
+  },
+  "U071 a dimension": {
+    uses: "range, slice",
+    params: "{ H: 1, I: 1, E: 1, K: 1 }",
+    body: "let n = p.H * p.I + p.E * p.K - p.H;\nfor (const _ of range(9)) n = n * n;\nreturn slice(x, 0, n);",
+  },
+  "U071 operations": {
+    uses: "range, silu",
+    body: "let y = x;\nfor (const _ of range(20000)) y = silu(y);\nreturn y;",
+  },
+  "U071 nesting": { body: `return linear(x, ${"(".repeat(700)}w.up${")".repeat(700)});` },
+  "U072 the layer": { body: "if (p.H > 100) return linear(x, w.up);" },
+  "U072 an expert": {
+    ...routing,
+    body: route({}).replace("linear(token, w.gate[e])", "{ linear(token, w.gate[e]); }"),
+  },
+  "U072 a number": { uses: "map", body: "return map(x, (v) => { v * 2; });" },
+  "U073 unmoor": {
+    file: 'import unmoor from "unmoor";\nexport const a = unmoor.layer({}, (p, x) => unmoor.silu(x));\n',
+  },
+  "U073 all of unmoor": {
+    file: 'import * as u from "unmoor";\nexport const a = u.layer({}, (p, x: u.Tensor<["T"]>) => u.silu(x));\n',
+  },
+  "U073 another file": {
+    before: 'import * as other from "./other.ts";',
+    files: { "other.ts": "export const scale = 2;\n" },
+    body: "return linear(x, other.scale);",
+  },
+  "U073 a default": {
+    before: 'import other from "./other.ts";',
+    files: { "other.ts": "export default 2;\n" },
+    body: "return linear(x, other);",
+  },
+  "U074 default": {
+    file: 'import { layer, silu, type Tensor } from "unmoor";\nexport default layer({}, (p, x: Tensor<["T"]>) => silu(x));\n',
+  },
+  "U074 let": {
+    file: 'import { layer, silu, type Tensor } from "unmoor";\nexport let a = layer({}, (p, x: Tensor<["T"]>) => silu(x));\n',
+  },
+  "U074 in an object": {
+    file: 'import { layer, silu, type Tensor } from "unmoor";\nexport const all = { a: layer({}, (p, x: Tensor<["T"]>) => silu(x)) };\n',
+  },
+  "U003 passed on": {
+    file: 'export { a } from "./other.ts";\n',
+    files: {
+      "other.ts":
+        'import { layer, silu, type Tensor } from "unmoor";\nexport const a = layer({}, (p, x: Tensor<["T"]>) => silu(x));\n',
+    },
+  },
+  "U075 a sum": { uses: "linear, route, sum", body: route({}).replace("linear(token, w.gate[e])", "sum(token)") },
+  "U075 mix": {
+    ...routing,
+    body: `const inner = ${route({})
+      .replace("return ", "")
+      .replace(/\.mix.*/, ";")}\n${route({}).replace("linear(token, w.gate[e])", "inner.mix(x, (t, e) => t)")}`,
+  },
+  "U076 a weight": {
+    ...routing,
+    args: 'x: Tensor<["T", "H"]>, w: { router: Tensor<["E", "H"]>; gate: Tensor<["E", "H"]> }',
+    body: route({}).replace("linear(token, w.gate[e])", "w.gate[e]"),
+  },
+  "U020 no vector in an expert": {
+    uses: "add, linear, route",
+    body: route({}).replace("linear(token, w.gate[e])", "add(token, x)"),
+  },
+  "U010 push": { body: "const all = [x];\nall.push(x);\nreturn linear(x, w.up);" },
+  "U077 many": {
+    body: `${Array.from({ length: 32 }, (_, i) => `const a${i} = linear(x, w.missing${i});`).join("\n")}\nreturn linear(x, w.up);`,
+  },
+  "several statements": {
+    uses: "linear, route",
+    body: "fetch('http://localhost');\nlet y = linear(x, w.down);\ny = linear(x, w.dwn);\nif (p.Q > 1) y = x;\nfor (const i of 3) y = linear(y, w.up);\nconst z = linear(y, w.up);\nwhile (true) {}\nreturn linear(z, w.upp);",
+  },
+  "several arguments": { uses: "linear, add", body: "return add(linear(x, w.upp), linear(x, w.downn));" },
+  "several files": {
+    before: 'import { f } from "./f.ts";\nimport { g } from "./g.ts";',
+    files: {
+      "f.ts": 'import { linear } from "unmoor";\nexport const f = (x, w) => linear(x, w.gat);\n',
+      "g.ts": 'import { linear, sillu } from "unmoor";\nexport const g = (x, w) => linear(x, p);\n',
+    },
+    body: "const a = f(x, w);\nconst b = g(x, w);\nreturn linear(a, b);",
+  },
   "several errors": {
     args: 'x: Tensor<["T", "H"]>, w: { up: Tensor<["I", "H"]>; down: Tensor<["H", "I"]> }',
     body: "const a = linear(x, w.down);\nconst b = linear(a, w.up);\nconst c = silu(x);\nreturn linear(x, w.upp);",

@@ -1,5 +1,5 @@
 import { ts } from "ts-morph";
-import { callExpression, elements } from "./calls.ts";
+import { attempt, callExpression, elements } from "./calls.ts";
 import type { Machine } from "./machine.ts";
 import { memberOf } from "./members.ts";
 import { builtinNames } from "./names.ts";
@@ -25,6 +25,31 @@ const outside: Partial<Record<ts.SyntaxKind, readonly [name: string, help: strin
   [K.TaggedTemplateExpression]: ["a tagged template", "Write a template string without a tag."],
 };
 
+/** Names that only running code has, and what to do instead. */
+const runTime: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    "process performance Date Promise setTimeout setInterval queueMicrotask structuredClone eval globalThis window document"
+      .split(" ")
+      .map((name) => [name, ""]),
+  ),
+  console:
+    "Call the layer as a function of concrete tensors, outside of it, and print what it gives: a tensor has a text.",
+  require: 'Import names from another file: import { name } from "./other.ts".',
+  module: "Write export before a declaration.",
+  fetch: "Take what varies as a parameter, an input or a weight.",
+  JSON: "Write the values as an object literal, or take them as parameters.",
+  Number: "Parameters and constants are numbers already.",
+  parseInt: "Write the number. Math.trunc(x) cuts one.",
+  parseFloat: "Write the number.",
+  String: "Write a template string.",
+  Array: "Write range(n), or an array literal.",
+  Object: "Write an object literal, or name the members one by one.",
+  Map: "Write an object literal.",
+  Set: "Write an array literal.",
+  Symbol: "Write texts as names.",
+  Error: "What a layer cannot do, its types and sizes say.",
+};
+
 /** Evaluates an expression at compile time; what it makes of tensors becomes ops. */
 export function evaluateExpression(machine: Machine, node: ts.Expression, scope: Scope, hint?: string): StaticValue {
   const evaluate = (e: ts.Expression): StaticValue => machine.evaluate(e, scope);
@@ -33,7 +58,8 @@ export function evaluateExpression(machine: Machine, node: ts.Expression, scope:
     ts.isParenthesizedExpression(node) ||
     ts.isAsExpression(node) ||
     ts.isSatisfiesExpression(node) ||
-    ts.isNonNullExpression(node)
+    ts.isNonNullExpression(node) ||
+    ts.isTypeAssertionExpression(node)
   ) {
     return machine.evaluate(node.expression, scope, hint);
   }
@@ -57,7 +83,7 @@ export function evaluateExpression(machine: Machine, node: ts.Expression, scope:
   }
   if (ts.isObjectLiteralExpression(node)) return objectLiteral(machine, node, scope);
   if (ts.isArrayLiteralExpression(node)) {
-    return { kind: "array", items: node.elements.flatMap((e) => elements(e, evaluate)) };
+    return { kind: "array", items: node.elements.flatMap((e) => elements(e, (x) => attempt(machine, x, scope))) };
   }
   const [name, help] = outside[node.kind] ?? ["this expression", undefined];
   throw problem("U009", node, `${name} is outside the language`, help === undefined ? {} : { help });
@@ -65,9 +91,17 @@ export function evaluateExpression(machine: Machine, node: ts.Expression, scope:
 
 function identifier(machine: Machine, node: ts.Identifier, scope: Scope): StaticValue {
   const name = node.text;
-  const value = scope.find(name) ?? machine.lookup(scope.module, name, node) ?? globalValue(name);
+  const local = scope.find(name);
+  if (local === "later") {
+    throw problem("U063", node, `${name} is used before its declaration`);
+  }
+  const value = local ?? machine.lookup(scope.module, name, node) ?? globalValue(name);
   if (value?.kind === "unknown") throw new Problem(undefined);
   if (value !== undefined) return value;
+  const instead = runTime[name];
+  if (instead !== undefined) {
+    throw problem("U066", node, `${name} belongs to JavaScript's run time`, instead === "" ? {} : { help: instead });
+  }
   const near = nearest(name, [...scope.names(), ...scope.module.declarations.keys(), ...builtinNames]);
   throw problem("U007", node, `${name} is not defined`, {
     help: builtinNames.includes(name)
@@ -110,7 +144,7 @@ function binaryExpression(machine: Machine, node: ts.BinaryExpression, scope: Sc
       help: "Write the assignment as a statement of its own.",
     });
   }
-  const left = machine.evaluate(node.left, scope);
+  const left = attempt(machine, node.left, scope);
   if (operator === K.AmpersandAmpersandToken || operator === K.BarBarToken) {
     if (left.kind === "scalar") return logic(operator, node, left.expr, machine.evaluate(node.right, scope));
     const goesOn = truth(left, node.left) === (operator === K.AmpersandAmpersandToken);
@@ -118,11 +152,16 @@ function binaryExpression(machine: Machine, node: ts.BinaryExpression, scope: Sc
   }
   if (operator === K.QuestionQuestionToken)
     return left.kind === "undefined" ? machine.evaluate(node.right, scope) : left;
-  return binary(operator, node, left, machine.evaluate(node.right, scope));
+  return binary(operator, node, left, attempt(machine, node.right, scope));
 }
 
 function objectLiteral(machine: Machine, node: ts.ObjectLiteralExpression, scope: Scope): StaticValue {
   const members = new Map<string, StaticValue>();
+  const given = new Set<string>();
+  const once = (name: string, at: ts.Node): void => {
+    if (given.has(name)) throw problem("U064", at, `${name} is given twice`);
+    given.add(name);
+  };
   for (const property of node.properties) {
     if (ts.isSpreadAssignment(property)) {
       const spread = machine.evaluate(property.expression, scope);
@@ -132,10 +171,12 @@ function objectLiteral(machine: Machine, node: ts.ObjectLiteralExpression, scope
         throw problem("U025", property, `... does not spread ${describe(spread)}`, { expected: "an object" });
       }
     } else if (ts.isShorthandPropertyAssignment(property)) {
-      members.set(property.name.text, machine.evaluate(property.name, scope));
+      once(property.name.text, property.name);
+      members.set(property.name.text, attempt(machine, property.name, scope));
     } else if (ts.isPropertyAssignment(property)) {
       const name = propertyName(machine, property.name, scope);
-      members.set(name, machine.evaluate(property.initializer, scope, name));
+      once(name, property.name);
+      members.set(name, attempt(machine, property.initializer, scope, name));
     } else {
       throw problem("U009", property, "methods and accessors are outside the language", {
         help: "Write name: (a, b) => ….",

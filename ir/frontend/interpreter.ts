@@ -2,18 +2,24 @@ import { ts } from "ts-morph";
 import { Builder } from "../core/builder.ts";
 import { type Diagnostic, DiagnosticError, IrError } from "../core/diagnostic.ts";
 import type { AttributeMap, Operation, Region, Value } from "../core/layer.ts";
-import { formatType } from "../core/types.ts";
+import { formatType, isFloat } from "../core/types.ts";
+import { isBodyOp } from "../ops/mix.ts";
 import { evaluateExpression, propertyName } from "./expressions.ts";
+import { checkGrowth } from "./growth.ts";
 import type { AddOptions, Machine } from "./machine.ts";
 import type { Module, Modules } from "./module.ts";
 import { Scope } from "./scope.ts";
-import { Problem, problem, spanOf } from "./source.ts";
+import { calledName, diagnostic, Problem, problem, spanOf } from "./source.ts";
 import { runBlock } from "./statements.ts";
-import { describe, type StaticValue, undefinedValue } from "./values.ts";
+import { describe, endedValue, type StaticValue, undefinedValue } from "./values.ts";
 
 /** Deepest nesting of calls, and number of expressions evaluated, before a layer counts as endless. */
 const deepest = 100;
 const most = 1_000_000;
+/** Deepest nesting of expressions, over all calls. */
+const nested = 600;
+/** Most operations that a layer may have. */
+const longest = 10_000;
 
 /** The partial evaluator: keeps the state of one compilation, and ties its parts together. */
 export class Interpreter implements Machine {
@@ -23,7 +29,10 @@ export class Interpreter implements Machine {
   readonly #names = new Set<string>();
   #builder = new Builder();
   #depth = 0;
+  #nesting = 0;
   #steps = 0;
+  #operations = 0;
+  #inExpert = false;
 
   constructor(modules: Modules) {
     this.#modules = modules;
@@ -37,7 +46,17 @@ export class Interpreter implements Machine {
   evaluate(node: ts.Expression, scope: Scope, hint?: string): StaticValue {
     this.#steps++;
     if (this.#steps > most) throw problem("U028", node, `the layer is still not built after ${most} steps`);
-    return evaluateExpression(this, node, scope, hint);
+    if (this.#nesting >= nested) {
+      throw problem("U071", node, `expressions are nested more than ${nested} deep`, {
+        help: "Name parts of the expression with const, or make the recursion shorter.",
+      });
+    }
+    this.#nesting++;
+    try {
+      return checkGrowth(evaluateExpression(this, node, scope, hint), node);
+    } finally {
+      this.#nesting--;
+    }
   }
 
   invoke(
@@ -73,7 +92,7 @@ export class Interpreter implements Machine {
       if (body === undefined) throw problem("U008", at, "a function without a body cannot be called");
       if (!ts.isBlock(body)) return this.evaluate(body, scope, hint);
       const end = runBlock(this, body.statements, scope, hint);
-      return end?.kind === "return" ? end.value : undefinedValue;
+      return end?.kind === "return" ? end.value : endedValue;
     } finally {
       this.#depth--;
     }
@@ -81,6 +100,7 @@ export class Interpreter implements Machine {
 
   bind(name: ts.BindingName, value: StaticValue, scope: Scope, assignable: boolean): void {
     if (ts.isIdentifier(name)) {
+      if (scope.has(name.text)) throw problem("U062", name, `${name.text} is declared twice`);
       scope.declare(name.text, value, assignable);
       return;
     }
@@ -172,15 +192,18 @@ export class Interpreter implements Machine {
       if (initializer !== undefined) {
         const scope = new Scope(module, {});
         this.bind(pattern, this.evaluate(initializer, scope), scope, false);
-        return scope.find(name) ?? undefinedValue;
+        const value = scope.find(name);
+        return value === undefined || value === "later" ? undefinedValue : value;
       }
+    }
+    if (declaration?.kind === "module") {
+      throw problem("U073", declaration.node, `${name} is a whole module`, {
+        help: `Import the names that the layer uses: import { name } from "${declaration.from}".`,
+      });
     }
     const what = declaration?.kind === "other" ? declaration.what : "a declaration without a value";
     throw problem("U009", at, `${name} is ${what}, which is outside the language`, {
-      help:
-        what === "a whole module"
-          ? "Import the names that the layer uses: import { name } from …."
-          : "Write functions and constants.",
+      help: "Write functions and constants.",
     });
   }
 
@@ -191,6 +214,13 @@ export class Interpreter implements Machine {
     at: ts.Node,
     options: AddOptions = {},
   ): readonly Value[] {
+    const called = calledName(at);
+    if (this.#inExpert && !isBodyOp(op)) {
+      throw problem("U075", at, `${called ?? "this"} cannot be called in an expert's body`);
+    }
+    if (++this.#operations > longest) {
+      throw problem("U071", at, `the layer has more than ${longest} operations`);
+    }
     try {
       return this.#builder.add(op, operands, attributes, {
         span: spanOf(at),
@@ -198,11 +228,8 @@ export class Interpreter implements Machine {
         regions: options.regions ?? [],
       });
     } catch (error) {
-      if (!(error instanceof IrError)) throw error;
-      throw problem("U020", at, error.message, {
-        found: operands.map((v) => formatType(v.type)).join(" and "),
-        help: error.help,
-      });
+      if (error instanceof IrError) throw refusal(error, op, operands, at);
+      throw error;
     }
   }
 
@@ -220,12 +247,15 @@ export class Interpreter implements Machine {
   region(args: readonly Value[], build: () => Value): Region {
     const outer = this.#builder;
     const inner = new Builder();
+    const around = this.#inExpert;
     this.#builder = inner;
+    this.#inExpert = true;
     try {
       const result = build();
       return { args, body: inner.body, results: [result] };
     } finally {
       this.#builder = outer;
+      this.#inExpert = around;
     }
   }
 
@@ -242,6 +272,23 @@ export class Interpreter implements Machine {
     else if (!(thrown instanceof Problem)) throw thrown;
     else if (thrown.diagnostic !== undefined) this.diagnostics.push(thrown.diagnostic);
   }
+}
+
+/** What an op's verifier refused, in the words of the source: where the fault is, and by the names that stand there. */
+function refusal(error: IrError, op: string, operands: readonly Value[], at: ts.Node): Problem {
+  const called = calledName(at) ?? "indexing by an expert";
+  const own = (text: string): string =>
+    text
+      .replace(new RegExp(`(?<![\\w.])${op}(?!\\w)`, "g"), called)
+      .replace(/\b[a-z]+(_[a-z]+)+\b/g, (name) =>
+        operands.some((v) => v.name === name) ? name : name.replace(/_([a-z])/g, (_, c: string) => c.toUpperCase()),
+      );
+  const code = operands.every((v) => isFloat(v.type.dtype)) || !/float|whole|i32/.test(error.message) ? "U020" : "U069";
+  const found = diagnostic(code, at, own(error.message), {
+    found: operands.map((v) => formatType(v.type)).join(" and "),
+    help: own(error.help),
+  });
+  return new Problem(error.span === undefined || error.span.file === "" ? found : { ...found, span: error.span });
 }
 
 const wrongPattern = (node: ts.Node, value: StaticValue, expected: string): Problem =>

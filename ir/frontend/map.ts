@@ -48,6 +48,9 @@ export function scalarFunctionOf(
     at,
   );
   if (result.kind === "unknown") throw new Problem(undefined);
+  if (result.kind === "undefined" && result.ended === true) {
+    throw problem("U072", at, `${what}'s function ends without return`, { help: "Return a number." });
+  }
   const body = result.kind === "number" ? f32(result.value) : result.kind === "scalar" ? result.expr : undefined;
   if (body?.type !== "f32") {
     throw problem("U025", at, `${what}'s function gives ${describe(result)}`, {

@@ -1,8 +1,9 @@
 import { ts } from "ts-morph";
+import { formatType } from "../core/types.ts";
 import { builtin } from "./builtins.ts";
 import type { Machine } from "./machine.ts";
 import type { Scope } from "./scope.ts";
-import { Problem, problem } from "./source.ts";
+import { Problem, problem, written } from "./source.ts";
 import { nearest } from "./suggest.ts";
 import { describe, numberValue, type StaticValue, undefinedValue } from "./values.ts";
 
@@ -27,6 +28,9 @@ export function memberOf(
       help: "Use an index inside the array.",
     });
   }
+  if (key.kind === "expert") {
+    throw problem("U067", node.argumentExpression, `${describe(base)} is indexed by the expert's number`);
+  }
   if (key.kind === "string") return named(machine, node, base, key.value);
   throw problem("U025", node.argumentExpression, `${describe(base)} has no element for ${describe(key)}`, {
     expected: "an array with a number, an object with a text, or a weight with an expert",
@@ -40,6 +44,17 @@ function slice(
   key: StaticValue,
 ): StaticValue {
   if (key.kind === "expert") {
+    const [stacked] = base.value.type.dims;
+    if (stacked !== undefined && !stacked.equals(key.experts)) {
+      throw problem(
+        "U068",
+        node,
+        `${written(node.expression)} is stacked for ${stacked} experts, but there are ${key.experts}`,
+        {
+          found: `${written(node.expression)} is ${formatType(base.value.type)}`,
+        },
+      );
+    }
     return machine.one("index", [base.value, key.value], {}, node, { names: [`${base.value.name}_e`] });
   }
   throw problem("U025", node.argumentExpression, `a tensor is indexed by an expert, found ${describe(key)}`, {
@@ -54,6 +69,11 @@ function named(machine: Machine, node: ts.Node, base: StaticValue, name: string)
     const value = base.members.get(name);
     if (value?.kind === "unknown") throw new Problem(undefined);
     if (value !== undefined) return value;
+    if (base.what === "Math" && name === "random") {
+      throw problem("U066", at, "Math.random belongs to JavaScript's run time", {
+        help: "Take random numbers as an input: the same call then gives the same result.",
+      });
+    }
     const near = nearest(name, base.members.keys());
     throw problem("U014", at, `${base.what ?? "the object"} has no ${name}`, {
       help:
@@ -64,6 +84,11 @@ function named(machine: Machine, node: ts.Node, base: StaticValue, name: string)
     if (name === "length") return numberValue(base.items.length);
     const run = arrayMethods[name];
     if (run !== undefined) return { kind: "native", name, run: (args, call) => run(machine, base.items, args, call) };
+    if (mutators.has(name)) {
+      throw problem("U010", at, `${name} would change the array`, {
+        help: "Arrays never change. Make a new one: [...array, item], or array.map(…).",
+      });
+    }
     throw problem("U014", at, `an array has no ${name} in a layer`, {
       help: `It has length, ${Object.keys(arrayMethods).join(", ")}, and the spread [...array].`,
     });
@@ -75,6 +100,9 @@ function named(machine: Machine, node: ts.Node, base: StaticValue, name: string)
   }
   throw problem("U014", at, `${describe(base)} has no ${name}`);
 }
+
+/** Methods of arrays that change them. */
+const mutators = new Set("push pop shift unshift splice sort reverse fill copyWithin".split(" "));
 
 type ArrayMethod = (
   machine: Machine,

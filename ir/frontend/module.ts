@@ -14,6 +14,8 @@ export type Declaration =
   | { readonly kind: "variable"; readonly node: ts.VariableDeclaration; readonly constant: boolean }
   | { readonly kind: "function"; readonly node: ts.FunctionDeclaration }
   | { readonly kind: "type"; readonly node: ts.TypeAliasDeclaration | ts.InterfaceDeclaration }
+  /** import * as name */
+  | { readonly kind: "module"; readonly node: ts.Node; readonly from: string }
   /** A class, enum or namespace: reported where it is used. */
   | { readonly kind: "other"; readonly node: ts.Statement; readonly what: string };
 
@@ -30,7 +32,10 @@ export class Module {
   /** Imports of things that "unmoor" does not have. */
   readonly wrong: Diagnostic[] = [];
 
+  readonly file: ts.SourceFile;
+
   constructor(file: ts.SourceFile) {
+    this.file = file;
     this.path = pathOf(file);
     for (const statement of file.statements) this.#collect(statement);
   }
@@ -39,40 +44,80 @@ export class Module {
   get layers(): { readonly name: string; readonly call: ts.CallExpression }[] {
     const found = [];
     for (const [name, d] of this.declarations) {
-      const call = d.kind === "variable" ? unwrap(d.node.initializer) : undefined;
-      if (call === undefined || !ts.isCallExpression(call) || !ts.isIdentifier(call.expression)) continue;
-      const callee = this.declarations.get(call.expression.text);
-      if (callee?.kind === "import" && callee.from === "unmoor" && callee.name === "layer") found.push({ name, call });
+      const call = d.kind === "variable" && d.constant ? unwrap(d.node.initializer) : undefined;
+      if (call !== undefined && ts.isCallExpression(call) && this.#isLayer(call)) found.push({ name, call });
     }
     return found;
+  }
+
+  #isLayer({ expression }: ts.CallExpression): boolean {
+    const callee = ts.isIdentifier(expression) ? this.declarations.get(expression.text) : undefined;
+    return callee?.kind === "import" && callee.from === "unmoor" && callee.name === "layer";
+  }
+
+  /** Why the file declares no layer, where something in it looks as if it were to be one. */
+  notALayer(): Problem | undefined {
+    const help = 'Import it by name: import { layer, type Tensor } from "unmoor".';
+    for (const [name, d] of this.declarations) {
+      if (d.kind === "import" && d.from === "unmoor" && d.name === "default") {
+        return problem("U073", d.node, '"unmoor" is imported as a whole', { help });
+      }
+      if (d.kind === "module" && d.from === "unmoor")
+        return problem("U073", d.node, `${name} is a whole module`, { help });
+      if (d.kind === "import" && d.name === "layer" && d.from !== "unmoor") {
+        return problem("U003", d.node, `layer is imported from "${d.from}", not from "unmoor"`, { help });
+      }
+    }
+    const calls: ts.CallExpression[] = [];
+    const visit = (node: ts.Node): void => {
+      if (ts.isCallExpression(node) && this.#isLayer(node)) calls.push(node);
+      else ts.forEachChild(node, visit);
+    };
+    visit(this.file);
+    if (calls[0] !== undefined) return problem("U074", calls[0].expression, "this layer is no constant of the file");
+    const [[passed, from] = []] = [...this.exports].filter(([, to]) => typeof to === "object");
+    if (from === undefined || typeof from === "string") return undefined;
+    return problem("U003", from.node, `${this.path} declares no layer: ${passed} comes from "${from.from}"`, {
+      help: "Name the file that declares it.",
+    });
   }
 
   #collect(statement: ts.Statement): void {
     const exported = ts.canHaveModifiers(statement)
       ? (ts.getModifiers(statement) ?? []).some((m) => m.kind === ts.SyntaxKind.ExportKeyword)
       : false;
-    const declare = (name: string, declaration: Declaration): void => {
-      this.declarations.set(name, declaration);
-      if (exported) this.exports.set(name, name);
+    const declare = (name: ts.Identifier, declaration: Declaration): void => {
+      this.#declare(name, declaration);
+      if (exported) this.exports.set(name.text, name.text);
     };
     if (ts.isImportDeclaration(statement)) this.#collectImport(statement);
     else if (ts.isExportDeclaration(statement)) this.#collectExport(statement);
     else if (ts.isVariableStatement(statement)) {
       const constant = (statement.declarationList.flags & ts.NodeFlags.Const) !== 0;
       for (const node of statement.declarationList.declarations) {
-        for (const name of boundNames(node.name)) declare(name, { kind: "variable", node, constant });
+        for (const name of boundIdentifiers(node.name)) declare(name, { kind: "variable", node, constant });
       }
     } else if (ts.isFunctionDeclaration(statement) && statement.name !== undefined) {
-      declare(statement.name.text, { kind: "function", node: statement });
+      declare(statement.name, { kind: "function", node: statement });
     } else if (ts.isTypeAliasDeclaration(statement) || ts.isInterfaceDeclaration(statement)) {
-      declare(statement.name.text, { kind: "type", node: statement });
+      declare(statement.name, { kind: "type", node: statement });
     } else if (ts.isClassDeclaration(statement) && statement.name !== undefined) {
-      declare(statement.name.text, { kind: "other", node: statement, what: "a class" });
+      declare(statement.name, { kind: "other", node: statement, what: "a class" });
     } else if (ts.isEnumDeclaration(statement)) {
-      declare(statement.name.text, { kind: "other", node: statement, what: "an enum" });
-    } else if (ts.isModuleDeclaration(statement)) {
-      declare(statement.name.text, { kind: "other", node: statement, what: "a namespace" });
+      declare(statement.name, { kind: "other", node: statement, what: "an enum" });
+    } else if (ts.isModuleDeclaration(statement) && ts.isIdentifier(statement.name)) {
+      declare(statement.name, { kind: "other", node: statement, what: "a namespace" });
     }
+  }
+
+  /** Two values of one name, or two types, are an error; but overloads and interfaces add up. */
+  #declare(name: ts.Identifier, declaration: Declaration): void {
+    const before = this.declarations.get(name.text);
+    const addsUp = before?.kind === "function" && before.node.body === undefined;
+    const twice = before !== undefined && !addsUp && (before.kind === "type") === (declaration.kind === "type");
+    const interfaces = [before, declaration].every((d) => d?.kind === "type" && ts.isInterfaceDeclaration(d.node));
+    if (twice && !interfaces) this.wrong.push(diagnostic("U062", name, `${name.text} is declared twice`));
+    else this.declarations.set(name.text, declaration);
   }
 
   #collectImport(statement: ts.ImportDeclaration): void {
@@ -80,12 +125,12 @@ export class Module {
     const from = statement.moduleSpecifier.text;
     const clause = statement.importClause;
     if (clause?.name !== undefined) {
-      this.declarations.set(clause.name.text, { kind: "import", from, name: "default", node: clause.name });
+      this.#declare(clause.name, { kind: "import", from, name: "default", node: clause.name });
     }
     const bindings = clause?.namedBindings;
     if (bindings === undefined) return;
     if (ts.isNamespaceImport(bindings)) {
-      this.declarations.set(bindings.name.text, { kind: "other", node: statement, what: "a whole module" });
+      this.#declare(bindings.name, { kind: "module", node: bindings, from });
       return;
     }
     for (const element of bindings.elements) {
@@ -93,7 +138,7 @@ export class Module {
       if (from === "unmoor" && !builtinNames.includes(name) && !typeNames.includes(name)) {
         this.wrong.push(notInUnmoor(name, element));
       }
-      this.declarations.set(element.name.text, { kind: "import", from, name, node: element });
+      this.#declare(element.name, { kind: "import", from, name, node: element });
     }
   }
 
@@ -136,6 +181,11 @@ export class Modules {
     this.#sources = sources;
   }
 
+  /** The files read so far. */
+  get files(): ts.SourceFile[] {
+    return [...this.#modules.values()].map((m) => m.file);
+  }
+
   load(path: string, importedAt?: ts.Node): Module {
     const known = this.#modules.get(path);
     if (known !== undefined) return known;
@@ -152,6 +202,11 @@ export class Modules {
     from: Module,
     wanted: Import,
   ): { readonly module: Module; readonly name: string } | { readonly builtin: string } {
+    if (wanted.name === "default") {
+      throw problem("U073", wanted.node, `"${wanted.from}" is imported as a whole`, {
+        help: `Import the names that the layer uses: import { name } from "${wanted.from}".`,
+      });
+    }
     if (wanted.from === "unmoor") return { builtin: wanted.name };
     if (!wanted.from.startsWith(".")) {
       throw problem("U008", wanted.node, `a layer cannot use ${wanted.name} from "${wanted.from}"`, {
@@ -210,7 +265,9 @@ function unwrap(node: ts.Expression | undefined): ts.Expression | undefined {
 }
 
 /** Names that a declaration binds: one identifier, or those of a pattern. */
-export function boundNames(name: ts.BindingName): string[] {
-  if (ts.isIdentifier(name)) return [name.text];
-  return name.elements.flatMap((e) => (ts.isOmittedExpression(e) ? [] : boundNames(e.name)));
+export const boundNames = (name: ts.BindingName): string[] => boundIdentifiers(name).map((n) => n.text);
+
+function boundIdentifiers(name: ts.BindingName): ts.Identifier[] {
+  if (ts.isIdentifier(name)) return [name];
+  return name.elements.flatMap((e) => (ts.isOmittedExpression(e) ? [] : boundIdentifiers(e.name)));
 }

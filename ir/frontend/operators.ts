@@ -36,8 +36,9 @@ export function truth(value: StaticValue, at: ts.Node): boolean {
       throw problem("U027", at, "a decision on elements is not known at compile time", {
         help: "Inside map's function, choose between numbers with a conditional expression: g > 0 ? g : 0.",
       });
-    case "tensor":
     case "expert":
+      throw problem("U067", at, "a decision on the expert's number");
+    case "tensor":
       throw problem("U027", at, `a decision on ${describe(value)} is not known at compile time`);
     default:
       return true;
@@ -56,6 +57,9 @@ type Side = StaticValue;
 
 function wrongOperands(operator: ts.SyntaxKind, at: ts.Node, left: Side, right: Side): Problem {
   const sign = ts.tokenToString(operator);
+  if (left.kind === "expert" || right.kind === "expert") {
+    return problem("U067", at, `${sign} does not work on the expert's number`);
+  }
   const instead = tensorFunctions[operator];
   const tensor = left.kind === "tensor" || right.kind === "tensor";
   return problem("U025", at, `${sign} does not work on ${describe(left)} and ${describe(right)}`, {

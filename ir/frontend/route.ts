@@ -1,7 +1,7 @@
 import type { ts } from "ts-morph";
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
-import type { Attribute, AttributeMap, Value } from "../core/layer.ts";
+import type { Attribute, AttributeMap, Region, Value } from "../core/layer.ts";
 import { formatType } from "../core/types.ts";
 import { ownScoreAlone, ownScoreHelp, type RouteOptions, routerParts } from "../dsl/routing.ts";
 import { scalarFunctions } from "../dsl/scalar-functions.ts";
@@ -258,17 +258,25 @@ function mixCall(
   const region = machine.region([token, expert, ...own], () => {
     const values: StaticValue[] = [
       { kind: "tensor", value: token },
-      { kind: "expert", value: expert },
+      { kind: "expert", value: expert, experts: routing.ffn },
       ...own.map((value): StaticValue => ({ kind: "tensor", value })),
     ];
     const result = machine.invoke(fn, values, at, "expert");
     if (result.kind === "unknown") throw new Problem(undefined);
     if (result.kind === "tensor") return result.value;
+    if (result.kind === "undefined" && result.ended === true) {
+      throw problem("U072", at, "the expert's function ends without return", {
+        help: "Return what the expert makes of its token.",
+      });
+    }
     throw problem("U026", at, `the expert's function gives ${describe(result)}`, {
       expected: "a tensor [N] for one token",
       help: "Return what the expert makes of its token.",
     });
   });
+  if (!dependsOn(region, [token, ...own])) {
+    throw problem("U076", at, "what the expert gives does not depend on its token");
+  }
   const { ids, weights, ffn, identity, constant } = routing;
   const mixed = machine.one("mix", [x, ids, weights], { ffn, identity }, call, { names: [hint], regions: [region] });
   if (constant === undefined) return mixed;
@@ -276,4 +284,13 @@ function mixCall(
   const share = machine.one("constant_experts", [constant, ids, weights], { first }, call, { names: ["constants"] });
   const parts = [mixed, share].flatMap((v) => (v.kind === "tensor" ? [v.value] : []));
   return machine.one("map", parts, { fn: scalarFunctions.add }, call, { names: [hint] });
+}
+
+/** Whether a body's result is computed from any of these values. */
+function dependsOn({ body, results }: Region, values: readonly Value[]): boolean {
+  const from = new Set(values);
+  for (const { operands, results: made } of body) {
+    if (operands.some((v) => from.has(v))) for (const value of made) from.add(value);
+  }
+  return results.every((v) => from.has(v));
 }

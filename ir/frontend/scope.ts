@@ -2,7 +2,8 @@ import type { Module } from "./module.ts";
 import type { StaticValue } from "./values.ts";
 
 interface Binding {
-  value: StaticValue;
+  /** "later": the block declares the name further down. */
+  value: StaticValue | "later";
   readonly assignable: boolean;
 }
 
@@ -30,11 +31,21 @@ export class Scope {
     return new Scope(this.module, {}, this);
   }
 
+  /** Says that this block will declare a name: until then it hides those of the same name around it. */
+  announce(name: string): void {
+    if (!this.#names.has(name)) this.#names.set(name, { value: "later", assignable: false });
+  }
+
   declare(name: string, value: StaticValue, assignable = false): void {
     this.#names.set(name, { value, assignable });
   }
 
-  find(name: string): StaticValue | undefined {
+  /** Whether this very block has declared the name. */
+  has(name: string): boolean {
+    return (this.#names.get(name)?.value ?? "later") !== "later";
+  }
+
+  find(name: string): StaticValue | "later" | undefined {
     return this.#names.get(name)?.value ?? this.#parent?.find(name);
   }
 

@@ -25,6 +25,13 @@ export const spanOf = (node: ts.Node): Span => {
   return spanAt(file, node.getStart(file), node.getEnd());
 };
 
+/** What the author calls at this place: `add` of add(x, y), `mix` of routing.mix(…). */
+export const calledName = (node: ts.Node): string | undefined => {
+  if (!ts.isCallExpression(node)) return undefined;
+  const { expression } = node;
+  return (ts.isPropertyAccessExpression(expression) ? expression.name : expression).getText();
+};
+
 interface Details {
   readonly expected?: string;
   readonly found?: string;
@@ -59,6 +66,18 @@ export class Problem extends Error {
 export const problem = (code: Code, node: ts.Node | undefined, message: string, details?: Details): Problem =>
   new Problem(diagnostic(code, node, message, details));
 
+/** Runs something recursive over a file. @throws Problem U071 where the file nests deeper than the machine's stack */
+export function withinStack<T>(path: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const span: Span = { file: path, line: 1, column: 1, length: 1 };
+    const message = `${path} is nested too deeply to be read`;
+    throw new Problem({ code: "U071", span, message, help: "Name parts of deeply nested expressions with const." });
+  }
+}
+
 /** Parses files, each once, in ts-morph's in-memory file system. No file is type-checked. */
 export class Sources {
   readonly host: SourceHost;
@@ -80,23 +99,25 @@ export class Sources {
     if (known !== undefined) return known;
     const text = this.host.read(path);
     if (text === undefined) throw problem("U001", importedAt, `cannot read ${path}`);
-    const source = this.#project.createSourceFile(`/${this.#files.size}.ts`, text);
-    const file = source.compilerNode;
-    paths.set(file, path);
-    const errors = this.#project
-      .getProgram()
-      .getSyntacticDiagnostics(source)
-      .map((d): Diagnostic => {
-        const start = d.getStart() ?? 0;
-        const message = ts.flattenDiagnosticMessageText(d.compilerObject.messageText, " ");
-        return {
-          code: "U002",
-          span: spanAt(file, start, start + (d.getLength() ?? 1)),
-          message: `syntax error: ${message}`,
-          help: codes.U002.help,
-        };
-      });
-    if (errors.length > 0) throw new DiagnosticError(errors);
+    const file = withinStack(path, () => {
+      const source = this.#project.createSourceFile(`/${this.#files.size}.ts`, text);
+      paths.set(source.compilerNode, path);
+      const errors = this.#project
+        .getProgram()
+        .getSyntacticDiagnostics(source)
+        .map((d): Diagnostic => {
+          const start = d.getStart() ?? 0;
+          const message = ts.flattenDiagnosticMessageText(d.compilerObject.messageText, " ");
+          return {
+            code: "U002",
+            span: spanAt(source.compilerNode, start, start + (d.getLength() ?? 1)),
+            message: `syntax error: ${message}`,
+            help: codes.U002.help,
+          };
+        });
+      if (errors.length > 0) throw new DiagnosticError(errors);
+      return source.compilerNode;
+    });
     this.#files.set(path, file);
     return file;
   }

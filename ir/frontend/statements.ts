@@ -40,23 +40,45 @@ export function runBlock(
   hint?: string,
 ): Completion | undefined {
   for (const statement of statements) {
-    if (ts.isFunctionDeclaration(statement) && statement.name !== undefined) {
-      scope.declare(statement.name.text, { kind: "function", node: statement, scope });
+    if (ts.isVariableStatement(statement)) {
+      for (const { name } of statement.declarationList.declarations) {
+        for (const bound of boundNames(name)) scope.announce(bound);
+      }
     }
+    if (!ts.isFunctionDeclaration(statement) || statement.name === undefined || statement.body === undefined) continue;
+    if (scope.has(statement.name.text)) {
+      machine.report(problem("U062", statement.name, `${statement.name.text} is declared twice`));
+    }
+    scope.declare(statement.name.text, { kind: "function", node: statement, scope });
   }
+  let failed = false;
   for (const statement of statements) {
     try {
       const completion = runStatement(machine, statement, scope, hint);
       if (completion !== undefined) return completion;
     } catch (error) {
       machine.report(error);
-      if (!ts.isVariableStatement(statement)) return { kind: "return", value: unknownValue };
-      for (const declaration of statement.declarationList.declarations) {
-        for (const name of boundNames(declaration.name)) scope.declare(name, unknownValue, true);
-      }
+      failed = true;
+      if (ts.isReturnStatement(statement)) break;
+      if (ts.isVariableStatement(statement)) {
+        for (const { name } of statement.declarationList.declarations) {
+          for (const bound of boundNames(name)) scope.declare(bound, unknownValue, true);
+        }
+      } else forget(statement, scope);
     }
   }
-  return undefined;
+  return failed ? { kind: "return", value: unknownValue } : undefined;
+}
+
+/** What a statement that failed may have assigned is unknown. */
+function forget(node: ts.Node, scope: Scope): void {
+  const target = ts.isBinaryExpression(node)
+    ? node.left
+    : ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)
+      ? node.operand
+      : undefined;
+  if (target !== undefined && ts.isIdentifier(target)) scope.assign(target.text, unknownValue);
+  ts.forEachChild(node, (child) => forget(child, scope));
 }
 
 function runStatement(machine: Machine, statement: ts.Statement, scope: Scope, hint?: string): Completion | undefined {

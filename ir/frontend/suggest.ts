@@ -18,7 +18,9 @@ export function nearest(written: string, names: Iterable<string>): string | unde
   let best: { name: string; d: number } | undefined;
   for (const name of names) {
     const d = distance(written, name);
-    if (d <= Math.max(1, Math.floor(written.length / 3)) && (best === undefined || d < best.d)) best = { name, d };
+    // Of one letter, any other is one edit away.
+    const most = written.length === 1 && name.length === 1 ? 0.5 : Math.max(1, Math.floor(written.length / 3));
+    if (d <= most && (best === undefined || d < best.d)) best = { name, d };
   }
   return best?.name;
 }

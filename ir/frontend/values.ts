@@ -4,6 +4,7 @@ import type { Value } from "../core/layer.ts";
 import type { ScalarExpr } from "../core/scalar.ts";
 import { formatType } from "../core/types.ts";
 import type { Scope } from "./scope.ts";
+import { Problem } from "./source.ts";
 
 export type FunctionNode = ts.ArrowFunction | ts.FunctionExpression | ts.FunctionDeclaration;
 
@@ -16,7 +17,8 @@ export type StaticValue =
   | { readonly kind: "number"; readonly value: number; readonly dim?: Dim }
   | { readonly kind: "string"; readonly value: string }
   | { readonly kind: "boolean"; readonly value: boolean }
-  | { readonly kind: "undefined" }
+  /** `ended`: a function came to its end without a return. */
+  | { readonly kind: "undefined"; readonly ended?: true }
   | { readonly kind: "array"; readonly items: readonly StaticValue[] }
   /** `what` names it for people where it is not an ordinary object. */
   | { readonly kind: "object"; readonly members: ReadonlyMap<string, StaticValue>; readonly what?: string }
@@ -25,7 +27,8 @@ export type StaticValue =
   | { readonly kind: "builtin"; readonly name: string }
   | { readonly kind: "native"; readonly name: string; readonly run: Native }
   | { readonly kind: "tensor"; readonly value: Value }
-  | { readonly kind: "expert"; readonly value: Value }
+  /** `experts`: how many there are. */
+  | { readonly kind: "expert"; readonly value: Value; readonly experts: Dim }
   /** A number or condition inside the function given to `map`. */
   | { readonly kind: "scalar"; readonly expr: ScalarExpr }
   | { readonly kind: "layer"; readonly name: string }
@@ -33,12 +36,14 @@ export type StaticValue =
   | { readonly kind: "unknown" };
 
 export const undefinedValue: StaticValue = { kind: "undefined" };
+/** What a function gives that ends without a return. */
+export const endedValue: StaticValue = { kind: "undefined", ended: true };
 export const unknownValue: StaticValue = { kind: "unknown" };
 export const numberValue = (value: number, dim?: Dim): StaticValue =>
   dim === undefined ? { kind: "number", value } : { kind: "number", value, dim };
 export const booleanValue = (value: boolean): StaticValue => ({ kind: "boolean", value });
 
-/** A value in the words of an author. */
+/** A value in the words of an author. @throws Problem without a diagnostic for what an error was already reported about */
 export function describe(value: StaticValue): string {
   switch (value.kind) {
     case "number":
@@ -50,7 +55,7 @@ export function describe(value: StaticValue): string {
     case "boolean":
       return String(value.value);
     case "undefined":
-      return "nothing";
+      return value.ended === true ? "nothing, for a function ended without return" : "nothing";
     case "array":
       return "an array";
     case "object":
@@ -68,6 +73,6 @@ export function describe(value: StaticValue): string {
     case "layer":
       return `the layer ${value.name}`;
     case "unknown":
-      return "a value that could not be computed";
+      throw new Problem(undefined);
   }
 }

@@ -15,6 +15,9 @@ import { dimAt, expectFloat, expectOperands, expectSame, operandAt } from "./sha
 import { slice } from "./slice.ts";
 import { WeightedSum } from "./weighted-sum.ts";
 
+/** Whether an expert's body may have this op. */
+export const isBodyOp = (op: string): boolean => bodyOps.has(op);
+
 /** Ops of an expert's body. All of them work on one more leading dimension as well, so that many tokens run at once. */
 const bodyOps: ReadonlyMap<string, OpDefinition> = new Map(
   [linear, map, cast, slice, index].map((op) => [op.name, op]),
@@ -144,21 +147,27 @@ function bodyOf(regions: readonly Region[]) {
 /** Everything computed from the token is a vector: then a batch of tokens is a matrix, and no shape is mistaken for another. */
 function checkBody(tokens: readonly Value[], body: Region["body"]): void {
   const fromToken = new Set<Value>(tokens);
-  for (const { op, operands, results } of body) {
+  for (const { op, operands, results, span } of body) {
     if (!bodyOps.has(op))
-      throw new IrError(`${op} is not allowed in an expert's body`, `Use ${[...bodyOps.keys()].join(", ")} there.`);
+      throw new IrError(
+        `${op} is not allowed in an expert's body`,
+        `Use ${[...bodyOps.keys()].join(", ")} there.`,
+        span,
+      );
     const uses = operands.map((v) => fromToken.has(v));
     if (!uses.includes(true)) continue;
     if (op === "index" || (op === "linear" && uses.indexOf(true, 1) > 0))
       throw new IrError(
         `the token takes the place of a weight in ${op}`,
         "Multiply the token by weights, and index weights by the expert.",
+        span,
       );
     for (const result of results) {
       if (result.type.dims.length !== 1)
         throw new IrError(
           `an expert's body computes ${formatType(result.type)} from its token, expected a vector`,
           "Combine the token with vectors only.",
+          span,
         );
       fromToken.add(result);
     }
