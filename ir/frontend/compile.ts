@@ -104,8 +104,7 @@ class LayerCompiler {
     if (results === undefined || bindings === undefined || this.#interpreter.diagnostics.length > 0) return undefined;
     if (this.#modules.wrong.length > 0) return undefined;
     checkResults(results, this.#args, body.node);
-    checkUsed(this.#args, this.#interpreter.body, body.node, this.#modules, this.#places);
-    return checked(call, {
+    const layer = checked(call, {
       name,
       params: Object.fromEntries(params),
       args: [...this.#args.values()],
@@ -115,6 +114,8 @@ class LayerCompiler {
       bindings,
       span: spanOf(call),
     });
+    checkUsed(this.#args, this.#interpreter.body, body.node, this.#modules, this.#places);
+    return layer;
   }
 
   #choose(module: Module): Module["layers"][number] {
