@@ -90,7 +90,7 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
     const known = operation.operands.every((v) => ["weight", "prepared"].includes(buffers.get(v)?.role ?? ""));
     for (const result of operation.results) {
       const isOutput = given.has(result) || operation.op === "route";
-      const role = isOutput ? "output" : known && operation.operands.length > 0 ? "prepared" : "temporary";
+      const role = isOutput ? "output" : known ? "prepared" : "temporary";
       add(result, role);
       const buffer = buffers.get(result);
       if (buffer && role === "temporary" && activations.has(result)) buffers.set(result, padRows(buffer, target));

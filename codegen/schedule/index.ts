@@ -3,6 +3,7 @@ import type { Schedule } from "./context.ts";
 import { scheduleCast, scheduleMap, schedulePermute } from "./elementwise.ts";
 import { scheduleCubeProduct } from "./matmul-cube.ts";
 import { schedulePack, scheduleRegisterProduct } from "./matmul-registers.ts";
+import { scheduleConstant, scheduleRope } from "./rope.ts";
 import { scheduleRoute } from "./router.ts";
 import {
   scheduleCombine,
@@ -39,4 +40,6 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   constant_experts: scheduleConstantExperts,
   pack: schedulePack,
   attention: scheduleAttention,
+  constant: scheduleConstant,
+  rope: scheduleRope,
 };

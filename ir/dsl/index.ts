@@ -1,8 +1,36 @@
 // What authors import from "unmoor". The frontend knows each of these names; a test holds the two lists together.
 export type { WeightBinding } from "../core/bindings.ts";
+export type { RopeScaling } from "../ops/rope-frequencies.ts";
 export { type AttentionOptions, attention } from "./attention.ts";
 export { type Concrete, type LayerFunction, type LayerOptions, layer, type Params } from "./layer.ts";
 export * from "./ops.ts";
+export {
+  abs,
+  add,
+  cast,
+  cos,
+  div,
+  erf,
+  exp,
+  floor,
+  linear,
+  log,
+  map,
+  max,
+  min,
+  mul,
+  range,
+  relu,
+  sigmoid,
+  silu,
+  sin,
+  softplus,
+  sqrt,
+  sub,
+  sum,
+  tanh,
+} from "./ops.ts";
+export { type RopeOptions, rope } from "./rope.ts";
 export { type RouteOptions, type Routing, route } from "./routing.ts";
 export { concat, reshape, slice, transpose } from "./shapes.ts";
 export { type ConcreteTensor, tensor } from "./tensor.ts";

@@ -3,9 +3,9 @@ import type { AttributeMap } from "../core/layer.ts";
 import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
 import type { Machine } from "./machine.ts";
 import { dimOf } from "./operators.ts";
-import { isGiven, number, type Options, options } from "./options.ts";
+import { booleanOption, isGiven, number, type Options, options } from "./options.ts";
 import { problem } from "./source.ts";
-import { describe, type StaticValue } from "./values.ts";
+import type { StaticValue } from "./values.ts";
 
 /** `attention(q, k, v, { … })`. */
 export function attentionCall(
@@ -34,13 +34,6 @@ export function attentionCall(
     ...(isGiven(given, "softCap") ? { soft_cap: above0(given, "softCap") } : {}),
   };
   return machine.one("attention", operands, attributes, call, { names: [hint] });
-}
-
-function booleanOption(from: Options, name: string, fallback: boolean): boolean {
-  const value = from.get(name);
-  if (value === undefined || value.kind === "undefined") return fallback;
-  if (value.kind === "boolean") return value.value;
-  throw problem("U023", from.at(name), `${name} is ${describe(value)}`, { expected: "true or false" });
 }
 
 function above0(from: Options, name: string): number {

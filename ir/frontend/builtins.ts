@@ -8,6 +8,7 @@ import type { Machine } from "./machine.ts";
 import { mapCall } from "./map.ts";
 import { typeNames } from "./names.ts";
 import { scalarOf } from "./operators.ts";
+import { ropeCall } from "./rope.ts";
 import { routeCall } from "./route.ts";
 import { shapeBuiltins } from "./shapes.ts";
 import { Problem, problem, written } from "./source.ts";
@@ -62,6 +63,7 @@ const builtins: Readonly<Record<string, Builtin>> = {
   map: mapCall,
   route: routeCall,
   attention: attentionCall,
+  rope: ropeCall,
   range(_, args, call) {
     checkCount(call, "range", args.length, 1, 2);
     const [start, end] = args.length === 1 ? [numberValue(0), args[0]] : args;

@@ -53,7 +53,21 @@ const attending = (options: string, keys = '["S", 2, "D"]'): Case => ({
   body: `return attention(q, k, v, ${options});`,
 });
 
+/** A rotary embedding of one layer, with these options. */
+const rotating = (options: string): Case => ({
+  uses: "rope",
+  params: "{ D: 8 }",
+  args: 'x: Tensor<["T", 4, "D"]>, positions: Tensor<["T"], "i32">',
+  body: `return rope(x, positions, ${options});`,
+});
+
 const cases: Readonly<Record<string, Case>> = {
+  "U013 a start": rotating("{ theta: 10000, start: -1 }"),
+  "U020 too many to rotate": rotating("{ theta: 10000, rotary: 16 }"),
+  "U022 of a scaling": rotating('{ theta: 10000, scaling: { kind: "linear", factor: 2, low: 1 } }'),
+  "U023 no theta": rotating("{}"),
+  "U023 an odd number of dimensions": rotating("{ theta: 10000, rotary: 5 }"),
+  "U023 a kind of scaling": rotating('{ theta: 10000, scaling: { kind: "ntk", factor: 2 } }'),
   "U013 a window": attending("{ window: 2.5 }"),
   "U020 keys of another width": attending("{}", '["S", 2, 9]'),
   "U020 heads": attending("{}", '["S", 3, "D"]'),

@@ -72,6 +72,14 @@ export function choice<const T extends string>(
   });
 }
 
+/** True or false. @throws Problem U023 */
+export function booleanOption(from: Options, name: string, fallback: boolean): boolean {
+  const value = from.get(name);
+  if (value === undefined || value.kind === "undefined") return fallback;
+  if (value.kind === "boolean") return value.value;
+  throw problem("U023", from.at(name), `${name} is ${describe(value)}`, { expected: "true or false" });
+}
+
 /** A number. @throws Problem U023 */
 export function number(from: Options, name: string, fallback?: number): StaticValue & { kind: "number" } {
   const value = from.get(name);

@@ -4,6 +4,7 @@ import { attention } from "./attention.ts";
 import { cast } from "./cast.ts";
 import { combine } from "./combine.ts";
 import { concat } from "./concat.ts";
+import { constant } from "./constant.ts";
 import { constantExperts } from "./constant-experts.ts";
 import type { OpDefinition } from "./definition.ts";
 import { dispatch } from "./dispatch.ts";
@@ -16,6 +17,7 @@ import { mix } from "./mix.ts";
 import { pack } from "./pack.ts";
 import { permute } from "./permute.ts";
 import { reshape } from "./reshape.ts";
+import { rope } from "./rope.ts";
 import { route } from "./route.ts";
 import { slice } from "./slice.ts";
 import { sum } from "./sum.ts";
@@ -45,6 +47,8 @@ const ops = {
   combine,
   pack,
   attention,
+  constant,
+  rope,
 } as const satisfies Record<string, OpDefinition>;
 
 export type OpName = keyof typeof ops;
