@@ -20,7 +20,8 @@ interface Routed {
 
 /**
  * The work of a layer at a routing that happened: floating-point operations of the rows that were routed, and the bytes that
- * must pass at least (each weight of an expert that was hit once, other weights, inputs and results once).
+ * must pass at least (each weight of an expert that was hit once, rows of a table for each id, other weights, inputs and results
+ * once).
  * @param layer after its experts were grouped
  * @param choices expert ids [T, K] by router, in order
  * @throws IrError where the layer's experts are not grouped
@@ -40,6 +41,11 @@ export function workOf(layer: Layer, dims: Readonly<Record<string, number>>, cho
     }
     if (op === "mix") throw new IrError("the layer's experts are not grouped", "Count the work after that pass.");
     const [ids] = results;
+    const [table, rows] = operands;
+    if (op === "gather" && table && rows && constant.has(table) && isUsedOnce(layer, table)) {
+      const all = table.type.dims[0]?.evaluate(sizes) ?? 1;
+      sharedWeights.set(table, Math.min(1, elementCount(rows.type).evaluate(sizes) / all));
+    }
     if (op === "route" && ids) routers.set(ids, choices[routers.size] ?? new Int32Array());
     if (op === "dispatch") {
       const choice = operands[0] && routers.get(operands[0]);
@@ -62,6 +68,9 @@ export function workOf(layer: Layer, dims: Readonly<Record<string, number>>, cho
   const written = layer.results.reduce((sum, { value }) => sum + bytesOf(value), 0);
   return { flops: Math.round(flops), bytes: Math.round(read + written) };
 }
+
+const isUsedOnce = (layer: Layer, value: Value): boolean =>
+  layer.body.filter((o) => o.operands.includes(value)).length === 1;
 
 function countRouted(choice: Int32Array, experts: number): Routed {
   const hit = new Set<number>();

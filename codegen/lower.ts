@@ -8,6 +8,7 @@ import type { ScheduleContext } from "./schedule/context.ts";
 import { schedules } from "./schedule/index.ts";
 import type { Target } from "./target.ts";
 import { decompose } from "./tile/decompose.ts";
+import { reservedNames } from "./tile/part-spec.ts";
 import { checkProgram } from "./tile/spec.ts";
 
 /** Lowers a layer, after its passes, to a program: every operation becomes kernels by its schedule, every value a buffer. */
@@ -78,6 +79,7 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
     buffers.set(value, { name: unique(value.name), dtype: value.type.dtype, dims, role });
   };
   for (const { value, role } of layer.args) add(value, role);
+  for (const name of reservedNames) names.add(name);
   const activations = new Set(layer.body.flatMap((o) => (o.op.endsWith("linear") ? o.operands.slice(0, 1) : [])));
   const given = new Set(layer.results.map((r) => r.value));
   for (const { name, value } of layer.results) {

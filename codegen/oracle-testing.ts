@@ -1,4 +1,4 @@
-import { f32ToBf16 } from "../ir/core/float16.ts";
+import { bf16ToF32, f32ToBf16 } from "../ir/core/float16.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { interpret } from "../ir/interpreter/index.ts";
@@ -69,7 +69,9 @@ export function checkCompilation(compilation: Compilation, tokens: number): void
   for (const { name, buffer } of program.results) {
     const want = exact.results.get(name);
     const bound = bounds.results.get(name)?.bound;
-    const got = buffers.get(buffer) as Float32Array;
+    const raw = buffers.get(buffer) as Float32Array;
+    const isBf16 = program.buffers.find((b) => b.name === buffer)?.dtype === "bf16";
+    const got = isBf16 ? Float32Array.from(raw, bf16ToF32) : raw;
     if (got.length !== want?.data.length)
       throw new Error(`${name} has ${got.length} elements, expected ${want?.data.length}`);
     got.forEach((value, i) => {

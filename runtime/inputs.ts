@@ -60,7 +60,7 @@ export async function loadInputs(layer: Layer, file: SafetensorsFile): Promise<L
       tensors.set(value.name, { dtype, dims: shape, data });
     } else tensors.set(value.name, fromFloats(await file.readF32(value.name), shape, dtype));
   }
-  checkIds(layer, tensors, file.path);
+  checkIds(layer, tensors, file.path, dims);
   const used = new Set(inputs.map((a) => a.value.name));
   return { tensors, dims, unused: [...file.tensors.keys()].filter((k) => !used.has(k)) };
 }

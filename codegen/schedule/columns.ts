@@ -1,7 +1,11 @@
+import type { Dim } from "../../ir/core/dim.ts";
+import type { Value } from "../../ir/core/layer.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import type { Target } from "../target.ts";
-import type { KernelBuilder } from "../tile/builder.ts";
-import { int, lt, mul } from "../tile/fold.ts";
+import { type KernelBuilder, range } from "../tile/builder.ts";
+import { add, int, lt, mul } from "../tile/fold.ts";
+import type { ViewIndex } from "../tile/types.ts";
+import type { ScheduleContext } from "./context.ts";
 
 /** A stretch of columns that one tile covers. `valid` is absent where all of it lies inside the tensor. */
 export interface Stretch {
@@ -39,6 +43,40 @@ export function columnGrid(
     );
   };
 }
+
+/** A tensor as rows: the dimensions that number them, and the columns of one, which are known when the layer is compiled. */
+export interface Rows {
+  readonly leading: readonly Dim[];
+  readonly columns: number;
+  /** The index of a stretch of the row at these coordinates. */
+  at(coordinates: readonly ScalarExpr[], stretch: ViewIndex): readonly ViewIndex[];
+}
+
+/** A value as rows along its last dimension; as rows of one element where the size of that is known at run time only. */
+export function rowsOf(value: Value, context: ScheduleContext): Rows {
+  const dims = value.type.dims.map((d) => context.dim(d));
+  const columns = dims.at(-1)?.constant;
+  if (columns !== undefined)
+    return {
+      leading: dims.slice(0, -1),
+      columns,
+      at: (coordinates, stretch) => [...coordinates.map((c): ViewIndex => ({ kind: "at", at: c })), stretch],
+    };
+  return {
+    leading: dims,
+    columns: 1,
+    at: (coordinates, stretch) =>
+      coordinates.map((c, i): ViewIndex => (i < dims.length - 1 ? { kind: "at", at: c } : shifted(stretch, c))),
+  };
+}
+
+/** A stretch that begins later. */
+export const shifted = (stretch: ViewIndex, by: ScalarExpr): ViewIndex =>
+  stretch.kind === "range" ? range(add(stretch.start, by), stretch.extent) : stretch;
+
+/** A grid over the rows of a tensor. */
+export const rowGrid = (b: KernelBuilder, { leading }: Rows): readonly ScalarExpr[] =>
+  leading.map((d, i) => b.grid(i === 0 ? "row" : `row${i}`, d));
 
 /** The option of copy and map for a stretch, below `leading` dimensions that are whole. */
 export const validOf = (stretch: Stretch, ...leading: readonly number[]): { readonly valid?: readonly number[] } =>

@@ -1,6 +1,7 @@
 import { scheduleAttention } from "./attention.ts";
 import type { Schedule } from "./context.ts";
 import { scheduleCast, scheduleMap, schedulePermute } from "./elementwise.ts";
+import { scheduleGather, scheduleScatter } from "./indexed.ts";
 import { scheduleCubeProduct } from "./matmul-cube.ts";
 import { schedulePack, scheduleRegisterProduct } from "./matmul-registers.ts";
 import { scheduleConstant, scheduleRope } from "./rope.ts";
@@ -34,6 +35,8 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   reshape: scheduleReshape,
   concat: scheduleConcat,
   transpose: scheduleTranspose,
+  gather: scheduleGather,
+  scatter: scheduleScatter,
   sum: scheduleSum,
   expert_rows: scheduleExpertRows,
   slot_weights: scheduleSlotWeights,

@@ -8,40 +8,39 @@ import { copyReason } from "../memory.ts";
 import type { Target } from "../target.ts";
 import { type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, floorDiv, int, mod, mul } from "../tile/fold.ts";
-import type { KernelBuffer, View, ViewIndex } from "../tile/types.ts";
-import { columnGrid, type Stretch, validOf } from "./columns.ts";
+import type { Kernel, KernelBuffer, ViewIndex } from "../tile/types.ts";
+import { columnGrid, rowGrid, rowsOf, type Stretch, shifted, validOf } from "./columns.ts";
 import type { Schedule, ScheduleContext } from "./context.ts";
-import { columnsOf, kernelName, operandBuffer, originOf, resultOf } from "./elementwise.ts";
+import { kernelName, operandBuffer, originOf, resultOf } from "./elementwise.ts";
 
 /** Schedules that move elements: rows are copied in stretches of columns, as wide as the target's vector work. */
 
-/** A grid over all dimensions of a value but the last. */
-const rowGrid = (b: KernelBuilder, dims: readonly Dim[]): readonly ScalarExpr[] =>
-  dims.slice(0, -1).map((d, i) => b.grid(i === 0 ? "row" : `row${i}`, d));
+/** Where a stretch of columns lies in a buffer. */
+export type Place = readonly [KernelBuffer, (columns: ViewIndex) => readonly ViewIndex[]];
 
-/** Copies columns of x to columns of y through a tile; floats of another dtype are converted. */
-function copyColumns(
+/** Copies a stretch of columns through a tile; floats of another dtype are converted. */
+export function copyColumns(
   b: KernelBuilder,
   target: Target,
   stretch: Stretch,
-  [y, to]: readonly [KernelBuffer, (columns: ViewIndex) => View],
-  [x, from]: readonly [KernelBuffer, (columns: ViewIndex) => View],
+  [y, to]: Place,
+  [x, from]: Place,
   space = target.vector.space,
 ): void {
   const columns = range(stretch.start, stretch.width);
   const tile = b.alloc("tile", x.dtype, [stretch.width], space);
-  b.copy(whole(tile), from(columns), validOf(stretch));
+  b.copy(whole(tile), view(x, ...from(columns)), validOf(stretch));
   if (x.dtype === y.dtype) {
-    b.copy(to(columns), whole(tile), validOf(stretch));
+    b.copy(view(y, ...to(columns)), whole(tile), validOf(stretch));
     return;
   }
   const converted = b.alloc("converted", y.dtype, [stretch.width], space);
   b.map(whole(converted), { v: whole(tile) }, ({ v }) => v);
-  b.copy(to(columns), whole(converted), validOf(stretch));
+  b.copy(view(y, ...to(columns)), whole(converted), validOf(stretch));
 }
 
-const shifted = (columns: ViewIndex, by: ScalarExpr): ViewIndex =>
-  columns.kind === "range" ? range(add(columns.start, by), columns.extent) : columns;
+/** The i-th operand of an operation. */
+const operandOf = (operation: Operation, i: number): Value => operation.operands[i] as Value;
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
@@ -71,21 +70,18 @@ export const scheduleReshape: Schedule = (operation, context) => {
     originOf(operation, `the same elements in other dimensions, copied since ${reason}`),
   );
   const [x, y] = [b.read(x0), b.write(y0)];
-  const [own, wide] = [operation.operands[0] as Value, resultOf(operation)].map((v) => columnsOf(v, context)) as [
-    number,
-    number,
-  ];
-  const run = gcd(own, wide);
-  const leading = rowGrid(b, y.dims);
+  const [from, to] = [rowsOf(operandOf(operation, 0), context), rowsOf(resultOf(operation), context)];
+  const run = gcd(from.columns, to.columns);
+  const leading = rowGrid(b, to);
   const inColumns = columnGrid(b, context.target, run);
-  const [fromDims, toDims] = [x.dims.slice(0, -1), y.dims.slice(0, -1)];
   let kept = 0;
-  while (kept < fromDims.length && kept < toDims.length && fromDims[kept]?.equals(toDims[kept] as Dim)) kept++;
-  const row = rowNumber(leading.slice(kept), toDims.slice(kept));
-  b.forLoop("run", 0, wide / run, 1, (part) => {
-    const number = b.letScalar("number", add(mul(row, wide / run), part));
-    const rest = fromDims.slice(kept);
-    const [line, at] = rest.length === 0 ? [int(0), number] : [floorDiv(number, own / run), mod(number, own / run)];
+  while (kept < from.leading.length && from.leading[kept]?.toString() === to.leading[kept]?.toString()) kept++;
+  const rest = from.leading.slice(kept);
+  const row = rowNumber(leading.slice(kept), to.leading.slice(kept));
+  const [runsOfTo, runsOfFrom] = [to.columns / run, from.columns / run];
+  b.forLoop("run", 0, runsOfTo, 1, (part) => {
+    const number = b.letScalar("number", add(mul(row, runsOfTo), part));
+    const [line, at] = rest.length === 0 ? [int(0), number] : [floorDiv(number, runsOfFrom), mod(number, runsOfFrom)];
     const start = b.letScalar("start", mul(at, run));
     const source = [...leading.slice(0, kept), ...coordinatesOf(line, rest)].map((c, i) => b.letScalar(`at${i}`, c));
     inColumns((stretch) =>
@@ -93,8 +89,8 @@ export const scheduleReshape: Schedule = (operation, context) => {
         b,
         context.target,
         stretch,
-        [y, (columns) => view(y, ...leading, shifted(columns, mul(part, run)))],
-        [x, (columns) => view(x, ...source, shifted(columns, start))],
+        [y, (columns) => to.at(leading, shifted(columns, mul(part, run)))],
+        [x, (columns) => from.at(source, shifted(columns, start))],
       ),
     );
   });
@@ -111,26 +107,24 @@ export const scheduleSlice: Schedule = (operation, context) => {
   );
   const x = b.read(operandBuffer(operation, 0, context));
   const y = b.write(context.buffer(resultOf(operation)));
-  const leading = rowGrid(b, y.dims);
-  const columns = columnsOf(resultOf(operation), context);
-  if (axis === -1 && step > 1) {
-    b.forLoop("column", 0, columns, 1, (column) =>
+  const [from, to] = [rowsOf(operandOf(operation, 0), context), rowsOf(resultOf(operation), context)];
+  const leading = rowGrid(b, to);
+  const rank = y.dims.length;
+  const at = rank + axis;
+  if (at === leading.length && step > 1) {
+    b.forLoop("column", 0, to.columns, 1, (column) =>
       b.set(y, [...leading, column], load(x, ...leading, add(mul(column, step), start))),
     );
     return [b.build()];
   }
-  const at = leading.length + 1 + axis;
-  const from = leading.map((c, d) => (d === at ? add(mul(c, step), start) : c));
-  const inColumns = columnGrid(b, context.target, columns);
-  inColumns((stretch) =>
-    copyColumns(
-      b,
-      context.target,
-      stretch,
-      [y, (part) => view(y, ...leading, part)],
-      [x, (part) => view(x, ...from, axis === -1 ? shifted(part, start) : part)],
-    ),
-  );
+  const inColumns = columnGrid(b, context.target, to.columns);
+  const source = leading.map((c, d) => (d === at ? add(mul(c, step), start) : c));
+  // A result of rows of one element may be part of rows of several.
+  const read = (part: ViewIndex): readonly ViewIndex[] =>
+    source.length === from.leading.length
+      ? from.at(source, at === leading.length ? shifted(part, start) : part)
+      : from.at(source.slice(0, -1), shifted(part, source.at(-1) ?? int(0)));
+  inColumns((stretch) => copyColumns(b, context.target, stretch, [y, (part) => to.at(leading, part)], [x, read]));
   return [b.build()];
 };
 
@@ -141,18 +135,19 @@ export const scheduleTranspose: Schedule = (operation, context) => {
   const b = kernelBuilder(kernelName(operation, context), originOf(operation, "dimensions in another order"));
   const x = b.read(x0);
   const y = b.write(context.buffer(resultOf(operation)));
-  const leading = rowGrid(b, y.dims);
-  const columns = columnsOf(resultOf(operation), context);
-  const inColumns = columnGrid(b, context.target, columns);
+  const to = rowsOf(resultOf(operation), context);
+  const leading = rowGrid(b, to);
+  const inColumns = columnGrid(b, context.target, to.columns);
   // Elements that do not lie side by side need a tile that can be addressed.
   const space = order.at(-1) === order.length - 1 ? context.target.vector.space : context.target.scratch;
+  const index = (part: ViewIndex): readonly ViewIndex[] => to.at(leading, part);
   inColumns((stretch) =>
     copyColumns(
       b,
       context.target,
       stretch,
-      [y, (part) => view(y, ...leading, part)],
-      [x, (part) => view(x, ...x.dims.map((_, d) => leading[order.indexOf(d)] ?? part))],
+      [y, index],
+      [x, (part) => order.map((_, d) => index(part)[order.indexOf(d)] as ViewIndex)],
       space,
     ),
   );
@@ -161,43 +156,42 @@ export const scheduleTranspose: Schedule = (operation, context) => {
 
 /** A kernel per operand, which copies it to its part of the result: so no kernel has more than two buffers. */
 export const scheduleConcat: Schedule = (operation, context) => {
-  const result = resultOf(operation);
-  const axis = result.type.dims.length + concatAxis(operation.attributes);
+  const axis = resultOf(operation).type.dims.length + concatAxis(operation.attributes);
   return operation.operands.map((operand, i) => {
     const before = operation.operands
       .slice(0, i)
       .map((v) => context.dim(v.type.dims[axis] as Dim))
       .reduce<ScalarExpr>((sum, d) => add(sum, dimExpr(d)), int(0));
-    return partOf(operation, context, i, operand, axis, before);
+    return partOfConcat(operation, context, { operand, i, axis, before });
   });
 };
 
-function partOf(
+function partOfConcat(
   operation: Operation,
   context: ScheduleContext,
-  i: number,
-  operand: Value,
-  axis: number,
-  before: ScalarExpr,
-) {
-  const several = operation.operands.length > 1;
+  part: { readonly operand: Value; readonly i: number; readonly axis: number; readonly before: ScalarExpr },
+): Kernel {
+  const { operand, axis, before } = part;
+  const result = resultOf(operation);
   const b = kernelBuilder(
-    `${kernelName(operation, context)}${several ? `_${i}` : ""}`,
-    originOf(operation, `${operand.name} as part of ${resultOf(operation).name}`),
+    `${kernelName(operation, context)}${operation.operands.length > 1 ? `_${part.i}` : ""}`,
+    originOf(operation, `${operand.name} as part of ${result.name}`),
   );
   const x = b.read(context.buffer(operand));
-  const y = b.write(context.buffer(resultOf(operation)));
-  const leading = rowGrid(b, x.dims);
-  const inColumns = columnGrid(b, context.target, columnsOf(operand, context));
-  const to = leading.map((c, d) => (d === axis ? add(c, before) : c));
-  const shift = axis === leading.length ? before : int(0);
+  const y = b.write(context.buffer(result));
+  const from = rowsOf(operand, context);
+  const leading = rowGrid(b, from);
+  const inColumns = columnGrid(b, context.target, from.columns);
+  const index = (columns: ViewIndex): readonly ViewIndex[] => from.at(leading, columns);
+  const moved = (at: ViewIndex): ViewIndex =>
+    at.kind === "at" ? { kind: "at", at: add(at.at, before) } : shifted(at, before);
   inColumns((stretch) =>
     copyColumns(
       b,
       context.target,
       stretch,
-      [y, (columns) => view(y, ...to, shifted(columns, shift))],
-      [x, (columns) => view(x, ...leading, columns)],
+      [y, (columns) => index(columns).map((at, d) => (d === axis ? moved(at) : at))],
+      [x, index],
     ),
   );
   return b.build();

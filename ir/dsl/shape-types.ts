@@ -1,5 +1,5 @@
 import type { DType } from "../core/types.ts";
-import type { DimName, Dims, Tensor as Typed } from "./tensor-type.ts";
+import type { DimName, Dims, Tail, Tensor as Typed } from "./tensor-type.ts";
 import type { AnyTensor, Join, SameDim } from "./types.ts";
 
 /** What the type system knows of functions that move elements: reshape, concat. Each `…Fits` is `unknown`, or a message. */
@@ -189,3 +189,15 @@ export type OrderFits<D extends Dims, O extends readonly number[]> = number exte
       ? unknown
       : `[${Join<D>}] has ${D["length"]} dimensions: name each from 0 on once`
     : `[${Join<D>}] has ${D["length"]} dimensions: name each from 0 on once`;
+
+// scatter
+
+/** `unknown` where rows R with ids I can replace rows of D, else the message that the editor shows. */
+export type ScatterFits<D extends Dims, I extends Dims, R extends Dims> = number extends
+  | D["length"]
+  | I["length"]
+  | R["length"]
+  ? unknown
+  : [D["length"], I["length"]] extends [R["length"], 1]
+    ? AgreeBut<[I[0], ...Tail<D>], R, "none">
+    : `the ids [${Join<I>}] do not number the rows [${Join<R>}] that replace rows of [${Join<D>}]`;

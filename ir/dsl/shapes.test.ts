@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { concat, layer, reshape, slice, type Tensor, tensor, transpose } from "./index.ts";
+import { concat, gather, layer, reshape, scatter, slice, type Tensor, tensor, transpose } from "./index.ts";
 
 /** Functions that move elements, on concrete tensors. */
 
@@ -72,4 +72,21 @@ describe("slice", () => {
 test("transpose orders dimensions", () => {
   const x = tensor([2, 3], count(6)) as unknown as Tensor<["T", "H"]>;
   expect(text(transpose(x, [1, 0]))).toBe("f32[3, 2] [[0, 3], [1, 4], [2, 5]]");
+});
+
+test("gather and scatter find rows by ids; outside, the nearest row is read and none is written", () => {
+  const cache = layer({}, (_, x: Tensor<["P", 2]>, ids: Tensor<["T"], "i32">, rows: Tensor<["T", 2]>) => ({
+    read: gather(x, ids),
+    written: scatter(x, ids, rows),
+  }));
+  const x = tensor([3, 2], count(6));
+  const { read, written } = cache(
+    x,
+    tensor([4], [2, -1, 2, 9], "i32"),
+    tensor([4, 2], [10, 11, 12, 13, 14, 15, 16, 17]),
+  );
+  expect(text(read)).toBe("f32[4, 2] [[4, 5], [0, 1], [4, 5], [4, 5]]");
+  expect(text(written)).toBe("f32[3, 2] [[0, 1], [2, 3], [14, 15]]");
+  const pairs = layer({}, (_, x: Tensor<["P"], "i32">, ids: Tensor<["T", 2], "i32">) => gather(x, ids));
+  expect(text(pairs(tensor([3], [7, 8, 9], "i32"), tensor([1, 2], [2, 0], "i32")))).toBe("i32[1, 2] [[9, 7]]");
 });

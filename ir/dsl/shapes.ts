@@ -10,12 +10,13 @@ import type {
   Known,
   OrderFits,
   ReshapeFits,
+  ScatterFits,
   Transposed,
   WithDim,
   Written,
 } from "./shape-types.ts";
 import { concrete, type EagerTensor, evaluateOne } from "./tensor.ts";
-import type { DimName, Dims, Tensor as Typed } from "./tensor-type.ts";
+import type { DimName, Dims, Tail, Tensor as Typed } from "./tensor-type.ts";
 import type { AnyTensor } from "./types.ts";
 
 /** What the functions below give is concrete; the type system sees it as symbolic. */
@@ -102,6 +103,27 @@ export function transpose<D extends Dims, S extends DType, const O extends reado
   order: O & OrderFits<D, O>,
 ): Typed<Transposed<D, O>, S> {
   return symbolic(evaluateOne("transpose", [concrete(x, "the operand of transpose")], { order: [...order] }));
+}
+
+/**
+ * For each id that row of x: an embedding is `gather(w.table, tokenIds)`, of table [V, H] and ids [T] a tensor [T, H]. An id outside
+ * counts as the nearest row.
+ */
+export function gather<D extends Dims, S extends DType, I extends Dims>(
+  x: Typed<D, S>,
+  ids: Typed<I, "i32">,
+): Typed<[...I, ...Tail<D>], S> {
+  return symbolic(evaluateOne("gather", [concrete(x, "the table of gather"), concrete(ids, "the ids of gather")], {}));
+}
+
+/** x with row ids[r] replaced by rows[r], for each r. Of equal ids the last wins; an id of no row changes nothing. */
+export function scatter<D extends Dims, S extends DType, I extends Dims, R extends Dims>(
+  x: Typed<D, S>,
+  ids: Typed<I, "i32">,
+  rows: Typed<R, S> & ScatterFits<D, I, R>,
+): Typed<D, S> {
+  const operands = [concrete(x, "the tensor of scatter"), concrete(ids, "the ids of scatter")];
+  return symbolic(evaluateOne("scatter", [...operands, concrete(rows, "the rows of scatter")], {}));
 }
 
 /** A dimension of a tensor of `rank`, counted from the last: −1 … −rank. */

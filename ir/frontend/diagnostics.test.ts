@@ -178,6 +178,13 @@ const cases: Readonly<Record<string, Case>> = {
     args: 'x: Tensor<["T", "H"]>, y: Tensor<["P", "H"]>',
     body: 'return slice(x, 0, "T+T", { axis: 0 });',
   },
+  "U020 gather": { uses: "gather", body: "return gather(w.up, x);" },
+  "U020 scatter": {
+    uses: "scatter",
+    args: 'x: Tensor<["T", "H"]>, ids: Tensor<["P"], "i32">',
+    body: "return scatter(x, ids, x);",
+  },
+  "U025 gather": { uses: "gather", body: "return gather(w.up, [0, 1]);" },
   "U020 reshape": { uses: "reshape", body: 'return reshape(x, ["T", p.I, 2]);' },
   "U020 concat": { uses: "concat, linear", body: "return concat([x, linear(x, w.up)], 0);" },
   "U025 concat": { uses: "concat", body: "return concat(x, 0);" },

@@ -13,6 +13,8 @@ const ownNames: readonly string[] = [
   "reshape",
   "concat",
   "transpose",
+  "gather",
+  "scatter",
   "sum",
   "range",
   "tensor",

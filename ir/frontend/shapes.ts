@@ -66,6 +66,19 @@ export const shapeBuiltins: Readonly<Record<string, Builtin>> = {
     );
     return machine.one("transpose", [x], { order }, call, { names: [hint ?? "transpose"] });
   },
+  gather(machine, args, call, hint) {
+    checkCount(call, "gather", args.length, 2);
+    const x = tensorArgument(args[0], "the table of gather", argumentNode(call, 0));
+    const ids = tensorArgument(args[1], "the ids of gather", argumentNode(call, 1));
+    return machine.one("gather", [x, ids], {}, call, { names: [hint ?? "gather"] });
+  },
+  scatter(machine, args, call, hint) {
+    checkCount(call, "scatter", args.length, 3);
+    const operands = ["tensor", "ids", "rows"].map((what, i) =>
+      tensorArgument(args[i], `the ${what} of scatter`, argumentNode(call, i)),
+    );
+    return machine.one("scatter", operands, {}, call, { names: [hint ?? "scatter"] });
+  },
 };
 
 const noOptions: StaticValue = { kind: "object", members: new Map() };

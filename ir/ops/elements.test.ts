@@ -134,3 +134,49 @@ describe("transpose", () => {
     expect(numbers(one("transpose", [cube], { order: [1, 0, 2] }))).toEqual([0, 1, 4, 5, 2, 3, 6, 7]);
   });
 });
+
+describe("gather", () => {
+  test("has the dimensions of the ids, then those of a row", () => {
+    expect(infer("gather", [type("bf16", "V", "H"), type("i32", "T", "K")], {})).toBe("bf16[T, K, H]");
+    expect(infer("gather", [type("i32", "V"), type("i32")], {})).toBe("i32[]");
+    expect(() => infer("gather", [type("f32", "V", "H"), type("f32", "T")], {})).toThrow("the ids of gather are i32");
+    expect(() => infer("gather", [type("f32"), type("i32", "T")], {})).toThrow(
+      "rows of a tensor [V, ...], found f32[]",
+    );
+    expect(() => infer("gather", [type("f32", "V")], {})).toThrow("a tensor and ids of its rows");
+  });
+
+  test("reads the nearest row where there is none of an id, and zeros where there is none at all", () => {
+    const x = { ...f32Tensor([2, 2], [1, 2, 3, 4]), bound: Float64Array.of(1, 2, 3, 4) };
+    const y = one("gather", [x, i32Tensor([2, 2], [1, 0, -7, 9])], {});
+    expect(y.dims).toEqual([2, 2, 2]);
+    expect(numbers(y)).toEqual([3, 4, 1, 2, 1, 2, 3, 4]);
+    expect(y.bound).toEqual(Float64Array.of(3, 4, 1, 2, 1, 2, 3, 4));
+    expect(numbers(one("gather", [f32Tensor([0, 2], []), i32Tensor([1], [0])], {}))).toEqual([0, 0]);
+  });
+});
+
+describe("scatter", () => {
+  const [x, ids, rows] = [type("f32", "V", "H"), type("i32", "R"), type("f32", "R", "H")];
+
+  test("keeps the dimensions", () => {
+    expect(infer("scatter", [x, ids, rows], {})).toBe("f32[V, H]");
+    expect(infer("scatter", [type("bf16", "V", "H"), ids, rows], {})).toBe("f32[V, H]");
+    const wrong: [ReturnType<typeof type>[], string][] = [
+      [[x, ids, type("f32", "T", "H")], "ids and rows of scatter differ: R vs T"],
+      [[x, ids, type("f32", "R", "I")], "rows of f32[V, H] cannot be replaced by f32[R, I]"],
+      [[x, type("i32", "R", 1), rows], "ids of scatter has 1 dimension [R]"],
+      [[type("f32", "V"), ids, type("f32", "R")], "rows of a tensor [V, ...], found f32[V]"],
+      [[x, ids, type("i32", "R", "H")], "one dtype, found f32 and i32"],
+    ];
+    for (const [operands, message] of wrong) expect(() => infer("scatter", operands, {})).toThrow(message);
+  });
+
+  test("the last of equal ids wins, and ids of no row are skipped", () => {
+    const table = f32Tensor([3, 1], [1, 2, 3]);
+    const given = { ...f32Tensor([4, 1], [10, 11, 12, 13]), bound: Float64Array.of(1, 2, 3, 4) };
+    const y = one("scatter", [table, i32Tensor([4], [2, -1, 2, 3]), given], {});
+    expect(numbers(y)).toEqual([1, 2, 12]);
+    expect(y.bound).toEqual(Float64Array.of(0, 0, 3));
+  });
+});

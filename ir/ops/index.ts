@@ -10,6 +10,7 @@ import type { OpDefinition } from "./definition.ts";
 import { dispatch } from "./dispatch.ts";
 import { index } from "./expert-index.ts";
 import { expertRows, slotWeights } from "./expert-rows.ts";
+import { gather } from "./gather.ts";
 import { groupedLinear } from "./grouped-linear.ts";
 import { linear } from "./linear.ts";
 import { map } from "./map.ts";
@@ -19,6 +20,7 @@ import { permute } from "./permute.ts";
 import { reshape } from "./reshape.ts";
 import { rope } from "./rope.ts";
 import { route } from "./route.ts";
+import { scatter } from "./scatter.ts";
 import { slice } from "./slice.ts";
 import { sum } from "./sum.ts";
 import { transpose } from "./transpose.ts";
@@ -36,6 +38,8 @@ const ops = {
   reshape,
   concat,
   transpose,
+  gather,
+  scatter,
   sum,
   expert_rows: expertRows,
   slot_weights: slotWeights,

@@ -5,6 +5,7 @@ import { type Argument, type Layer, type Operation, type Value, walk } from "../
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { isFloat } from "../../ir/core/types.ts";
 import { routerOf } from "../../ir/ops/router.ts";
+import { idLimits } from "../ids.ts";
 import { fillSeeded } from "../safetensors/index.ts";
 import { fromFloats, toFloats } from "../tensors.ts";
 
@@ -45,34 +46,28 @@ const routes = (layer: Layer): Operation[] => [...walk(layer.body)].filter((o) =
 const routerOperand = (route: Operation, name: "select_bias" | "table" | "token_ids"): Value | undefined =>
   route.operands[routerOf(route.attributes).extras.get(name) ?? -1];
 
-/** How many ids there are of what an argument holds, where an operation looks them up. */
-function idLimit(layer: Layer, value: Value): number | undefined {
-  const size = (v: Value | undefined, i: number): number => v?.type.dims.at(i)?.substitute(layer.params).constant ?? 0;
-  return routes(layer)
-    .map((o) =>
-      routerOperand(o, "table") === value
-        ? size(o.operands[0], -1)
-        : routerOperand(o, "token_ids") === value
-          ? size(routerOperand(o, "table"), 0)
-          : 0,
-    )
-    .find((n) => n > 0);
-}
-
 /**
  * Ids of tokens and of experts that exist, and the experts of one token differ; whole numbers of both signs where nothing is
  * looked up by them.
  */
-function seededIntegers(layer: Layer, { role, value }: Argument, shape: readonly number[]): Int32Array {
+function seededIntegers(
+  layer: Layer,
+  { role, value }: Argument,
+  shape: readonly number[],
+  dims: Readonly<Record<string, number>>,
+): Int32Array {
   if (value.type.dtype !== "i32")
     throw new IrError(
       `${role} ${value.name} is ${value.type.dtype}, and seeded values are floats or i32`,
       "Give tensors with `unmoor exec`.",
     );
-  const limit = idLimit(layer, value);
+  const limits = idLimits(layer).filter((l) => l.name === value.name);
+  const limit = Math.min(...limits.map((l) => l.count.evaluate({ ...layer.params, ...dims })));
   const columns = shape.length > 1 ? (shape.at(-1) ?? 1) : 1;
   return Int32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) =>
-    limit === undefined ? ((i * 7919 + 13) % 1999) - 999 : (5 * Math.floor(i / columns) + (i % columns)) % limit,
+    !Number.isFinite(limit) || limit === 0
+      ? ((i * 7919 + 13) % 1999) - 999
+      : (5 * Math.floor(i / columns) + (i % columns)) % limit,
   );
 }
 
@@ -87,7 +82,7 @@ export function seededTensor(
   const shape = value.type.dims.map((d) => d.evaluate({ ...layer.params, ...dims }));
   const { dtype } = value.type;
   const elements = shape.reduce((a, b) => a * b, 1);
-  if (!isFloat(dtype)) return { dtype, dims: shape, data: seededIntegers(layer, argument, shape) };
+  if (!isFloat(dtype)) return { dtype, dims: shape, data: seededIntegers(layer, argument, shape, dims) };
   const data = dtype === "f32" ? new Float32Array(elements) : new Uint16Array(elements);
   fillSeeded(data, { seed, name: value.name, dtype: fileDtypes[dtype], scale: seededScale(layer, argument) });
   return { dtype, dims: shape, data };
