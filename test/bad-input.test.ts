@@ -188,7 +188,7 @@ describe("wrong tensors", () => {
     const ran = await exec(await tensorFile(folder, "w.safetensors", weights), x, out);
     expect(ran).toMatchObject({ status: 2, out: "" });
     expect(ran.err).toContain("mlp.router.e_score_correction_bias");
-    expect(ran.err).toMatch(/expected: \[6\]\n\s+found:\s+\[5\]/);
+    expect(ran.err).toMatch(/expected: \[E \+ Z\] = \[6\]\n\s+found:\s+\[5\]/);
   });
   test("a truncated file says how much is missing", async () => {
     const { folder, weights, x, out } = await files();

@@ -149,13 +149,20 @@ const wrongKind = (node: Node, value: ConfigLiteral, needed: string): IrError =>
   );
 
 /** The value at a path of keys, and of positions in lists. */
-function lookUp(config: Json, path: string): Json | undefined {
+export function lookUp(config: Json, path: string): Json | undefined {
   let value: Json | undefined = config;
   for (const key of path.split(".")) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
     value = (value as { readonly [key: string]: Json })[key];
   }
   return value;
+}
+
+/** The keys that an expression reads. */
+export function keysOf(text: string): readonly string[] {
+  const keys = (node: Node): readonly string[] =>
+    node.kind === "key" ? [node.path] : node.kind === "apply" ? [...keys(node.left), ...keys(node.right)] : [];
+  return [...new Set(keys(parseConfigExpression(text)))];
 }
 
 /** All paths of a config that lead to a value. */

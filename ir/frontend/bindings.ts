@@ -8,6 +8,8 @@ import {
   evaluateConfig,
   formatJson,
   type Json,
+  keysOf,
+  lookUp,
   parseConfigExpression,
   pathsOf,
 } from "../core/config.ts";
@@ -114,22 +116,29 @@ export function configParams(
     const at = given.at(option);
     return member(at, name) ?? at;
   };
-  const evaluate = (at: ts.Node, text: string, what: string): ConfigLiteral => {
+  const evaluate = (at: ts.Node, text: string, what: string, help?: string): ConfigLiteral => {
     const result = explained("U042", at, path, (): ConfigResult => evaluateConfig(text, values));
     if ("value" in result) return result.value;
     const near = result.missing.map((key) => nearest(key, pathsOf(values))).find((key) => key !== undefined);
     throw problem("U041", at, `${path} has no ${list(result.missing)}${what}`, {
-      ...(near === undefined ? {} : { help: `It has ${near}. Mend the layer's expression, or the config.` }),
+      ...(near === undefined
+        ? help === undefined
+          ? {}
+          : { help }
+        : { help: `It has ${near}. Mend the layer's expression, or the config.` }),
     });
   };
-  for (const [text, values] of Object.entries(binding.requires)) {
+  for (const [text, wanted] of Object.entries(binding.requires)) {
     attempt(() => {
       const at = place("requires", text);
-      const found = evaluate(at, text, ", on which the layer relies");
-      if (allowed(values).includes(found)) return;
+      const expected = allowed(wanted).map(formatJson).join(" or ");
+      const help = `The layer is right where it is ${expected}: give a config that says so.`;
+      const found = evaluate(at, text, ", on which the layer relies", help);
+      if (allowed(wanted).includes(found)) return;
+      const keys = keysOf(text).map((key) => `${key} = ${formatJson(lookUp(values, key) ?? null)}`);
       throw problem("U043", at, `${path} is not one that the layer is for: ${text} is ${formatJson(found)}`, {
-        expected: allowed(values).map(formatJson).join(" or "),
-        found: formatJson(found),
+        expected,
+        found: keys.join(", "),
       });
     });
   }

@@ -4,6 +4,8 @@ import type { Argument, Layer } from "../../ir/core/layer.ts";
 /** A published tensor in numbers: its shape, and where its elements go in the weight, both row-major. */
 export interface NumericLayout {
   readonly shape: readonly number[];
+  /** The shape in the layer's parameters: "[E, 2*I, H]". */
+  readonly dims: string;
   /** Counters over the elements in order. `step`: elements of the weight from one to the next; undefined: these are the parts. */
   readonly factors: readonly { readonly size: number; readonly step: number | undefined }[];
   readonly part: number;
@@ -24,7 +26,8 @@ export function numericLayout(layer: Layer, { value }: Argument, source: TensorS
     const after = numeric.slice(i + 1).reduce((product, f) => product * f.size, 1);
     return size === 1 || step === after;
   });
-  return { shape: shape.map((d) => d.evaluate(layer.params)), factors: numeric, part, inOrder };
+  const dims = `[${shape.join(", ")}]`;
+  return { shape: shape.map((d) => d.evaluate(layer.params)), dims, factors: numeric, part, inOrder };
 }
 
 /** Elements that are copied in one run: the innermost counter, or the two innermost where the parts lie in turn. */

@@ -4,7 +4,7 @@ import type { Argument, Layer } from "../../ir/core/layer.ts";
 import { noSpan } from "../../ir/core/span.ts";
 import type { SafetensorsFile } from "../safetensors/index.ts";
 import { type NumericLayout, numericLayout } from "./layout.ts";
-import { tensorProblems, unusedProblem } from "./problems.ts";
+import { nothingProblem, tensorProblems, unusedProblem } from "./problems.ts";
 
 /** Where a checkpoint holds a weight: one tensor, or one for each expert. */
 export interface WeightMatch {
@@ -42,7 +42,7 @@ export function matchWeights(layer: Layer, file: SafetensorsFile, options: Match
   const found = choosePrefix(layer, weights, file, options.prefix);
   const problems = found.weights.flatMap((match) => tensorProblems(layer, match, file));
   if (problems.length > 0) throw new DiagnosticError(problems);
-  const used = new Set(found.weights.flatMap((m) => [...m.keys, ...m.scales]));
+  const used = new Set(found.weights.flatMap(tensorsOf));
   const unused = [...file.tensors.keys()].filter((key) => !used.has(key));
   if (options.allowUnused !== true) {
     const problem = unusedProblem(layer, found.prefix, found.weights, unused, file);
@@ -59,19 +59,30 @@ function choosePrefix(
   file: SafetensorsFile,
   given: string | undefined,
 ): Found {
-  if (given !== undefined)
-    return matchAt(layer, weights, file, given === "" || given.endsWith(".") ? given : `${given}.`);
   const candidates = prefixesIn(layer, weights, file).map((prefix) => matchAt(layer, weights, file, prefix));
-  const held = (match: WeightMatch): boolean => [...match.keys, ...match.scales].every((key) => file.tensors.has(key));
-  const complete = candidates.filter((c) => c.weights.every(held));
+  const held = (match: WeightMatch): number => tensorsOf(match).filter((key) => file.tensors.has(key)).length;
+  const whole = (match: WeightMatch): boolean => held(match) === tensorsOf(match).length;
+  const complete = candidates.filter((c) => c.weights.every(whole));
   const [first, second] = complete;
-  if (first !== undefined && second === undefined) return first;
-  if (first !== undefined) throw new DiagnosticError([ambiguous(complete, file)]);
-  // Where nothing fits, what is lacking is told for the prefix that has the most.
-  const most = (c: Found): number =>
-    c.weights.filter(held).length * 1e9 + c.weights.flatMap((m) => m.keys).filter((k) => file.tensors.has(k)).length;
-  return candidates.reduce((a, b) => (most(b) > most(a) ? b : a));
+  const choose = (): Found => {
+    if (given !== undefined) {
+      return matchAt(layer, weights, file, given === "" || given.endsWith(".") ? given : `${given}.`);
+    }
+    if (first !== undefined && second !== undefined) throw new DiagnosticError([ambiguous(complete, file)]);
+    // Where nothing fits, what is lacking is told for the prefix that has the most.
+    const most = (c: Found): number =>
+      c.weights.reduce((sum, m) => sum + (whole(m) ? 2 : held(m) / tensorsOf(m).length), 0);
+    return first ?? candidates.reduce((a, b) => (most(b) > most(a) ? b : a));
+  };
+  const found = choose();
+  if (found.weights.length > 0 && found.weights.every((m) => held(m) === 0)) {
+    throw new DiagnosticError([nothingProblem(layer, found, complete.map(shownPrefix), file)]);
+  }
+  return found;
 }
+
+const tensorsOf = ({ keys, scales }: WeightMatch): readonly string[] => [...keys, ...scales];
+const shownPrefix = ({ prefix }: Found): string => (prefix === "" ? '""' : prefix);
 
 /** All that stands before a published name in the file. The empty prefix is always one. */
 function prefixesIn(layer: Layer, weights: readonly Argument[], file: SafetensorsFile): readonly string[] {
@@ -108,9 +119,9 @@ function matchWeight(layer: Layer, argument: Argument, file: SafetensorsFile, pr
       layout: numericLayout(layer, argument, source),
     };
   };
-  const share = ({ keys, scales }: WeightMatch): number => {
-    const all = [...keys, ...scales];
-    return all.filter((key) => file.tensors.has(key)).length / Math.max(1, all.length);
+  const share = (match: WeightMatch): number => {
+    const all = tensorsOf(match);
+    return all.filter((key) => file.tensors.has(key)).length / all.length;
   };
   const published = sourcesOf(name, layer.bindings[name]).map((source) => at(source, prefix));
   const whole = published.find((match) => share(match) === 1);
@@ -120,7 +131,7 @@ function matchWeight(layer: Layer, argument: Argument, file: SafetensorsFile, pr
 }
 
 function ambiguous(candidates: readonly Found[], file: SafetensorsFile): Diagnostic {
-  const names = candidates.map((c) => (c.prefix === "" ? '""' : c.prefix));
+  const names = candidates.map(shownPrefix);
   const shown = names.length > 6 ? `${names.slice(0, 5).join(", ")}, … ${names.at(-1)}` : names.join(", ");
   return {
     code: "U307",

@@ -7,6 +7,12 @@ import type { WeightMatch } from "./match.ts";
 
 /** What is wrong with the tensors of a weight: one problem of each kind, that of the first tensor, which counts the others. */
 export function tensorProblems(layer: Layer, match: WeightMatch, file: SafetensorsFile): readonly Diagnostic[] {
+  const width = match.layout.shape.at(-1) ?? 1;
+  if (match.source.format === "mxfp4" && width % 32 !== 0) {
+    const message = `the tensor ${match.keys[0]} has blocks of 32, and the weight ${match.argument.value.name} has ${width} elements in a row`;
+    const help = "Give the sizes of this checkpoint with --config or --param.";
+    return [{ code: "U302", span: layer.span, message, expected: "a multiple of 32", found: String(width), help }];
+  }
   const expected = expectedTensors(match);
   const found = [
     ...match.keys.map((key) => [key, expected.elements] as const),
@@ -19,13 +25,35 @@ export function tensorProblems(layer: Layer, match: WeightMatch, file: Safetenso
   });
 }
 
+/** The problem of a file, or of a prefix in it, that has nothing of a layer. */
+export function nothingProblem(
+  layer: Layer,
+  { prefix, weights }: { readonly prefix: string; readonly weights: readonly WeightMatch[] },
+  fitting: readonly string[],
+  file: SafetensorsFile,
+): Diagnostic {
+  const names = weights.flatMap((m) => m.keys.slice(0, 1));
+  const [first = ""] = names;
+  return {
+    code: "U301",
+    span: layer.span,
+    message: `${file.path} holds none of the layer's weights${prefix === "" ? "" : ` behind the prefix ${prefix}`}`,
+    expected: names.slice(0, 3).join(", ") + (names.length > 3 ? ", …" : ""),
+    found: heldInstead(first, [...file.tensors.keys()]),
+    help:
+      fitting.length > 0
+        ? `They stand behind ${fitting.slice(0, 5).join(", ")}${fitting.length > 5 ? ", …" : ""}: choose it with --prefix.`
+        : "Give the checkpoint of this model, or correct the layer's weight names.",
+  };
+}
+
 /** What a tensor may be: its shapes and dtypes. */
 interface Expected {
   readonly shapes: readonly (readonly number[])[];
   readonly dtypes: readonly string[];
 }
 
-/** What a weight's tensors may be. A width that a format cannot have gives a shape that no tensor has. */
+/** What a weight's tensors may be. */
 function expectedTensors({ argument, source, layout }: WeightMatch): { elements: Expected; scales: Expected } {
   const { shape } = layout;
   const lead = shape.slice(0, -1);
@@ -65,7 +93,9 @@ function problemOf(
   const info = file.tensors.get(key);
   const weight = match.argument.value.name;
   const { span } = layer;
-  const expected = shapes.map(formatShape).join(" or ");
+  const { layout, source } = match;
+  const sizes = shapes.map(formatShape).join(" or ");
+  const expected = source.format !== undefined || layout.dims === sizes ? sizes : `${layout.dims} = ${sizes}`;
   if (info === undefined) {
     return [
       {
