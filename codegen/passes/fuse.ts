@@ -18,7 +18,7 @@ const isProduct = (operation: Operation | undefined): operation is Operation =>
 
 /** Number of operands of a product before its weights: x, and offsets, and slots where rows are gathered. */
 export const leadingOperands = (product: Operation): number =>
-  product.op === "linear" ? 1 : product.attributes.gather === undefined ? 2 : 3;
+  product.op !== "grouped_linear" ? 1 : product.attributes.gather === undefined ? 2 : 3;
 
 /**
  * An elementwise function of products of the same rows becomes their epilogue: gate and up in one sweep, the activation

@@ -17,7 +17,7 @@ export function packWeights(layer: Layer, matmul: RegisterMatmul): Layer {
   return rewriteLayer(layer, (operation, to) => {
     const [result] = operation.results;
     if (
-      (operation.op !== "linear" && operation.op !== "grouped_linear") ||
+      !["linear", "grouped_linear", "head_linear"].includes(operation.op) ||
       !result ||
       operation.attributes.packed !== undefined
     )

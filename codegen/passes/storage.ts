@@ -31,7 +31,7 @@ export function convertActivations(layer: Layer, target: Target): Layer {
     const dot = weight === "f32" || weight === "bf16" ? target.matmul.dot[weight] : undefined;
     return dot?.activations === "bf16" ? "bf16" : "f32";
   };
-  const isProduct = (o: Operation): boolean => o.op === "linear" || o.op === "grouped_linear";
+  const isProduct = (o: Operation): boolean => ["linear", "grouped_linear", "head_linear"].includes(o.op);
   /** Products that alone feed one bf16 product can give bf16 at once. */
   const givesBf16 = new Set<Operation>();
   if (target.matmul.kind === "registers") {

@@ -24,6 +24,7 @@ const scheduleProduct: Schedule = (operation, context) =>
 export const schedules: Readonly<Record<string, Schedule>> = {
   linear: scheduleProduct,
   grouped_linear: scheduleProduct,
+  head_linear: scheduleProduct,
   map: scheduleMap,
   cast: scheduleCast,
   route: scheduleRoute,

@@ -29,7 +29,8 @@ export const scheduleCubeProduct: Schedule = (operation, context) => {
   const count = p.offsets ? b.letScalar("count", sub(load(p.offsets, add(expert, 1)), first)) : dimExpr(p.rows);
   const n = b.letScalar("n", mul(block, columns));
   const validColumns = b.letScalar("valid_columns", min(sub(p.columns, n), columns));
-  const lead = p.offsets ? [at(expert)] : [];
+  const lead = p.offsets || p.heads ? [at(expert)] : [];
+  const head = p.heads ? [at(expert)] : [];
   b.forLoop("row", 0, count, rows, (row) => {
     const top = b.letScalar("top", add(first, row));
     const validRows = b.letScalar("valid_rows", min(sub(count, row), rows));
@@ -38,7 +39,7 @@ export const scheduleCubeProduct: Schedule = (operation, context) => {
       const validDepth = b.letScalar("valid_depth", min(sub(p.inner, k), depth));
       const x1 = b.alloc("x_l1", p.x.dtype, [rows, depth], "l1");
       const w1 = b.alloc("w_l1", w.dtype, [columns, depth], "l1");
-      b.copy(whole(x1), view(p.x, range(top, rows), range(k, depth)), { valid: [validRows, validDepth] });
+      b.copy(whole(x1), view(p.x, range(top, rows), ...head, range(k, depth)), { valid: [validRows, validDepth] });
       b.copy(whole(w1), view(w, ...lead, range(n, columns), range(k, depth)), { valid: [validColumns, validDepth] });
       const x0 = b.alloc("x_l0", p.x.dtype, [rows, depth], "l0a");
       const w0 = b.alloc("w_l0", w.dtype, [columns, depth], "l0b");
@@ -46,7 +47,7 @@ export const scheduleCubeProduct: Schedule = (operation, context) => {
       b.copy(whole(w0), whole(w1));
       b.mma(whole(sums), whole(x0), whole(w0), { init: eq(k, 0), rows: validRows });
     });
-    b.copy(view(p.y, range(top, rows), range(n, columns)), whole(sums), { valid: [validRows, validColumns] });
+    b.copy(view(p.y, range(top, rows), ...head, range(n, columns)), whole(sums), { valid: [validRows, validColumns] });
   });
   return [b.build()];
 };

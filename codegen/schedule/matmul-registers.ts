@@ -29,7 +29,7 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   const width = p.packed?.rows ?? matmul.columns;
   const panels = Math.ceil(p.columns / width);
   const { panelsPerBlock } = matmul;
-  const rowBlocks = (p.offsets ? matmul.rowBlocks?.grouped : matmul.rowBlocks?.linear) ?? 1;
+  const rowBlocks = (p.offsets || p.heads ? matmul.rowBlocks?.grouped : matmul.rowBlocks?.linear) ?? 1;
   const expert = b.grid("expert", p.experts);
   const block = b.grid("block", Math.ceil(panels / panelsPerBlock));
   const part = b.grid("part", rowBlocks);
@@ -103,22 +103,23 @@ class ProductTile {
     const from = b.letScalar("top", add(this.#first, row));
     const tokens = p.gather ? this.#tokens(p.gather.slots, p.gather.topK, from, size) : undefined;
     const rows = tokens ? gather(tokens) : range(from, size);
+    const head = p.heads ? [at(this.#expert)] : [];
     const acc = b.alloc("acc", "f32", [size, p.sums * width], "register");
     b.fill(whole(acc), 0);
     const steps = Math.floor(p.inner / depth);
     const rest = p.inner - steps * depth;
     b.forLoop("step", 0, steps, 1, (step) => {
       if (next !== undefined) this.#prefetch(step, next);
-      this.#multiply(acc, view(p.x, rows, range(mul(step, depth), depth)), step, panel, edge);
+      this.#multiply(acc, view(p.x, rows, ...head, range(mul(step, depth), depth)), step, panel, edge);
     });
     if (rest > 0) {
       const last = b.alloc("x_edge", p.x.dtype, [size, depth], this.#scratch);
-      b.copy(whole(last), view(p.x, rows, range(steps * depth, depth)), { valid: [size, rest] });
+      b.copy(whole(last), view(p.x, rows, ...head, range(steps * depth, depth)), { valid: [size, rest] });
       this.#multiply(acc, whole(last), int(steps), panel, edge, rest);
     }
     const n = mul(panel, width);
     const store = edge ? { valid: [size, sub(p.columns, n)] } : {};
-    const target = view(p.y, range(from, size), range(n, width));
+    const target = view(p.y, range(from, size), ...head, range(n, width));
     if (p.epilogue === undefined) {
       b.copy(target, whole(acc), store);
       return;
@@ -150,7 +151,7 @@ class ProductTile {
     const p = this.#p;
     const width = this.#width;
     const depth = this.#depth;
-    const lead = p.offsets ? [at(this.#expert)] : [];
+    const lead = p.offsets || p.heads ? [at(this.#expert)] : [];
     const [packed] = p.weights;
     if (p.packed && packed) {
       b.mma(whole(acc), a, view(packed, ...lead, panel, step, range(0, p.sums * width), range(0, depth)));

@@ -8,17 +8,19 @@ import type { ProgramBuffer } from "../program.ts";
 import type { ScheduleContext } from "./context.ts";
 import { columnsOf, operandBuffer, resultOf } from "./elementwise.ts";
 
-/** What schedules of `linear` and `grouped_linear` need to know. */
+/** What schedules of `linear`, `grouped_linear` and `head_linear` need to know. */
 export interface Product {
   /** Activations: [rows, k], or by token where rows are gathered. */
   readonly x: ProgramBuffer;
+  /** Whether each head has a matrix of its own: x, weights and y are [rows, heads, …], [heads, …], [rows, heads, …]. */
+  readonly heads: boolean;
   /** First row of each expert; absent for a plain product. */
   readonly offsets: ProgramBuffer | undefined;
   /** Row → slot, and slots per token, where rows are gathered. */
   readonly gather: { readonly slots: ProgramBuffer; readonly topK: number } | undefined;
   readonly weights: readonly ProgramBuffer[];
   readonly y: ProgramBuffer;
-  /** Number of weight matrices in each weight: experts, or 1. */
+  /** Number of weight matrices in each weight: experts, heads, or 1. */
   readonly experts: number;
   readonly rows: Dim;
   readonly columns: number;
@@ -33,11 +35,12 @@ export interface Product {
 export function describeProduct(operation: Operation, context: ScheduleContext): Product {
   const { attributes } = operation;
   const grouped = operation.op === "grouped_linear";
+  const heads = operation.op === "head_linear";
   const lead = leadingOperands(operation);
   const x = operandBuffer(operation, 0, context);
   const result = resultOf(operation);
   const y = context.buffer(result);
-  if (x.dims.length !== 2 || y.dims.length !== 2) {
+  if (!heads && (x.dims.length !== 2 || y.dims.length !== 2)) {
     throw new IrError(
       `a product of a tensor with ${x.dims.length} dimensions cannot be compiled`,
       "Give linear a tensor of two dimensions: tokens and features.",
@@ -58,15 +61,16 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
     x,
     y,
     weights,
+    heads,
     offsets: grouped ? operandBuffer(operation, 1, context) : undefined,
     gather: topK instanceof Dim ? { slots: operandBuffer(operation, 2, context), topK: context.size(topK) } : undefined,
-    experts: grouped ? context.size(weights[0]?.dims[0] ?? Dim.of(1)) : 1,
+    experts: grouped || heads ? context.size(weights[0]?.dims[0] ?? Dim.of(1)) : 1,
     rows: y.dims[0] as Dim,
     columns: columnsOf(result, context),
     inner: columnsOf(operation.operands[0] ?? result, context),
     epilogue: fn,
     packed: layout,
     sums: fn?.params.length ?? 1,
-    summary: `${grouped ? "product with each row's expert" : "product"}${fn ? `, ${fn.params.join(", ")} → ${formatScalar(fn.body)}` : ""}`,
+    summary: `${grouped ? "product with each row's expert" : heads ? "product of each head" : "product"}${fn ? `, ${fn.params.join(", ")} → ${formatScalar(fn.body)}` : ""}`,
   };
 }

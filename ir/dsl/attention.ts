@@ -68,3 +68,23 @@ export function attention<Q extends Dims, K extends Dims, V extends Dims>(
   });
   return made as unknown as Tensor<[At<Q, 0>, At<Q, 1>, At<V, 2>], "f32">;
 }
+
+/** `unknown` where a product per head fits, else the message that the editor shows. */
+type HeadsFit<X extends Dims, W extends Dims> = X extends readonly [DimName, DimName, DimName]
+  ? W extends readonly [DimName, DimName, DimName]
+    ? SameDim<At<X, 1>, At<W, 0>> extends true
+      ? SameDim<At<X, 2>, At<W, 2>> extends true
+        ? unknown
+        : `inner dimensions differ: ${At<X, 2>} vs ${At<W, 2>}`
+      : `heads differ: ${At<X, 1>} vs ${At<W, 0>}`
+    : "a weight of headLinear has 3 dimensions [A, N, K]"
+  : "headLinear takes [T, A, K]";
+
+/** A product per head: x [T, A, K] and w [A, N, K] give [T, A, N], with y[t, a] = x[t, a]·w[a]ᵀ, summed in f32. */
+export function headLinear<X extends Dims, W extends Dims>(
+  x: AnyTensor<X>,
+  w: AnyTensor<W> & HeadsFit<X, W>,
+): Tensor<[At<X, 0>, At<X, 1>, At<W, 1>], "f32"> {
+  const operands = [concrete(x, "the input of headLinear"), concrete(w, "the weight of headLinear")];
+  return evaluateOne("head_linear", operands, {}) as unknown as Tensor<[At<X, 0>, At<X, 1>, At<W, 1>], "f32">;
+}

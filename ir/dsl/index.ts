@@ -1,7 +1,7 @@
 // What authors import from "unmoor". The frontend knows each of these names; a test holds the two lists together.
 export type { WeightBinding } from "../core/bindings.ts";
 export type { RopeScaling } from "../ops/rope-frequencies.ts";
-export { type AttentionOptions, attention } from "./attention.ts";
+export { type AttentionOptions, attention, headLinear } from "./attention.ts";
 export { type Concrete, type LayerFunction, type LayerOptions, layer, type Params } from "./layer.ts";
 export * from "./ops.ts";
 export {

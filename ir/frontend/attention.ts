@@ -1,10 +1,11 @@
 import type { ts } from "ts-morph";
 import type { AttributeMap } from "../core/layer.ts";
+import { formatType } from "../core/types.ts";
 import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
 import type { Machine } from "./machine.ts";
 import { dimOf } from "./operators.ts";
 import { booleanOption, isGiven, number, type Options, options } from "./options.ts";
-import { problem } from "./source.ts";
+import { problem, written } from "./source.ts";
 import type { StaticValue } from "./values.ts";
 
 /** `attention(q, k, v, { … })`. */
@@ -59,4 +60,24 @@ function windowOf(given: Options, causal: boolean) {
       },
     );
   return window;
+}
+
+/** `headLinear(x, w)`. */
+export function headLinearCall(
+  machine: Machine,
+  args: readonly StaticValue[],
+  call: ts.CallExpression,
+  hint = "head_linear",
+): StaticValue {
+  checkCount(call, "headLinear", args.length, 2);
+  const x = tensorArgument(args[0], "the input of headLinear", argumentNode(call, 0));
+  const w = tensorArgument(args[1], "the weight of headLinear", argumentNode(call, 1));
+  const [own, inner] = [x.type.dims.at(-1), w.type.dims.at(-1)];
+  if (own !== undefined && inner !== undefined && !own.equals(inner))
+    throw problem("U019", argumentNode(call, 1), `inner dimensions differ: ${own} vs ${inner}`, {
+      expected: `a weight [A, N, ${own}], since ${written(argumentNode(call, 0))} is ${formatType(x.type)}`,
+      found: `${written(argumentNode(call, 1))} is ${formatType(w.type)}`,
+      help: "headLinear(x [T, A, K], w [A, N, K]) multiplies along K: the last dimension of both must be the same.",
+    });
+  return machine.one("head_linear", [x, w], {}, call, { names: [hint] });
 }

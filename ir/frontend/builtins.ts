@@ -3,7 +3,7 @@ import { evaluateScalar, substitute, variable } from "../core/scalar.ts";
 import { formatType } from "../core/types.ts";
 import { isScalarFunction, type ScalarFunctionName, scalarFunctions } from "../dsl/scalar-functions.ts";
 import { argumentNode, checkCount, tensorArgument } from "./arguments.ts";
-import { attentionCall } from "./attention.ts";
+import { attentionCall, headLinearCall } from "./attention.ts";
 import type { Machine } from "./machine.ts";
 import { mapCall } from "./map.ts";
 import { typeNames } from "./names.ts";
@@ -63,6 +63,7 @@ const builtins: Readonly<Record<string, Builtin>> = {
   map: mapCall,
   route: routeCall,
   attention: attentionCall,
+  headLinear: headLinearCall,
   rope: ropeCall,
   range(_, args, call) {
     checkCount(call, "range", args.length, 1, 2);

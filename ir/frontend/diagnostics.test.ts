@@ -61,7 +61,17 @@ const rotating = (options: string): Case => ({
   body: `return rope(x, positions, ${options});`,
 });
 
+/** A product per head with a weight of these dimensions. */
+const perHead = (dims: string): Case => ({
+  uses: "headLinear",
+  params: "{ A: 4, D: 8 }",
+  args: `x: Tensor<["T", "A", "D"]>, w: { up: Tensor<${dims}> }`,
+  body: "return headLinear(x, w.up);",
+});
+
 const cases: Readonly<Record<string, Case>> = {
+  "U019 of heads": perHead('["A", "D", 6]'),
+  "U020 other heads": perHead('[3, 6, "D"]'),
   "U013 a start": rotating("{ theta: 10000, start: -1 }"),
   "U020 too many to rotate": rotating("{ theta: 10000, rotary: 16 }"),
   "U022 of a scaling": rotating('{ theta: 10000, scaling: { kind: "linear", factor: 2, low: 1 } }'),

@@ -7,6 +7,7 @@ const ownNames: readonly string[] = [
   "map",
   "route",
   "attention",
+  "headLinear",
   "rope",
   "cast",
   "slice",

@@ -12,6 +12,7 @@ import { index } from "./expert-index.ts";
 import { expertRows, slotWeights } from "./expert-rows.ts";
 import { gather } from "./gather.ts";
 import { groupedLinear } from "./grouped-linear.ts";
+import { headLinear } from "./head-linear.ts";
 import { linear } from "./linear.ts";
 import { map } from "./map.ts";
 import { mix } from "./mix.ts";
@@ -48,6 +49,7 @@ const ops = {
   dispatch,
   permute,
   grouped_linear: groupedLinear,
+  head_linear: headLinear,
   combine,
   pack,
   attention,

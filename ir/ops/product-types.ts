@@ -44,7 +44,7 @@ export function packedAttribute(op: string, attributes: AttributeMap): PackedLay
 }
 
 /**
- * Checks weights [n, k] (with `group`: [group, n, k]; packed: [(group,) ⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth])
+ * Checks weights [n, k] (with `group`, a number of experts or heads: [group, n, k]; packed: [(group,) ⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth])
  * against the inner dimension `k` of x, and the attributes that products share.
  */
 export function productSignature(
@@ -53,11 +53,13 @@ export function productSignature(
   weights: readonly TensorType[],
   attributes: AttributeMap,
   group?: Dim,
+  of: "experts" | "heads" = "experts",
 ): ProductSignature {
   const lead = group === undefined ? 0 : 1;
   const packed = packedAttribute(op, attributes);
+  const letter = of === "heads" ? "A, " : "E, ";
   for (const w of weights) {
-    const shape = packed ? `[${lead ? "E, " : ""}⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth]` : lead ? "[E, n, k]" : "[n, k]";
+    const shape = packed ? `[${lead ? letter : ""}⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth]` : `[${lead ? letter : ""}n, k]`;
     if (!isFloat(w.dtype) || w.dims.length !== (packed ? 4 : 2) + lead)
       throw new IrError(
         `a weight of ${op} is a float tensor ${shape}, found ${formatType(w)}`,
@@ -65,8 +67,8 @@ export function productSignature(
       );
     if (group !== undefined && !dimAt(w, 0).equals(group))
       throw new IrError(
-        `numbers of experts differ: ${group} vs ${dimAt(w, 0)}`,
-        "Stack the weights of all experts along the first dimension.",
+        `numbers of ${of} differ: ${group} vs ${dimAt(w, 0)}`,
+        `Stack the weights of all ${of} along the first dimension.`,
       );
   }
   const first = weights[0];
