@@ -20,8 +20,13 @@ export interface AscendOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** The chip that launches are made for and that the emulator stands for; 910B3 by default. */
   readonly soc?: SocName;
-  /** Decides the order in which the emulator runs the blocks of a kernel; 0 by default. */
+  /**
+   * Decides the orders in which the emulator runs the blocks of a kernel, and the pipes of a block; 0 by default. Each run takes
+   * the next one.
+   */
   readonly seed?: number;
+  /** How many seeds one run takes, one after the other: UNMOOR_ASCEND_SEEDS in the environment, or 1. */
+  readonly seeds?: number;
 }
 
 const mend = "apt-get install -y g++";
@@ -82,7 +87,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
       });
     const key = buildKey(sources, [...compiler.command, compiler.version, ...flags]);
     const library = host.openLibrary(await cachedLibrary(cacheFolder("ascend", env), key, build));
-    await library.run(`${prefix}_seed`, [], [options.seed ?? 0]);
+    await library.run(`${prefix}_seed`, [], [options.seed ?? 0, options.seeds ?? seedsOf(env)]);
     return new NativeLayer(host, library, program, {
       evidence: "emulated",
       device: `Ascend emulator (${soc}, ${isa.name})`,
@@ -124,6 +129,17 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
       return { ok: false, why, mend: error instanceof LackError ? error.mend : "npm run setup" };
     }
   }
+}
+
+function seedsOf(env: NodeJS.ProcessEnv): number {
+  const text = env.UNMOOR_ASCEND_SEEDS ?? "1";
+  const seeds = Number(text);
+  if (!Number.isSafeInteger(seeds) || seeds < 1)
+    throw new IrError(
+      `UNMOOR_ASCEND_SEEDS has to be a whole number of at least 1, found "${text}"`,
+      "Unset it, or give the number of orders of the pipes that each run of the emulator tries.",
+    );
+  return seeds;
 }
 
 function failure(symbol: string, status: number, report: () => string | null): Error {

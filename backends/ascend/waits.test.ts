@@ -52,7 +52,9 @@ class Clocks {
   }
 
   #wait(pipe: Pipe, until: Record<Pipe, number>): void {
-    for (const p of pipes) this.#known[pipe][p] = Math.max(this.#known[pipe][p], until[p]);
+    // What the scalar unit has waited for is complete for all that it issues afterwards.
+    for (const to of pipe === "S" ? pipes : [pipe])
+      for (const p of pipes) this.#known[to][p] = Math.max(this.#known[to][p], until[p]);
   }
 
   #queue({ step, resource, producer, consumer }: Extract<Node, { kind: "queue" }>): void {

@@ -4,12 +4,21 @@
 
 namespace unmoor {
 
+// Where a function is called from, for the emulator's reports.
+#ifdef UNMOOR_ASCEND_EMULATOR
+#define UNMOOR_CALLER unmoor::ascend::SourceLoc caller = unmoor::ascend::SourceLoc::here()
+#define UNMOOR_AT_CALLER , caller
+#else
+#define UNMOOR_CALLER
+#define UNMOOR_AT_CALLER
+#endif
+
 /// The second pipe of the event waits for all that the first was told so far.
-template <AscendC::HardEvent event> __aicore__ inline void WaitFor() {
+template <AscendC::HardEvent event> __aicore__ inline void WaitFor(UNMOOR_CALLER) {
   using namespace AscendC;
   const auto id = static_cast<int32_t>(GetTPipePtr()->FetchEventID(event));
-  SetFlag<event>(id);
-  WaitFlag<event>(id);
+  SetFlag<event>(id UNMOOR_AT_CALLER);
+  WaitFlag<event>(id UNMOOR_AT_CALLER);
 }
 
 /// The scalar unit's cache does not follow global memory: writes back what it holds, and forgets it.

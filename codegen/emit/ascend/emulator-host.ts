@@ -12,7 +12,12 @@ import { readBeyondWritten } from "./partial.ts";
 /**
  * The host side for the emulator: the same functions as a SIMD C library has. NAME_run and NAME_prepare return 0 when done,
  * 1 for a missing buffer, 2 for a negative dimension, 3 for a fault that the emulator found, which NAME_error says in words.
- * NAME_seed takes the seed of the order in which blocks run as its only dimension.
+ * Of the emulator alone:
+ * NAME_seed (dims: a seed, how many from it on one call runs with) decides the orders in which blocks and pipes run; each call
+ * goes on where the one before ended.
+ * NAME_leave_out (dims: how many, then the numbers of lines of NAME_ordering) leaves out calls that order pipes or cores, and
+ * NAME_ordering lists those met since the first NAME_leave_out, one line "call file:line" each: for tests.
+ * With UNMOOR_ASCEND_TRACE=FILE in the environment, NAME_run writes the modelled times of its instructions as Chrome trace JSON.
  */
 export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa: AscendIsa): string {
   const { prefix, symbols } = cInterface(program);
@@ -20,6 +25,7 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
   out.lines([
     `// Layer ${program.name} on the host emulator of Ascend C. Not hardware: see README.md.`,
     '#define UNMOOR_EXPORT __attribute__((visibility("default")))',
+    "#include <cstdlib>",
     '#include "unmoor/ascend_host.h"',
     `#include "${prefix}.h"`,
     ...[...emitted.prepare, ...emitted.kernels].map((k) => `#include "kernels/${k.kernel.name}.cpp"`),
@@ -30,17 +36,31 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
     "namespace {",
     "",
     "std::string fault;",
-    "uint64_t seed = 0;",
+    "uint64_t seed = 0, seedsPerCall = 1;",
+    "unmoor::ascend::detail::OrderingCalls ordering;",
+    "bool noted = false;",
+    "std::string orderingText;",
     "",
     "/// Global memory that kernels may touch. Nothing is registered for tensors without elements.",
     "void give(unmoor::ascend::Device &device, void *memory, int64_t bytes, const char *name, bool initialised) {",
     "  if (bytes > 0) device.registerBuffer(memory, static_cast<size_t>(bytes), name, initialised);",
     "}",
     "",
+    "/// Does the work once for each seed, on a device of its own.",
     "template <class Work> int32_t report(Work &&work) {",
     "  try {",
     "    fault.clear();",
-    "    work();",
+    '    const char *const tracePath = std::getenv("UNMOOR_ASCEND_TRACE");',
+    "    for (uint64_t i = 0; i < seedsPerCall; i++) {",
+    `      unmoor::ascend::Device device(unmoor::ascend::SOC_${isa.cores.soc});`,
+    "      unmoor::ascend::Trace trace;",
+    "      device.setSeed(seed++);",
+    "      if (noted) device.setOrderingCalls(&ordering);",
+    "      if (tracePath != nullptr) device.setTrace(&trace);",
+    "      work(device);",
+    "      if (tracePath != nullptr && !trace.write(tracePath, device.soc().cubeMhz))",
+    '        throw std::runtime_error(std::string("cannot write ") + tracePath + ", which UNMOOR_ASCEND_TRACE names");',
+    "    }",
     "    return 0;",
     "  } catch (const std::exception &error) {",
     "    fault = error.what();",
@@ -54,7 +74,21 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
     "",
   ]);
   out.block(`extern "C" UNMOOR_EXPORT int32_t ${prefix}_seed(void *const *, const int64_t *dims, int32_t)`, () => {
-    out.lines(["seed = static_cast<uint64_t>(dims[0]);", "return 0;"]);
+    out.lines([
+      "seed = static_cast<uint64_t>(dims[0]);",
+      "seedsPerCall = static_cast<uint64_t>(dims[1]);",
+      "return 0;",
+    ]);
+  });
+  out.block(`extern "C" UNMOOR_EXPORT int32_t ${prefix}_leave_out(void *const *, const int64_t *dims, int32_t)`, () => {
+    out.lines(["noted = true;", "ordering.leftOut.assign(dims + 1, dims + 1 + dims[0]);", "return 0;"]);
+  });
+  out.block(`extern "C" UNMOOR_EXPORT const char *${prefix}_ordering(void)`, () => {
+    out.lines([
+      "orderingText.clear();",
+      'for (const auto &call : ordering.list) orderingText += call.name + " " + call.where.text() + "\\n";',
+      "return orderingText.c_str();",
+    ]);
   });
   out.line("");
   emitFunction(out, program, "prepare", emitted.prepare, isa, symbols);
@@ -92,9 +126,7 @@ function emitFunction(
     });
     const places = emitBinding(out, name === "run" ? program : { ...program, memory: { slots: [] } });
     out.line(`int64_t tiling[] = {${symbols.map((_, i) => `dims[${i}]`).join(", ") || "0"}};`);
-    out.block("return report([&]", () => {
-      out.line(`unmoor::ascend::Device device(unmoor::ascend::SOC_${isa.cores.soc});`);
-      out.line("device.setSeed(seed);");
+    out.block("return report([&](unmoor::ascend::Device &device)", () => {
       out.line('give(device, tiling, sizeof(tiling), "tiling", true);');
       for (const b of buffers) {
         if (!used.has(b.name)) continue;

@@ -69,7 +69,8 @@ export function lowerKernel(kernel: Kernel, symbols: readonly string[], isa: Asc
       kernel.grid.toReversed().forEach(({ name: hint, extent }, i) => {
         const local = names.unique(hint);
         const last = i === kernel.grid.length - 1;
-        const quotient = inner.constant === 1 ? "block" : `block / ${atom(dimText(inner))}`;
+        const block = blocks.constant === 1 ? "0" : "block";
+        const quotient = inner.constant === 1 ? block : `${block} / ${atom(dimText(inner))}`;
         if (mentions(kernel.body, hint))
           coordinates.unshift(
             `const int64_t ${local} = ${last ? quotient : `${quotient} % ${atom(dimText(extent))}`};`,
@@ -96,14 +97,14 @@ export function lowerKernel(kernel: Kernel, symbols: readonly string[], isa: Asc
     [...accessesOf(body)].some((a) => a.resource === b.local && a.pipe === "S" && a.write),
   );
   const loop: Node[] = [
-    {
-      kind: "loop",
-      head:
-        blocks.constant === 1
-          ? "for (int64_t block = GetBlockIdx(); block < 1; block += GetBlockNum())"
-          : `for (int64_t block = GetBlockIdx(); block < ${dimText(blocks)}; block += GetBlockNum())`,
-      body,
-    },
+    // A single block comes after no other: nothing of a block before it has to be waited for.
+    blocks.constant === 1
+      ? onlyIf("GetBlockIdx() == 0", body)
+      : {
+          kind: "loop",
+          head: `for (int64_t block = GetBlockIdx(); block < ${dimText(blocks)}; block += GetBlockNum())`,
+          body,
+        },
     ...written.map((b) => cleanCache(b.local)),
   ];
   return {
@@ -117,6 +118,8 @@ export function lowerKernel(kernel: Kernel, symbols: readonly string[], isa: Asc
     body: synchronise(loop, (resource) => physical.get(resource) ?? resource, global),
   };
 }
+
+const onlyIf = (condition: string, then: readonly Node[]): Node => ({ kind: "if", condition, then, otherwise: [] });
 
 function usedSymbols(kernel: Kernel): Set<string> {
   const found = new Set<string>([

@@ -165,11 +165,15 @@ function replace(state: State, by: State): void {
   for (const [key, open] of by) state.set(key, open);
 }
 
-/** `to` waits for all that `from` was told so far, and so for all that `from` has waited for. */
+/**
+ * `to` waits for all that `from` was told so far, and so for all that `from` has waited for. Where the scalar unit waits, all
+ * pipes do: it gives them their next instructions only afterwards.
+ */
 function wait(state: State, from: Pipe, to: Pipe): void {
+  const waiting = to === "S" ? all : bit(to);
   for (const [key, open] of state) {
     const [, pipe] = key.split(" ");
-    if (pipe === from || (open & bit(from)) === 0) set(state, key, open & ~bit(to));
+    if (pipe === from || (open & bit(from)) === 0) set(state, key, open & ~waiting);
   }
 }
 
