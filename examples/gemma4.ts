@@ -1,4 +1,4 @@
-import { add, layer, linear, map, mul, route, slice, sum, type Tensor, tanh } from "unmoor";
+import { add, layer, linear, map, mul, rmsNorm, route, slice, type Tensor, tanh } from "unmoor";
 
 /**
  * Gemma-4's feed-forward part (26B-A4B): a dense branch beside the experts, each with its own norms; the router reads the residual
@@ -62,9 +62,8 @@ export const gemma4Moe = layer(
       down: Tensor<["E", "H", "I"]>;
     },
   ) => {
-    const norm = (v: Tensor<["T", "H"]>): Tensor<["T", "H"]> =>
-      map(v, sum(mul(v, v)), (a, s) => a / Math.sqrt(s / p.H + p.epsilon));
-    const seen = mul(mul(norm(x), w.routerScale), p.H ** -0.5);
+    const { epsilon } = p;
+    const seen = mul(rmsNorm(x, { weight: w.routerScale, epsilon }), p.H ** -0.5);
     const routing = route(linear(seen, w.router), {
       score: "softmax",
       topK: p.K,
@@ -72,12 +71,16 @@ export const gemma4Moe = layer(
       expertScale: w.expertScale,
       experts: { ffn: p.E },
     });
-    const routed = routing.mix(mul(norm(x), w.expertNorm), (token, e) => {
+    const routed = routing.mix(rmsNorm(x, { weight: w.expertNorm, epsilon }), (token, e) => {
       const both = linear(token, w.both[e]);
       return linear(map(slice(both, 0, p.I), slice(both, p.I, p.I), geglu), w.down[e]);
     });
-    const own = mul(norm(x), w.denseNorm);
+    const own = rmsNorm(x, { weight: w.denseNorm, epsilon });
     const dense = linear(map(linear(own, w.denseGate), linear(own, w.denseUp), geglu), w.denseDown);
-    return mul(norm(add(mul(norm(dense), w.afterDense), mul(norm(routed), w.afterExperts))), w.after);
+    const both = add(
+      rmsNorm(dense, { weight: w.afterDense, epsilon }),
+      rmsNorm(routed, { weight: w.afterExperts, epsilon }),
+    );
+    return rmsNorm(both, { weight: w.after, epsilon });
   },
 );

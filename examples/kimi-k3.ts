@@ -1,4 +1,4 @@
-import { add, layer, linear, map, mul, route, sigmoid, sum, type Tensor, tanh, type WeightBinding } from "unmoor";
+import { add, layer, linear, map, rmsNorm, route, sigmoid, type Tensor, tanh, type WeightBinding } from "unmoor";
 
 /**
  * Kimi-K3's MoE: the experts work in a latent space of width L; routing and the shared experts see all of x. Gate and up are bounded by
@@ -79,10 +79,7 @@ export const kimiK3Moe = layer(
     const mixed = routing.mix(linear(x, w.toLatent), (token, e) =>
       linear(map(linear(token, w.gate[e]), linear(token, w.up[e]), situ), w.down[e]),
     );
-    const normed = mul(
-      map(mixed, sum(mul(mixed, mixed)), (v, s) => v / Math.sqrt(s / p.L + p.epsilon)),
-      w.latentNorm,
-    );
+    const normed = rmsNorm(mixed, { weight: w.latentNorm, epsilon: p.epsilon });
     const shared = linear(map(linear(x, w.sharedGate), linear(x, w.sharedUp), situ), w.sharedDown);
     return add(linear(normed, w.fromLatent), shared);
   },

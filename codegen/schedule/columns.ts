@@ -14,6 +14,20 @@ export interface Stretch {
   readonly valid?: number;
 }
 
+/** The width of a tile of a row of `columns` columns. */
+export function tileWidth(target: Target, columns: number): number {
+  const widest = target.vector.width;
+  return widest > 16 ? Math.min(widest, Math.ceil(columns / 16) * 16) : widest;
+}
+
+/** Walks `columns` columns in tiles as wide as the target's vector work, all in one block. */
+export function stretches(b: KernelBuilder, target: Target, columns: number, body: (stretch: Stretch) => void): void {
+  const width = tileWidth(target, columns);
+  const full = Math.floor(columns / width) * width;
+  b.forLoop("column", 0, full, width, (start) => body({ start, width }));
+  if (full < columns) body({ start: int(full), width, valid: columns - full });
+}
+
 /**
  * Walks `columns` columns in tiles as wide as the target's vector work, either all in one block or one tile per block.
  * Call it inside a grid whose last coordinate it may add with `grid`.
@@ -23,16 +37,10 @@ export function columnGrid(
   target: Target,
   columns: number,
 ): (body: (stretch: Stretch) => void) => void {
-  const { width: widest, blockColumns } = target.vector;
-  const width = widest > 16 ? Math.min(widest, Math.ceil(columns / 16) * 16) : widest;
+  if (target.vector.blockColumns === "row") return (body) => stretches(b, target, columns, body);
+  const width = tileWidth(target, columns);
   const full = Math.floor(columns / width);
   const rest = columns - full * width;
-  if (blockColumns === "row") {
-    return (body) => {
-      b.forLoop("column", 0, full * width, width, (start) => body({ start, width }));
-      if (rest > 0) body({ start: int(full * width), width, valid: rest });
-    };
-  }
   const chunk = b.grid("chunk", Math.ceil(columns / width));
   return (body) => {
     const start = mul(chunk, width);

@@ -1,9 +1,12 @@
 import { scheduleAttention } from "./attention.ts";
 import type { Schedule } from "./context.ts";
+import { scheduleCumsum } from "./cumsum.ts";
 import { scheduleCast, scheduleMap, schedulePermute } from "./elementwise.ts";
 import { scheduleGather, scheduleScatter } from "./indexed.ts";
 import { scheduleCubeProduct } from "./matmul-cube.ts";
 import { schedulePack, scheduleRegisterProduct } from "./matmul-registers.ts";
+import { scheduleNorm } from "./norm.ts";
+import { scheduleReduce } from "./reduce.ts";
 import { scheduleConstant, scheduleRope } from "./rope.ts";
 import { scheduleRoute } from "./router.ts";
 import {
@@ -15,7 +18,7 @@ import {
   scheduleZeroExpertWeight,
 } from "./routing.ts";
 import { scheduleConcat, scheduleReshape, scheduleSlice, scheduleTranspose } from "./shapes.ts";
-import { scheduleSum } from "./sum.ts";
+import { scheduleSoftmax } from "./softmax.ts";
 
 const scheduleProduct: Schedule = (operation, context) =>
   (context.target.matmul.kind === "cube" ? scheduleCubeProduct : scheduleRegisterProduct)(operation, context);
@@ -38,7 +41,10 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   transpose: scheduleTranspose,
   gather: scheduleGather,
   scatter: scheduleScatter,
-  sum: scheduleSum,
+  reduce: scheduleReduce,
+  norm: scheduleNorm,
+  softmax: scheduleSoftmax,
+  cumsum: scheduleCumsum,
   expert_rows: scheduleExpertRows,
   slot_weights: scheduleSlotWeights,
   constant_experts: scheduleConstantExperts,

@@ -27,11 +27,11 @@ export {
   softplus,
   sqrt,
   sub,
-  sum,
   tanh,
 } from "./ops.ts";
 export { type RopeOptions, rope } from "./rope.ts";
 export { type RouteOptions, type Routing, route } from "./routing.ts";
+export { amax, amin, cumsum, layerNorm, mean, rmsNorm, softmax, sum } from "./rows.ts";
 export { concat, gather, reshape, scatter, slice, transpose } from "./shapes.ts";
 export { type ConcreteTensor, tensor } from "./tensor.ts";
 export type { AnyTensor, Dims, Expert, Storage, Tensor } from "./types.ts";

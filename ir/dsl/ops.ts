@@ -21,11 +21,6 @@ export function cast<D extends Dims, S extends "f32" | "f16" | "bf16">(x: AnyTen
   return symbolic(evaluateOne("cast", [concrete(x, "the operand of cast")], { to }));
 }
 
-/** The sum over the last dimension, which becomes 1. */
-export function sum<D extends Dims>(x: AnyTensor<D>): Tensor<[...Init<D>, 1], "f32"> {
-  return symbolic(evaluateOne("sum", [concrete(x, "the operand of sum")], {}));
-}
-
 interface Unary {
   (x: number): number;
   <D extends Dims>(x: AnyTensor<D>): Tensor<D, "f32">;

@@ -10,6 +10,7 @@ import { typeNames } from "./names.ts";
 import { scalarOf } from "./operators.ts";
 import { ropeCall } from "./rope.ts";
 import { routeCall } from "./route.ts";
+import { rowBuiltins } from "./rows.ts";
 import { shapeBuiltins } from "./shapes.ts";
 import { Problem, problem, written } from "./source.ts";
 import { describe, numberValue, type StaticValue } from "./values.ts";
@@ -54,11 +55,7 @@ const builtins: Readonly<Record<string, Builtin>> = {
     }
     return machine.one("cast", [x], { to: to.value }, call, { names: [hint ?? "cast"] });
   },
-  sum(machine, args, call, hint) {
-    checkCount(call, "sum", args.length, 1);
-    const x = tensorArgument(args[0], "the operand of sum", argumentNode(call, 0));
-    return machine.one("sum", [x], {}, call, { names: [hint ?? "sum"] });
-  },
+  ...rowBuiltins,
   ...shapeBuiltins,
   map: mapCall,
   route: routeCall,

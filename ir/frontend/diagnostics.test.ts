@@ -206,6 +206,22 @@ const cases: Readonly<Record<string, Case>> = {
   "U020 mix": { ...routing, body: route({}).replace("mix(x", "mix(w.gate") },
   "U021 parameters": { ...routing, body: route({}), compile: { params: { K: 4 } } },
   "U021 numbers": { ...routing, body: route({ topK: "5" }) },
+  "U020 rows of whole numbers": {
+    uses: "softmax",
+    args: 'ids: Tensor<["T"], "i32">',
+    body: "return softmax(ids);",
+  },
+  "U020 a vector of a norm": {
+    uses: "rmsNorm",
+    args: 'x: Tensor<["T", "H"]>, w: { norm: Tensor<["I"]> }',
+    body: "return rmsNorm(x, { weight: w.norm, epsilon: 1e-6 });",
+  },
+  "U023 epsilon": { uses: "layerNorm", body: "return layerNorm(x, { epsilon: -1e-6 });" },
+  "U023 unitOffset without a weight": {
+    uses: "rmsNorm",
+    body: "return rmsNorm(x, { epsilon: 1e-6, unitOffset: true });",
+  },
+  "U023 unitOffset": { uses: "rmsNorm", body: "return rmsNorm(x, { epsilon: 1e-6, unitOffset: 1 });" },
   "U022 route": { ...routing, body: route({ renormalize: '"sum"' }) },
   "U022 layer": { options: "{ names: {} }" },
   "U023 score": { ...routing, body: route({ score: '"soft"' }) },

@@ -17,6 +17,13 @@ const ownNames: readonly string[] = [
   "gather",
   "scatter",
   "sum",
+  "mean",
+  "amax",
+  "amin",
+  "rmsNorm",
+  "layerNorm",
+  "softmax",
+  "cumsum",
   "range",
   "tensor",
 ];

@@ -6,6 +6,7 @@ import { combine } from "./combine.ts";
 import { concat } from "./concat.ts";
 import { constant } from "./constant.ts";
 import { constantExperts } from "./constant-experts.ts";
+import { cumsum } from "./cumsum.ts";
 import type { OpDefinition } from "./definition.ts";
 import { dispatch } from "./dispatch.ts";
 import { index } from "./expert-index.ts";
@@ -16,15 +17,18 @@ import { headLinear } from "./head-linear.ts";
 import { linear } from "./linear.ts";
 import { map } from "./map.ts";
 import { mix } from "./mix.ts";
+import { norm } from "./norm.ts";
 import { pack } from "./pack.ts";
 import { permute } from "./permute.ts";
+import { reduce } from "./reduce.ts";
 import { reshape } from "./reshape.ts";
 import { rope } from "./rope.ts";
 import { route } from "./route.ts";
 import { scatter } from "./scatter.ts";
 import { slice } from "./slice.ts";
-import { sum } from "./sum.ts";
+import { softmax } from "./softmax.ts";
 import { transpose } from "./transpose.ts";
+
 import { zeroExpertWeight } from "./zero-expert-weight.ts";
 
 /** The closed table of ops. Tables that must cover every op are typed `satisfies Record<OpName, …>`. */
@@ -41,7 +45,10 @@ const ops = {
   transpose,
   gather,
   scatter,
-  sum,
+  reduce,
+  norm,
+  softmax,
+  cumsum,
   expert_rows: expertRows,
   slot_weights: slotWeights,
   constant_experts: constantExperts,

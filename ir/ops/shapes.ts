@@ -65,3 +65,12 @@ function expectRank(op: string, what: string, type: TensorType, rank: number, sh
 export function expectSame(op: string, what: string, a: Dim, b: Dim): void {
   if (!a.equals(b)) throw new IrError(`${what} of ${op} differ: ${a} vs ${b}`, `Make them the same dimension.`);
 }
+
+/** A float tensor with a last dimension to work along. */
+export function expectRows(op: string, x: TensorType): void {
+  if (!isFloat(x.dtype) || x.dims.length === 0)
+    throw new IrError(
+      `${op} works on floats along the last dimension, found ${formatType(x)}`,
+      "Give a float tensor with at least one dimension.",
+    );
+}

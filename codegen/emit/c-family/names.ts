@@ -1,7 +1,7 @@
 const reserved = new Set(
   `auto break case char const continue default do double else enum extern float for goto if inline int long register restrict
   return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false main arguments args
-  NAN INFINITY exp expf log logf sqrt sqrtf fabsf memcpy memset int8_t int16_t int32_t int64_t uint8_t uint16_t
+  NAN INFINITY floor floorf exp expf log logf sqrt sqrtf fabsf memcpy memset int8_t int16_t int32_t int64_t uint8_t uint16_t
   uint32_t uint64_t size_t I y0 y1 yn j0 j1 jn gamma`.split(/\s+/),
 );
 
@@ -34,6 +34,15 @@ export class Names {
     let name = base;
     for (let i = 2; this.has(name) || also?.has(name); i++) name = `${base}_${i}`;
     this.#taken.add(name);
+    return name;
+  }
+
+  /** A name such that its members `name_suffix` are new too; takes them all. */
+  family(hint: string, suffixes: readonly string[]): string {
+    const name = this.unique(hint);
+    const members = suffixes.map((s) => `${name}_${s}`);
+    if (members.some((m) => this.has(m))) return this.family(hint, suffixes);
+    for (const m of members) this.#taken.add(m);
     return name;
   }
 

@@ -103,7 +103,6 @@ function emitFor(scope: Scope, s: Of<"for">): void {
 }
 
 function emitAlloc(scope: Scope, tile: Tile, rest: readonly Statement[]): void {
-  const name = scope.names.unique(plainName(tile.name));
   const { lanes, types } = scope.file.table.isa;
   const type = elementTypes[tile.dtype];
   if (type === undefined) {
@@ -115,16 +114,21 @@ function emitAlloc(scope: Scope, tile: Tile, rest: readonly Statement[]): void {
   const dims = tile.dims;
   if (isHeldInVectors(tile, rest, lanes)) {
     const dtype = tile.dtype === "i32" ? "i32" : "f32";
+    const rows = [...tuples(dims.slice(0, -1))].map((row) =>
+      Array.from({ length: (dims.at(-1) ?? 1) / lanes }, (_, c) => [...row, c].join("_")),
+    );
+    const name = scope.names.family(plainName(tile.name), rows.flat());
     const undeclared = new Set<string>();
     scope.bind(tile.name, { kind: "vectors", name, dtype, dims, undeclared });
     const isNext = writesWhole(rest[0], tile);
-    for (const row of tuples(dims.slice(0, -1))) {
-      const parts = Array.from({ length: (dims.at(-1) ?? 1) / lanes }, (_, c) => [name, ...row, c].join("_"));
+    for (const row of rows) {
+      const parts = row.map((at) => `${name}_${at}`);
       if (isNext) for (const part of parts) undeclared.add(part);
       else scope.out.line(`${types[dtype]} ${parts.join(", ")};`);
     }
     return;
   }
+  const name = scope.names.unique(plainName(tile.name));
   const count = dims.reduce((a, b) => a * b, 1);
   const storage = count * dtypeBytes[tile.dtype] > STACK_LIMIT ? "static _Thread_local " : "";
   scope.out.line(`${storage}_Alignas(64) ${type} ${name}[${Math.max(1, count)}];`);

@@ -1,0 +1,36 @@
+import {
+  amax,
+  amin,
+  cumsum,
+  layer,
+  layerNorm,
+  map,
+  mean,
+  mul,
+  reshape,
+  rmsNorm,
+  softmax,
+  sum,
+  type Tensor,
+} from "unmoor";
+
+export const sizes = [{ N: 1 }, { N: 37 }, { N: 64 }, { N: 4100, A: 1 }];
+
+/** What works along rows: of one token, and of each of its heads. */
+export const rows = layer(
+  { N: 64, A: 3 },
+  (_p, x: Tensor<["T", "A*N"]>, w: { weight: Tensor<["N"]>; bias: Tensor<["N"]>; all: Tensor<["A*N"]> }) => {
+    const heads = reshape(x, ["T", "A", "N"]);
+    const statistics = map(sum(x), mean(x), amax(x), (s, m, largest) => s * m + largest);
+    return {
+      statistics,
+      smallest: amin(mul(heads, w.weight)),
+      rms: rmsNorm(x, { epsilon: 1e-6 }),
+      offset: rmsNorm(heads, { weight: w.weight, epsilon: 1e-5, unitOffset: true }),
+      normed: layerNorm(heads, { weight: w.weight, bias: w.bias, epsilon: 1e-5 }),
+      plain: layerNorm(x, { weight: w.all, epsilon: 0.5 }),
+      shares: softmax(mul(heads, 5)),
+      sums: cumsum(x),
+    };
+  },
+);
