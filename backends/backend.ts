@@ -44,6 +44,11 @@ export interface Backend {
   probe(): Promise<Capability>;
   /** The program as sources that build without this project. Pure. */
   emit(program: Program, target: Target): SourceTree;
+  /**
+   * Sources of several variants that choose one when they run, by what the CPU has; absent where a target has no such.
+   * @param programs by variant; all of one layer and storage
+   */
+  emitVariants?(programs: ReadonlyMap<string, Program>): SourceTree;
   /** Where each kernel of the program stands in those sources. Pure. */
   kernels(program: Program, target: Target): ReadonlyMap<Kernel, KernelSource>;
   /** Builds the sources and loads them. Throws LackError where the machine lacks a tool. */

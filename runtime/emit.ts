@@ -1,14 +1,13 @@
 import { join } from "node:path";
-import type { SourceTree } from "../backends/backend.ts";
+import type { Backend, SourceTree } from "../backends/backend.ts";
 import type { Storage } from "../codegen/target.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import { printLayer } from "../ir/text/index.ts";
-import type { ChosenTarget } from "./backends.ts";
 import { compilerStamp, readJson, textHash, writeJson } from "./cache.ts";
 
 /** A layer's sources for a target. */
 export interface EmittedLayer {
-  /** How many kernels it has. */
+  /** How many kernels they have, over all variants. */
   readonly kernels: number;
   readonly files: SourceTree;
 }
@@ -16,22 +15,28 @@ export interface EmittedLayer {
 /**
  * The sources of a layer for a target. They come from the cache when neither the layer, nor a place in its source that comments
  * name, nor this compiler has changed.
+ * @param isas the variants; several make sources that choose among them when they run
  * @param cache folder for compiled sources; undefined for none
  * @throws DiagnosticError where the target cannot do what the layer needs
  */
 export async function emitLayer(
   layer: Layer,
-  { backend, isa }: ChosenTarget,
+  backend: Backend,
+  isas: readonly string[],
   storage: Storage,
   cache: string | undefined,
 ): Promise<EmittedLayer> {
   const path =
-    cache === undefined ? undefined : join(cache, `${keyOf(layer, backend.name, isa, storage)}.sources.json`);
+    cache === undefined ? undefined : join(cache, `${keyOf(layer, backend.name, isas.join(), storage)}.sources.json`);
   const known = path === undefined ? undefined : asEmitted(readJson(path));
   if (known) return known;
   const { compileLayer } = await import("../codegen/compile.ts");
-  const { program, target } = compileLayer(layer, backend.target(isa), storage);
-  const emitted = { kernels: program.prepare.length + program.kernels.length, files: backend.emit(program, target) };
+  const compiled = isas.map((isa) => compileLayer(layer, backend.target(isa), storage));
+  const kernels = compiled.reduce((sum, { program }) => sum + program.prepare.length + program.kernels.length, 0);
+  const [first, second] = compiled;
+  const several = (): SourceTree =>
+    backend.emitVariants?.(new Map(compiled.map(({ target, program }) => [target.isa, program]))) ?? new Map();
+  const emitted = { kernels, files: first && !second ? backend.emit(first.program, first.target) : several() };
   if (path !== undefined) writeJson(path, { kernels: emitted.kernels, files: [...emitted.files] });
   return emitted;
 }

@@ -31,6 +31,16 @@ test("compile writes the sources of one target into --out, and says what it wrot
   expect(readFileSync(join(out, "longcatMoe.c"), "utf8")).toContain("_mm256_fmadd_ps");
 });
 
+test("compile without --isa writes all variants, which choose when they run", async () => {
+  const out = temporaryFolder();
+  const ran = await unmoor(["compile", example, ...smallParams, "--target", "simd-c", "--out", out]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  const files = filesBelow(out);
+  for (const name of ["longcatMoe.c", "longcatMoe_scalar.c", "longcatMoe_avx2.c", "longcatMoe_avx512_bf16.h"])
+    expect(files).toContain(name);
+  expect(readFileSync(join(out, "longcatMoe.h"), "utf8")).toContain("int32_t longcatMoe_use(const char *isa);");
+});
+
 test("compile --target all writes each target into a folder of its own, and its JSON lists the files", async () => {
   const out = temporaryFolder();
   const ran = await unmoor(["compile", example, ...smallParams, "--target", "all", "--out", out, "--json"]);

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { emitC, emitSource, type VectorIsa } from "../../codegen/emit/c/index.ts";
+import { emitC, emitSource, emitVariants, type VectorIsa } from "../../codegen/emit/c/index.ts";
 import { cInterface } from "../../codegen/emit/c-family/interface.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
@@ -85,6 +85,10 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     target: simdTarget,
     bestIsa,
     emit,
+    emitVariants: (programs) => {
+      const variants = [...programs].map(([name, program]) => ({ isa: vectorIsa(name), program }));
+      return new Map([...emitVariants(variants, scalar), ...supportHeaders([scalar, ...variants.map((v) => v.isa)])]);
+    },
     kernels,
     load,
     probe: async (): Promise<Capability> => {

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,6 +44,9 @@ export function testProgram(
 /** Variants that this CPU runs. */
 export const runnableIsas = (host: { cpuFeatures(): ReadonlySet<string> }): readonly string[] =>
   isaNames.filter((name) => vectorIsa(name).features.every((f) => host.cpuFeatures().has(f)));
+
+/** Whether a command is on the PATH. */
+export const has = (command: string): boolean => spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
 
 /** mulberry32: numbers in [0, 1). */
 export function generator(start: number): () => number {

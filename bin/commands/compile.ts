@@ -33,13 +33,15 @@ async function compile(file: string, options: Options, environment: Environment)
   const files = new Map<string, string>();
   const targets: { target: string; isa: string; kernels: number; files: { path: string; bytes: number }[] }[] = [];
   for (const { backend, isa } of chosen) {
-    const emitted = await emitLayer(layer, { backend, isa }, storage, environment.cache);
+    // Without --isa, a target that can has all of its variants, and chooses when it runs.
+    const isas = options.isa === undefined && backend.emitVariants ? backend.isas : [isa];
+    const emitted = await emitLayer(layer, backend, isas, storage, environment.cache);
     const prefix = options.target === "all" ? `${backend.name}/` : "";
     const tree = [...emitted.files].sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [path, text] of tree) files.set(prefix + path, text);
     targets.push({
       target: backend.name,
-      isa,
+      isa: isas.join(", "),
       kernels: emitted.kernels,
       files: tree.map(([path, text]) => ({ path: prefix + path, bytes: Buffer.byteLength(text) })),
     });

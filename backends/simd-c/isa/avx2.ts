@@ -5,6 +5,7 @@ import { instructionTable } from "./meanings.ts";
 export const avx2: VectorIsa = {
   name: "avx2",
   title: "AVX2 with FMA",
+  architecture: "x86_64",
   lanes: 8,
   types: { f32: "__m256", i32: "__m256i", bool: "__m256" },
   includes: ["<immintrin.h>", '"unmoor_avx2.h"'],

@@ -64,6 +64,7 @@ export const avx512Rows = {
 export const avx512: VectorIsa = {
   name: "avx512",
   title: "AVX-512",
+  architecture: "x86_64",
   lanes: 16,
   types: { f32: "__m512", i32: "__m512i", bool: "__mmask16" },
   includes: ["<immintrin.h>", '"unmoor_avx512.h"'],

@@ -8,6 +8,7 @@ import { instructionTable, roundToEven } from "./meanings.ts";
 export const scalar: VectorIsa = {
   name: "scalar",
   title: "plain C",
+  architecture: "any",
   lanes: 1,
   types: { f32: "float", i32: "int64_t", bool: "bool" },
   includes: ['"unmoor_scalar.h"'],

@@ -1,10 +1,12 @@
 import type { Program } from "../../program.ts";
 import { cInterface } from "../c-family/interface.ts";
-import { emitMakefile, emitReadme, emitSelfTest } from "./extras.ts";
+import { emitMakefile, emitReadme } from "./extras.ts";
 import { emitHeader } from "./header.ts";
 import type { VectorIsa } from "./isa.ts";
 import { emitSource } from "./program.ts";
+import { emitSelfTest } from "./self-test.ts";
 
+export { emitVariants, type VariantProgram } from "./dispatch.ts";
 export { commonFlags } from "./extras.ts";
 export type { VectorIsa } from "./isa.ts";
 export { emitSource } from "./program.ts";
@@ -15,11 +17,19 @@ export { emitSource } from "./program.ts";
  * @param scalars the variant of one lane, for indices and whatever vectors cannot do
  */
 export function emitC(program: Program, isa: VectorIsa, scalars: VectorIsa): Map<string, string> {
-  const { prefix } = cInterface(program);
+  const { prefix, buffers, symbols } = cInterface(program);
+  const tested = {
+    layer: program.name,
+    prefix,
+    buffers,
+    symbols,
+    memories: [{ name: "workspace", bytes: `${prefix}_workspace(dims)` }],
+    isas: [],
+  };
   return new Map([
     [`${prefix}.c`, emitSource(program, isa, scalars).text],
     [`${prefix}.h`, emitHeader(program, isa)],
-    ["selftest.c", emitSelfTest(program)],
+    ["selftest.c", emitSelfTest(tested)],
     ["Makefile", emitMakefile(program, isa)],
     ["README.md", emitReadme(program, isa)],
   ]);

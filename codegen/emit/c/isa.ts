@@ -4,6 +4,8 @@ import { scalarOp } from "../../../ir/core/scalar.ts";
 import type { Instruction } from "../../instructions.ts";
 import { atom } from "../c-family/atom.ts";
 
+export type Architecture = "x86_64" | "aarch64" | "wasm32";
+
 /**
  * What the C emitter must know of a CPU's vectors beyond `Target`. Data: a backend supplies one per variant.
  * All vectors have the same number of 32-bit lanes; bf16 lives in memory only and widens when it is loaded.
@@ -13,6 +15,8 @@ export interface VectorIsa {
   readonly name: string;
   /** In words: "AVX-512 with BF16". */
   readonly title: string;
+  /** The CPUs that have it, by the first word of a compiler's target; "any" for plain C. */
+  readonly architecture: Architecture | "any";
   /** 32-bit lanes of a vector. 1 for plain C. */
   readonly lanes: number;
   /** C types of vectors. `pairs` where the table multiplies bf16 by pairs. */

@@ -1,0 +1,187 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { compileLayer } from "../../codegen/compile.ts";
+import { emitVariants } from "../../codegen/emit/c/index.ts";
+import { workspaceBytes } from "../../codegen/memory.ts";
+import type { Program } from "../../codegen/program.ts";
+import type { TypedArray } from "../../codegen/tile/interpreter.ts";
+import { dtypeBytes } from "../../ir/core/types.ts";
+import { parseLayer } from "../../ir/text/index.ts";
+import * as native from "../../runtime/native.ts";
+import { createSimdC } from "./index.ts";
+import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
+import { BuiltProgram, generator, has, randomArray, runnableIsas } from "./testing.ts";
+
+const seed = 77;
+const layer = parseLayer(
+  readFileSync(new URL("../../codegen/fixtures/longcat.moe", import.meta.url), "utf8").replace(
+    "{H = 256, I = 128, E = 16, Z = 8, K = 4, scale = 6}",
+    "{H = 40, I = 24, E = 5, Z = 2, K = 3, scale = 6}",
+  ),
+  "longcat.moe",
+);
+const programs = new Map(
+  isaNames.map((name) => [name, compileLayer(layer, simdTarget(name), "bf16").program] as const),
+);
+const programOf = (isa: string): Program => programs.get(isa) as Program;
+const backend = createSimdC(native);
+const isX86 = process.arch === "x64";
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** The sources of some variants, in a folder of their own. */
+function sources(isas: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), "unmoor-dispatch-"));
+  folders.push(folder);
+  for (const [path, text] of backend.emitVariants?.(new Map(isas.map((isa) => [isa, programOf(isa)]))) ?? [])
+    writeFileSync(join(folder, path), text);
+  return folder;
+}
+
+const make = (folder: string, ...given: readonly string[]): string =>
+  execFileSync(
+    "make",
+    ["-s", "-j2", "CFLAGS=-std=c11 -O1 -ffp-contract=off -Wall -Wextra -Werror -Wno-unused-variable", ...given],
+    {
+      cwd: folder,
+      encoding: "utf8",
+    },
+  );
+
+let all = "";
+beforeAll(() => {
+  all = sources(isaNames);
+  make(all, "CC=gcc", "selftest", "liblongcatMoe.so");
+});
+
+const runnable = runnableIsas(native);
+
+test("the self-test passes in every variant that the CPU runs, and names those that it does not", () => {
+  const printed = execFileSync("./selftest", { cwd: all, encoding: "utf8" });
+  expect(printed).toContain(`longcatMoe: ${runnable[0]} is the best variant for this CPU\n`);
+  for (const isa of isaNames) {
+    if (runnable.includes(isa)) expect(printed).toContain(`longcatMoe: ${isa}: self-test passed\n`);
+    else expect(printed).not.toContain(`longcatMoe: ${isa}: self-test passed\n`);
+  }
+});
+
+test.skipIf(!has("clang"))(`clang builds it as well${has("clang") ? "" : " (skipped: clang is missing)"}`, () => {
+  expect(make(sources(isaNames), "CC=clang", "check")).toContain(`longcatMoe: ${runnable[0]}: self-test passed`);
+});
+
+/** The CPUs of qemu, and the variants that each may use. TCG has no AVX-512. */
+const emulated = [
+  { cpu: "Nehalem", best: "scalar", passed: ["scalar"] },
+  { cpu: "Haswell", best: "avx2", passed: ["avx2", "scalar"] },
+] as const;
+const canEmulate = isX86 && has("qemu-x86_64");
+
+describe.each(emulated)("on an emulated $cpu", ({ cpu, best, passed }) => {
+  test.skipIf(!canEmulate)(
+    `${best} is chosen, and no instruction is met that the CPU lacks${canEmulate ? "" : " (skipped: qemu-x86_64 is missing, apt-get install -y qemu-user)"}`,
+    () => {
+      const ran = spawnSync("qemu-x86_64", ["-cpu", cpu, "./selftest"], { cwd: all, encoding: "utf8" });
+      expect(ran.status, ran.stderr).toBe(0);
+      expect(ran.stdout).toContain(`${best} is the best variant for this CPU`);
+      expect([...ran.stdout.matchAll(/: (\S+): self-test passed/g)].map((m) => m[1])).toEqual(passed);
+    },
+  );
+});
+
+test.skipIf(!isX86)("instructions stand only in the files of variants that need them", () => {
+  const code = (file: string): string =>
+    execFileSync("objdump", ["-d", "--no-show-raw-insn", file], { cwd: all, encoding: "utf8", maxBuffer: 1 << 28 });
+  const vectors = /%[yz]mm|\bv[a-z0-9]+ps\b/;
+  for (const file of ["longcatMoe.o", "longcatMoe_scalar.o", "selftest.o"]) expect(code(file)).not.toMatch(vectors);
+  const [avx2, avx512, bf16] = ["avx2", "avx512", "avx512_bf16"].map((isa) => code(`longcatMoe_${isa}.o`));
+  expect(avx2).toMatch(/%ymm/);
+  expect(avx2).not.toMatch(/%zmm|%k[0-7]/);
+  expect(avx512).toMatch(/%zmm/);
+  expect(avx512).not.toMatch(/vdpbf16ps|vcvtneps2bf16/);
+  expect(bf16).toMatch(/vdpbf16ps/);
+});
+
+/** The bytes of every output of a library, run once. */
+async function outputsOf(path: string, program: Program, given: ReadonlyMap<string, TypedArray>, T: number) {
+  const library = native.openLibrary(path);
+  const { NativeMemory } = native;
+  const buffers = program.buffers.filter((b) => b.role !== "temporary" && b.role !== "prepared");
+  const outputs = new Map<string, Uint8Array>();
+  const memory = (bytes: number): Uint8Array => NativeMemory.allocate(Math.max(64, bytes)).bytesView();
+  const bytesOf = (b: Program["buffers"][number]): number =>
+    b.dims.reduce((n, d) => n * d.evaluate({ T }), dtypeBytes[b.dtype]);
+  const pointers = buffers.map((b) => {
+    const view = memory(bytesOf(b));
+    const data = given.get(b.name);
+    if (data) view.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    if (b.role === "output") outputs.set(b.name, view.subarray(0, bytesOf(b)));
+    return view;
+  });
+  const prepared = program.buffers.filter((b) => b.role === "prepared");
+  pointers.push(memory(prepared.reduce((sum, b) => sum + Math.ceil(bytesOf(b) / 64) * 64, 0)));
+  pointers.push(memory(workspaceBytes(program, { T })));
+  for (const name of ["prepare", "run"])
+    expect((await library.run(`longcatMoe_${name}`, pointers, [T], { threads: 2 })).status).toBe(0);
+  const copies = new Map([...outputs].map(([name, view]) => [name, Buffer.from(view)]));
+  const isa = library.text("longcatMoe_isa");
+  library.close();
+  return { isa, outputs: copies };
+}
+
+test.each(runnable)(`%s gives the same bits through the dispatcher as alone (seed ${seed})`, async (isa) => {
+  const program = programOf(isa);
+  const T = 6;
+  const random = generator(seed);
+  const given = new Map(
+    program.buffers
+      .filter((b) => b.role === "input" || b.role === "weight")
+      .map((b) => [
+        b.name,
+        randomArray(
+          b.dtype,
+          b.dims.reduce((n, d) => n * d.evaluate({ T }), 1),
+          random,
+        ),
+      ]),
+  );
+  const folder = sources([...new Set([isa, "scalar"])]);
+  make(folder, "CC=gcc", "CFLAGS=-std=c11 -O1 -ffp-contract=off -fno-math-errno", "liblongcatMoe.so");
+  const found = await outputsOf(join(folder, "liblongcatMoe.so"), program, given, T);
+  expect(found.isa).toBe(isa);
+  const alone = new BuiltProgram(native, program, isa, ["-Wno-unused-variable"]);
+  const expected = await alone.run(given, { T }, 2);
+  alone.close();
+  expect([...found.outputs.keys()]).toContain("y");
+  for (const [name, bytes] of found.outputs) {
+    const other = expected.get(name);
+    expect(other && bytes.equals(Buffer.from(other.buffer, other.byteOffset, other.byteLength)), `${isa} ${name}`).toBe(
+      true,
+    );
+  }
+});
+
+describe("variants that cannot stand together", () => {
+  test("are refused by name", () => {
+    const avx2 = programOf("avx2");
+    const other: Program = {
+      ...avx2,
+      buffers: avx2.buffers.map((b) => (b.name === "down" ? { ...b, dtype: "f32" } : b)),
+    };
+    expect(() =>
+      emitVariants(
+        [
+          { isa: vectorIsa("avx2"), program: avx2 },
+          { isa: scalar, program: other },
+        ],
+        scalar,
+      ),
+    ).toThrow("down is no buffer of every variant");
+    expect(() => emitVariants([], scalar)).toThrow("a layer has no variant");
+  });
+});
