@@ -6,7 +6,7 @@ import type { VectorIsa } from "./isa.ts";
 import { emitSource } from "./program.ts";
 import { emitSelfTest } from "./self-test.ts";
 
-export { emitVariants, type VariantProgram } from "./dispatch.ts";
+export { emitVariants } from "./dispatch.ts";
 export { commonFlags } from "./extras.ts";
 export type { VectorIsa } from "./isa.ts";
 export { emitSource } from "./program.ts";
