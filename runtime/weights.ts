@@ -4,7 +4,7 @@ import { isPerExpert, sourcesOf } from "../ir/core/bindings.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { type DType, dtypeBytes } from "../ir/core/types.ts";
-import { type ElementArray, openElements } from "./checkpoint/elements.ts";
+import { type ElementArray, isVerbatim, openElements } from "./checkpoint/elements.ts";
 import { numericLayout, runLength, scatter } from "./checkpoint/layout.ts";
 import { type CheckpointMatch, matchWeights, type WeightMatch } from "./checkpoint/match.ts";
 import { NativeMemory } from "./native.ts";
@@ -124,8 +124,16 @@ async function fill(file: SafetensorsFile, match: WeightMatch, dtype: DType, tar
       shape,
       ...(source.format === undefined ? {} : { format: source.format, scales: scales[e] ?? "" }),
     };
-    const reader = await openElements(file, coded, dtype);
     const offset = e * Math.floor(target.length / Math.max(1, keys.length));
+    if (layout.inOrder && isVerbatim(file, coded, dtype)) {
+      const { buffer, BYTES_PER_ELEMENT: size } = target;
+      for (let start = 0; start < elements; start += PIECE) {
+        const bytes = Math.min(PIECE, elements - start) * size;
+        await file.readRange(key, start * size, new Uint8Array(buffer, (offset + start) * size, bytes));
+      }
+      continue;
+    }
+    const reader = await openElements(file, coded, dtype);
     for (let from = 0; from * length < elements; from += runs) {
       const start = from * length;
       const piece = await reader.read(start, Math.min(runs * length, elements - start));

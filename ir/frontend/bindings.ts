@@ -1,5 +1,5 @@
 import type { ts } from "ts-morph";
-import { isPerExpert, layoutOf, readBinding, sourcesOf } from "../core/bindings.ts";
+import { isPerExpert, layoutOf, readBinding, sourcesOf, type WeightBinding } from "../core/bindings.ts";
 import {
   allowed,
   type ConfigBinding,
@@ -85,9 +85,44 @@ export function weightBindings(
         return found;
       });
     });
-    return binding === undefined ? [] : [[name, binding] as const];
+    return binding === undefined ? [] : [[name, binding, at] as const];
   });
+  attempt(() => checkParts(bindings, args));
   return Object.fromEntries(bindings);
+}
+
+/** Each part of a published tensor is one weight's. @throws Problem U031 where two weights read one part, or none reads it */
+function checkParts(
+  bindings: readonly (readonly [name: string, binding: WeightBinding, at: ts.Node])[],
+  args: ReadonlyMap<string, Argument>,
+): void {
+  /** Tensor → part → the weight that reads it. */
+  const readers = new Map<string, Map<number, string>>();
+  for (const [name, binding, at] of bindings) {
+    const dims = args.get(name)?.value.type.dims ?? [];
+    for (const source of sourcesOf(name, binding)) {
+      if (source.part === undefined) continue;
+      const parts = readers.get(source.tensor) ?? new Map<number, string>();
+      readers.set(source.tensor, parts);
+      const other = parts.get(source.part);
+      if (other !== undefined) {
+        throw problem("U031", at, `${other} and ${name} both read part ${source.part} of ${source.tensor}`, {
+          help: "Give each weight a part of its own.",
+        });
+      }
+      parts.set(source.part, name);
+    }
+    for (const source of sourcesOf(name, binding)) {
+      const count = layoutOf(dims, source).factors.find((f) => f.dim === undefined && f.size.constant !== 1);
+      const last = bindings.findLast(([n, b]) => sourcesOf(n, b).some((s) => s.tensor === source.tensor))?.[0];
+      const parts = readers.get(source.tensor);
+      if (count === undefined || parts === undefined || last !== name || parts.size === count.size.constant) continue;
+      throw problem("U031", at, `of the ${count.size} parts of ${source.tensor}, ${parts.size} is read`, {
+        found: [...parts].map(([part, reader]) => `part ${part} as ${reader}`).join(", "),
+        help: "Bind a weight to each part: what is left out would be missing from the result.",
+      });
+    }
+  }
 }
 
 function checkSource({ value: { type } }: Argument, source: ReturnType<typeof sourcesOf>[number]): void {

@@ -265,6 +265,11 @@ const cases: Readonly<Record<string, Case>> = {
   "U031 format": { options: '{ weights: { up: { tensor: "up", format: "q4", scales: "s" } } }' },
   "U031 scales": { options: '{ weights: { up: { tensor: "up", scales: "s" } } }' },
   "U031 the second name": { options: '{ weights: { up: ["up", "{up}"] } }' },
+  "U031 a part read twice": {
+    options:
+      '{ weights: { up: { tensor: "up_down", dims: ["2*I", "H"], part: 0 }, down: { tensor: "up_down", dims: ["2*I", "H"], part: 0 } } }',
+  },
+  "U031 a part left out": { options: '{ weights: { up: { tensor: "gate_up", dims: ["2*I", "H"], part: 1 } } }' },
   "U040 a number": { options: "{ config: { H: 8 } }" },
   "U040 syntax": { options: '{ config: { H: "hidden_size *", I: "a b", E: "num experts?" } }' },
   "U040 requirement": { options: '{ requires: { "a ??": true } }' },

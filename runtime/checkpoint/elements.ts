@@ -1,6 +1,6 @@
 import type { TensorFormat } from "../../ir/core/bindings.ts";
 import { DiagnosticError } from "../../ir/core/diagnostic.ts";
-import { bf16ToF32, decodeF16, encodeBf16, encodeF16 } from "../../ir/core/float16.ts";
+import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from "../../ir/core/float16.ts";
 import { noSpan } from "../../ir/core/span.ts";
 import type { DType } from "../../ir/core/types.ts";
 import type { SafetensorsFile } from "../safetensors/index.ts";
@@ -23,14 +23,20 @@ export interface CodedTensor {
   readonly scales?: string;
 }
 
+const plain: Readonly<Partial<Record<DType, string>>> = { f32: "F32", bf16: "BF16", f16: "F16", i32: "I32" };
+
+/** Whether a tensor's bytes are those of a weight of this dtype. */
+export const isVerbatim = (file: SafetensorsFile, { key, format }: CodedTensor, dtype: DType): boolean =>
+  format === undefined && file.info(key).dtype === plain[dtype];
+
 /** Reads a tensor as a weight of this dtype. Widening is exact, narrowing rounds to nearest even. */
 export async function openElements(file: SafetensorsFile, tensor: CodedTensor, dtype: DType): Promise<Elements> {
   if (dtype === "i32") return integers(file, tensor.key);
   const floats = await floatsOf(file, tensor);
-  const same = { f32: "F32", bf16: "BF16", f16: "F16" }[dtype as "f32" | "bf16" | "f16"] === floats.raw;
+  const verbatim = isVerbatim(file, tensor, dtype);
   return {
     async read(start, count) {
-      if (same && dtype !== "f32") return new Uint16Array(await bytesOf(file, tensor.key, 2 * start, 2 * count));
+      if (verbatim && dtype !== "f32") return new Uint16Array(await bytesOf(file, tensor.key, 2 * start, 2 * count));
       const values = await floats.read(start, count);
       if (dtype === "f32") return values;
       const narrow = new Uint16Array(count);
@@ -74,8 +80,6 @@ export function narrowIntegers(values: BigInt64Array, key: string, path: string,
 }
 
 interface Floats {
-  /** The dtype of the file, where it is a plain one. */
-  readonly raw?: string;
   read(start: number, count: number): Promise<Float32Array<ArrayBuffer>>;
 }
 
@@ -85,13 +89,11 @@ async function floatsOf(file: SafetensorsFile, { key, shape, format, scales }: C
   }
   const raw = file.info(key).dtype;
   return {
-    raw,
     async read(start, count) {
       if (raw === "F32") return new Float32Array(await bytesOf(file, key, 4 * start, 4 * count));
       const halves = new Uint16Array(await bytesOf(file, key, 2 * start, 2 * count));
-      if (raw !== "F16") return Float32Array.from(halves, bf16ToF32);
       const values = new Float32Array(count);
-      decodeF16(halves, values);
+      (raw === "F16" ? decodeF16 : decodeBf16)(halves, values);
       return values;
     },
   };
@@ -120,10 +122,14 @@ function mxfp4(file: SafetensorsFile, key: string, scales: string): Floats {
     async read(start, count) {
       const codes = new Uint8Array(await bytesOf(file, key, start / 2, count / 2));
       const powers = new Uint8Array(await bytesOf(file, scales, start / 32, count / 32));
-      return Float32Array.from({ length: count }, (_, i) => {
+      const values = new Float32Array(count);
+      for (let i = 0; i < count; i += 2) {
+        const scale = e8m0[powers[i >> 5]];
         const code = codes[i >> 1];
-        return e2m1[(i & 1) === 0 ? code & 15 : code >> 4] * e8m0[powers[i >> 5]];
-      });
+        values[i] = e2m1[code & 15] * scale;
+        values[i + 1] = e2m1[code >> 4] * scale;
+      }
+      return values;
     },
   };
 }
@@ -139,12 +145,18 @@ async function fp8(file: SafetensorsFile, key: string, scales: string, shape: re
   return {
     async read(start, count) {
       const codes = new Uint8Array(await bytesOf(file, key, start, count));
-      return Float32Array.from(codes, (code, i) => {
-        const row = Math.floor((start + i) / columns);
-        const matrix = Math.floor(row / rows);
-        const block = (matrix * blockRows + ((row % rows) >> 7)) * blockColumns + (((start + i) % columns) >> 7);
-        return e4m3[code] * factors[block];
-      });
+      const values = new Float32Array(count);
+      let row = Math.floor(start / columns);
+      let column = start % columns;
+      for (let i = 0; i < count; i++) {
+        const blockRow = Math.floor(row / rows) * blockRows + ((row % rows) >> 7);
+        values[i] = e4m3[codes[i]] * factors[blockRow * blockColumns + (column >> 7)];
+        if (++column === columns) {
+          column = 0;
+          row++;
+        }
+      }
+      return values;
     },
   };
 }
