@@ -1,13 +1,14 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Dim } from "../../ir/core/dim.ts";
 import type { Operation, Value } from "../../ir/core/layer.ts";
-import { apply, formatScalar, type ScalarExpr, variable } from "../../ir/core/scalar.ts";
+import { apply, f32, formatScalar, type ScalarExpr, variable } from "../../ir/core/scalar.ts";
+import { wholeRange } from "../../ir/ops/cast.ts";
 import { isFunction } from "../passes/fuse.ts";
 import type { ProgramBuffer } from "../program.ts";
 import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { floorDiv, int, lt, not } from "../tile/fold.ts";
 import type { Tile } from "../tile/types.ts";
-import { columnGrid, type Stretch, validOf } from "./columns.ts";
+import { columnGrid, rowGrid, rowsOf, type Stretch, shifted, validOf } from "./columns.ts";
 import type { Schedule, ScheduleContext } from "./context.ts";
 
 export const resultOf = (operation: Operation, i = 0): Value => {
@@ -59,11 +60,23 @@ export const scheduleMap: Schedule = (operation, context) => {
 };
 
 /** y = x in another dtype. */
-export const scheduleCast: Schedule = (operation, context) =>
-  elementwise(operation, context, `convert to ${String(operation.attributes.to)}`, ([x]) => ({
-    fn: variable("x", "f32"),
-    named: new Map([["x", x as Tile | ScalarExpr]]),
-  }));
+export const scheduleCast: Schedule = (operation, context) => {
+  const from = operation.operands[0]?.type.dtype;
+  const to = resultOf(operation).type.dtype;
+  return elementwise(operation, context, `convert to ${to}`, ([input]) => {
+    const x = variable("x", from === "i32" ? "i32" : "f32");
+    const fn = from === "i32" && to !== "i32" ? apply("toFloat", x) : from !== "i32" && to === "i32" ? whole32(x) : x;
+    return { fn, named: new Map([["x", input as Tile | ScalarExpr]]) };
+  });
+};
+
+/** A float as i32: towards zero, out of range the nearest end, and 0 for NaN, which no comparison holds of. */
+function whole32(x: ScalarExpr): ScalarExpr {
+  const [least, most] = [f32(wholeRange.least), f32(wholeRange.most)];
+  const inside = apply("select", apply("le", least, x), x, least);
+  const beyond = apply("select", apply("lt", most, x), most, f32(0));
+  return apply("toInt", apply("select", apply("le", x, most), inside, beyond));
+}
 
 function elementwise(
   operation: Operation,
@@ -74,23 +87,24 @@ function elementwise(
   const { target } = context;
   const b = kernelBuilder(kernelName(operation, context), originOf(operation, summary));
   const sources = operation.operands.map((_, i) => b.read(operandBuffer(operation, i, context)));
-  const result = context.buffer(resultOf(operation));
-  const y = b.write(result);
-  const columns = columnsOf(resultOf(operation), context);
-  const leading = result.dims.slice(0, -1).map((d, i) => b.grid(i === 0 ? "row" : `row${i}`, d));
-  const inColumns = columnGrid(b, target, columns);
+  const y = b.write(context.buffer(resultOf(operation)));
+  const rows = rowsOf(resultOf(operation), context);
+  const leading = rowGrid(b, rows);
+  const inColumns = columnGrid(b, target, rows.columns);
+  const rank = y.dims.length;
+  /** The column that a row of one element is, where the last dimension is known at run time only. */
+  const column = leading.length === rank ? (leading.at(-1) ?? int(0)) : undefined;
   /** The index of a source at the block's leading coordinates. */
   const at = (dims: readonly Dim[]): ScalarExpr[] =>
-    dims
-      .slice(0, -1)
-      .map((d, i) => (d.constant === 1 ? int(0) : (leading[i + result.dims.length - dims.length] as ScalarExpr)));
+    dims.slice(0, -1).map((d, i) => (d.constant === 1 ? int(0) : (leading[i + rank - dims.length] as ScalarExpr)));
   inColumns((stretch: Stretch) => {
     const inputs = sources.map((source) => {
-      if (source.dims.at(-1)?.constant === 1 && columns !== 1) {
+      if (source.dims.at(-1)?.constant === 1 && (rows.columns !== 1 || column !== undefined)) {
         return b.letScalar(source.name, load(source, ...at(source.dims), 0));
       }
       const tile = b.alloc(`${source.name}_tile`, source.dtype, [stretch.width], target.vector.space);
-      b.copy(whole(tile), view(source, ...at(source.dims), range(stretch.start, stretch.width)), validOf(stretch));
+      const part = shifted(range(stretch.start, stretch.width), column ?? int(0));
+      b.copy(whole(tile), view(source, ...at(source.dims), part), validOf(stretch));
       return tile;
     });
     const { fn, named } = bind(inputs);
@@ -98,7 +112,7 @@ function elementwise(
     const tiles = [...named].flatMap(([name, v]) => ("dims" in v ? [[name, whole(v)] as const] : []));
     const scalars = new Map([...named].flatMap(([name, v]) => ("dims" in v ? [] : [[name, v] as const])));
     b.map(whole(out), Object.fromEntries(tiles), replaceScalars(fn, scalars));
-    b.copy(view(y, ...leading, range(stretch.start, stretch.width)), whole(out), validOf(stretch));
+    b.copy(view(y, ...rows.at(leading, range(stretch.start, stretch.width))), whole(out), validOf(stretch));
   });
   return [b.build()];
 }

@@ -18,6 +18,6 @@ export interface Tensor {
   readonly dtype: DType;
   readonly dims: readonly number[];
   readonly data: TensorStorage;
-  /** Largest error of each element; absent means exact. Floats only. */
+  /** Largest error of each element; absent means exact. Of floats, and of whole numbers that were cast from them. */
   readonly bound?: Float64Array;
 }

@@ -135,7 +135,7 @@ test.each([
     () => linear(given<["T", "H"]>(tensor([1, 2], [1, 2])), given<["I", "H"]>(tensor([1, 3], [1, 2, 3]))),
     "inner dimensions differ: 2 vs 3",
   ],
-  ["an integer to round", () => cast(given<["N"]>(tensor([1], [1], "i32")), "bf16"), "cast rounds floats"],
+  ["bytes to round", () => cast(given<["N"]>(tensor([1], [1], "u8")), "bf16"), "cast takes floats or i32"],
   [
     "experts",
     () => route(given<["T", "E"]>(tensor([1, 2], [1, 2])), { score: "none", topK: 1, experts: { ffn: 3 } }),

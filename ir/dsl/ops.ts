@@ -16,8 +16,11 @@ export function linear<A extends Dims, W extends Dims>(
   return symbolic(evaluateOne("linear", [concrete(x, "the input of linear"), concrete(w, "the weight of linear")], {}));
 }
 
-/** Rounds to a dtype: `cast(x, "bf16")`. */
-export function cast<D extends Dims, S extends "f32" | "f16" | "bf16">(x: AnyTensor<D>, to: S): Tensor<D, S> {
+/**
+ * Another dtype: `cast(x, "bf16")` rounds; `cast(ids, "f32")` and `cast(x, "i32")` convert, the latter towards zero, out of
+ * range to the nearest i32 that an f32 holds, and NaN to 0.
+ */
+export function cast<D extends Dims, S extends "f32" | "f16" | "bf16" | "i32">(x: AnyTensor<D>, to: S): Tensor<D, S> {
   return symbolic(evaluateOne("cast", [concrete(x, "the operand of cast")], { to }));
 }
 

@@ -41,14 +41,14 @@ const builtins: Readonly<Record<string, Builtin>> = {
     checkCount(call, "cast", args.length, 2);
     const x = tensorArgument(args[0], "the operand of cast", argumentNode(call, 0));
     const to = args[1];
-    const floats = ["f32", "f16", "bf16"];
-    if (to?.kind !== "string" || !floats.includes(to.value)) {
+    const known = ["f32", "f16", "bf16", "i32"];
+    if (to?.kind !== "string" || !known.includes(to.value)) {
       throw problem(
         "U016",
         argumentNode(call, 1),
-        `cast rounds to a float dtype, found ${to === undefined ? "nothing" : describe(to)}`,
+        `cast gives floats or i32, found ${to === undefined ? "nothing" : describe(to)}`,
         {
-          expected: floats.map((d) => `"${d}"`).join(", "),
+          expected: known.map((d) => `"${d}"`).join(", "),
           help: "Write one of these.",
         },
       );

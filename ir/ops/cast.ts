@@ -1,28 +1,61 @@
 import { IrError } from "../core/diagnostic.ts";
-import { formatType, isFloat } from "../core/types.ts";
+import type { AttributeMap } from "../core/layer.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { formatType, isFloat, unitRoundoff } from "../core/types.ts";
 import { floatTypeAttribute, onlyAttributes } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
-import { floats, realsOf, roundedBound } from "./reals.ts";
+import { floats, integers, intsOf, realsOf, roundedBound } from "./reals.ts";
 import { expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
 
+/** The whole numbers that a float becomes: those of i32 that an f32 can hold, so that all targets have the same ends. */
+export const wholeRange = { least: -(2 ** 31), most: 2 ** 31 - 128 } as const;
+
+/** Towards zero; out of range the nearest end; NaN becomes 0. */
+const truncated = (v: number): number =>
+  Number.isNaN(v) ? 0 : Math.max(wholeRange.least, Math.min(wholeRange.most, Math.trunc(v)));
+
+const targetOf = (attributes: AttributeMap): "f32" | "f16" | "bf16" | "i32" =>
+  attributes.to === "i32" ? "i32" : floatTypeAttribute("cast", attributes, "to");
+
+/** Floats to i32: where their error may change the whole number, the result says by how much. */
+function truncate(x: Tensor): Tensor {
+  const values = realsOf(x);
+  const result = integers(x.dims, Int32Array.from(values, truncated));
+  const { bound } = x;
+  if (bound === undefined) return result;
+  return { ...result, bound: bound.map((e, i) => (e === 0 ? 0 : truncated(values[i] + e) - truncated(values[i] - e))) };
+}
+
 /**
- * Permission to round. The reference meaning keeps the real value and widens the bound by the unit roundoff of `to`:
- * an implementation may round there, or may keep more digits. Widening to f32 is exact and adds nothing.
+ * Between floats a permission to round: the reference meaning keeps the real value and widens the bound by the unit roundoff of
+ * `to`, so that an implementation may round there, or may keep more digits. Widening to f32 is exact and adds nothing. Between
+ * floats and i32 a conversion: towards zero, out of range to the nearest end, NaN to 0; and to the nearest float.
  */
 export const cast: OpDefinition = {
   name: "cast",
-  summary: "x → the same dimensions: rounding to the float type `to` is allowed",
+  summary: "x → the same dimensions: rounding to the float type `to` is allowed; to or from i32, a conversion",
   infer(operands, attributes, regions) {
     onlyAttributes("cast", attributes, ["to"]);
     expectOperands("cast", operands, 1, 1, "one tensor");
     expectNoRegions("cast", regions);
     const x = operandAt(operands, 0);
-    if (!isFloat(x.dtype)) throw new IrError(`cast rounds floats, found ${formatType(x)}`, "Give a float tensor.");
-    return [{ dtype: floatTypeAttribute("cast", attributes, "to"), dims: x.dims }];
+    if (!isFloat(x.dtype) && x.dtype !== "i32")
+      throw new IrError(`cast takes floats or i32, found ${formatType(x)}`, "Give a tensor of floats or of i32.");
+    return [{ dtype: targetOf(attributes), dims: x.dims }];
   },
   evaluate(operands, attributes) {
     const x = operands[0];
-    const to = floatTypeAttribute("cast", attributes, "to");
+    const to = targetOf(attributes);
+    if (to === "i32") return [x.dtype === "i32" ? x : truncate(x)];
+    if (x.dtype === "i32") {
+      const values = Float64Array.from(intsOf(x));
+      // Up to the precision of f32 a whole number is exact; beyond, the loosest target is off by a unit in the last place.
+      const own = values.map(
+        (v, i) => (Math.abs(v) <= 2 ** 24 ? 0 : 2 * unitRoundoff.f32 * Math.abs(v)) + (x.bound?.[i] ?? 0),
+      );
+      const bound = own.some((e) => e > 0) ? own : undefined;
+      return [floats(to, x.dims, values, to === "f32" ? bound : roundedBound(values, bound, to))];
+    }
     const values = realsOf(x);
     return [floats(to, x.dims, values, to === "f32" || to === x.dtype ? x.bound : roundedBound(values, x.bound, to))];
   },

@@ -1,7 +1,7 @@
 import { IrError } from "../core/diagnostic.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { type DType, isFloat } from "../core/types.ts";
-import { count, floats, realsOf } from "./reals.ts";
+import { count, realsOf } from "./reals.ts";
 
 /** Ops that move elements and change none: they keep values, bounds and dtypes, whatever these are. */
 
@@ -18,20 +18,15 @@ export function assemble(
   fill: (put: Put) => void,
 ): Tensor {
   const size = count(dims);
-  if (!isFloat(dtype)) {
-    const data = new integerArrays[dtype](size);
-    fill((source, from, to, length) => data.set(sources[source].data.subarray(from, from + length), to));
-    return { dtype, dims, data };
-  }
-  const reals = sources.map(realsOf);
-  const data = new Float64Array(size);
+  const elements = isFloat(dtype) ? sources.map(realsOf) : sources.map((s) => s.data);
+  const data = isFloat(dtype) ? new Float64Array(size) : new integerArrays[dtype](size);
   const bound = sources.some((s) => s.bound !== undefined) ? new Float64Array(size) : undefined;
   fill((source, from, to, length) => {
-    data.set(reals[source].subarray(from, from + length), to);
+    data.set(elements[source].subarray(from, from + length), to);
     const own = sources[source].bound;
     if (bound !== undefined && own !== undefined) bound.set(own.subarray(from, from + length), to);
   });
-  return floats(dtype, dims, data, bound);
+  return bound === undefined ? { dtype, dims, data } : { dtype, dims, data, bound };
 }
 
 /** The dtype of elements of several tensors together: one for all, or f32 where floats are of several. */

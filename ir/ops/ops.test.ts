@@ -34,6 +34,8 @@ describe("types", () => {
     ["map", ["f32[T, H]", "f16[H]"], { fn: mulFn }, ["f32[T, H]"]],
     ["map", ["f32[T, 1]", "f32[1, H]"], { fn: mulFn }, ["f32[T, H]"]],
     ["cast", ["f32[T, H]"], { to: "f16" }, ["f16[T, H]"]],
+    ["cast", ["bf16[T, H]"], { to: "i32" }, ["i32[T, H]"]],
+    ["cast", ["i32[T]"], { to: "f16" }, ["f16[T]"]],
     [
       "route",
       ["f32[T, E + Z]", "f32[E + Z]"],
@@ -92,7 +94,8 @@ describe("types", () => {
       "uses y, which is not one of its parameters (x)",
     ],
     ["map", ["f32[T]"], { fn: fn(["x"], (x) => apply("lt", x, f32(0))) }, "gives bool, expected a number"],
-    ["cast", ["f32[T]"], { to: "i32" }, "to of cast is one of"],
+    ["cast", ["f32[T]"], { to: "u8" }, "to of cast is one of"],
+    ["cast", ["u8[T]"], { to: "f32" }, "cast takes floats or i32, found u8[T]"],
     ["route", ["f32[T, 8]"], { score: "softmax", top_k: 9 }, "top_k is 9, but there are only 8 experts"],
     ["route", ["f32[T, E]"], { score: "softmin", top_k: K }, 'score of route is one of "softmax"'],
     ["route", ["f32[T, E]"], { score: "none" }, "top_k of route is a whole number or a dimension, found nothing"],
@@ -174,6 +177,26 @@ describe("meanings, against numbers by hand", () => {
     expect(y.bound?.[0]).toBeCloseTo(1.001 * 2 ** -8, 8);
     expect(run("cast", [y], { to: "f32" })[0].bound).toEqual(y.bound);
     expect(run("cast", [f32Tensor([1], [1e6])], { to: "f16" })[0].bound?.[0]).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("cast to i32 goes towards zero and stays in range; errors that may change the number show in the bound", () => {
+    const most = 2 ** 31 - 128;
+    const ends = [1e10, -1e10, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 2 ** 31];
+    const [y] = run("cast", [f32Tensor([9], [1.75, -1.75, -0, ...ends])], { to: "i32" });
+    expect(y).toMatchObject({ dtype: "i32", dims: [9] });
+    expect(numbers(y)).toEqual([1, -1, 0, most, -(2 ** 31), most, -(2 ** 31), 0, most]);
+    expect(y.bound).toBeUndefined();
+    const x = { ...f32Tensor([3], [1.75, 2, -0.5]), bound: Float64Array.of(0.125, 0.125, 0.25) };
+    expect(run("cast", [x], { to: "i32" })[0].bound).toEqual(Float64Array.of(0, 1, 0));
+  });
+
+  test("cast from i32 is exact where the float holds the number", () => {
+    const x = i32Tensor([3], [-3, 2 ** 24, 2 ** 24 + 1]);
+    const [y] = run("cast", [x], { to: "f32" });
+    expect(numbers(y)).toEqual([-3, 2 ** 24, 2 ** 24 + 1]);
+    expect(y.bound?.map((e) => Number(e >= 1))).toEqual(Float64Array.of(0, 0, 1));
+    expect(run("cast", [i32Tensor([1], [7])], { to: "f32" })[0].bound).toBeUndefined();
+    expect(run("cast", [i32Tensor([1], [257])], { to: "bf16" })[0].bound?.[0]).toBeGreaterThan(1);
   });
 
   test("index shares memory", () => {
