@@ -27,6 +27,11 @@ export interface AscendOptions {
   readonly seed?: number;
   /** How many seeds one run takes, one after the other: UNMOOR_ASCEND_SEEDS in the environment, or 1. */
   readonly seeds?: number;
+  /**
+   * A file that each run writes the modelled times of its instructions to, as Chrome trace JSON: UNMOOR_ASCEND_TRACE in the
+   * environment, or none.
+   */
+  readonly trace?: string;
 }
 
 const mend = "apt-get install -y g++";
@@ -88,6 +93,8 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
     const key = buildKey(sources, [...compiler.command, compiler.version, ...flags]);
     const library = host.openLibrary(await cachedLibrary(cacheFolder("ascend", env), key, build));
     await library.run(`${prefix}_seed`, [], [options.seed ?? 0, options.seeds ?? seedsOf(env)]);
+    const trace = Buffer.from(options.trace ?? env.UNMOOR_ASCEND_TRACE ?? "");
+    if (trace.length > 0) await library.run(`${prefix}_trace`, [trace], [trace.length]);
     return new NativeLayer(host, library, program, {
       evidence: "emulated",
       device: `Ascend emulator (${soc}, ${isa.name})`,

@@ -1,12 +1,15 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compileLayer } from "../../codegen/compile.ts";
 import type { Storage } from "../../codegen/target.ts";
 import { parseLayer } from "../../ir/text/index.ts";
-import { checkTarget } from "../../runtime/check/check.ts";
+import { casesFor } from "../../runtime/check/cases.ts";
+import { checkTarget, splitByRole } from "../../runtime/check/check.ts";
 import * as native from "../../runtime/native.ts";
 import { createAscend } from "./index.ts";
+import { ascendTarget } from "./target.ts";
 
 let cache = "";
 beforeAll(() => {
@@ -77,6 +80,42 @@ describe("the LongCat layer on the emulator agrees with the oracle", () => {
     expect(checked.agrees).toBe(true);
     expect(checked.evidence).toBe("emulated");
     expect(checked.device).toBe("Ascend emulator (910B3, dav-2201)");
+  });
+
+  it("with ten seeds a run, from seed 16 on", async () => {
+    const env = { ...process.env, XDG_CACHE_HOME: cache, UNMOOR_ASCEND_SEEDS: "10" };
+    const layer = parseLayer(longcat({ H: 40, I: 24, E: 5, Z: 3, K: 2 }), "longcat.moe");
+    const checked = await checkTarget(layer, createAscend(native, { env, seed: 16 }), "dav-2201", "bf16", 16);
+    expect(checked.agrees).toBe(true);
+  });
+
+  it("and writes a trace of the modelled times", async () => {
+    const trace = join(cache, "trace.json");
+    const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache }, trace });
+    const layer = parseLayer(longcat({ H: 40, I: 24, E: 5, Z: 3, K: 2 }), "longcat.moe");
+    const compilation = compileLayer(layer, ascendTarget, "bf16");
+    const loaded = await backend.load(compilation.program, ascendTarget);
+    const [, , three] = casesFor(compilation, 17);
+    if (!three) throw new Error("no case");
+    const { weights, inputs } = splitByRole(compilation.stored, three.tensors);
+    await loaded.setWeights(weights);
+    await loaded.run(inputs, three.dims);
+    await loaded.close();
+    const { traceEvents } = JSON.parse(readFileSync(trace, "utf8")) as {
+      traceEvents: { name: string; cat?: string }[];
+    };
+    expect(new Set(traceEvents.map((e) => e.cat))).toEqual(
+      new Set([undefined, "S", "V", "M", "MTE1", "MTE2", "MTE3", "FIX"]),
+    );
+    expect(traceEvents.some((e) => e.name === "Mmad")).toBe(true);
+  });
+
+  it("refuses a number of seeds that is none", async () => {
+    const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache, UNMOOR_ASCEND_SEEDS: "0" } });
+    const layer = parseLayer(longcat({ H: 40, I: 24, E: 5, Z: 3, K: 2 }), "longcat.moe");
+    await expect(checkTarget(layer, backend, "dav-2201", "bf16", 16)).rejects.toThrow(
+      'UNMOOR_ASCEND_SEEDS has to be a whole number of at least 1, found "0"',
+    );
   });
 
   it("sigmoid scores and wide rows in bf16, seed 15", async () => {

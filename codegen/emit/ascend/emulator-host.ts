@@ -17,7 +17,8 @@ import { readBeyondWritten } from "./partial.ts";
  * goes on where the one before ended.
  * NAME_leave_out (dims: how many, then the numbers of lines of NAME_ordering) leaves out calls that order pipes or cores, and
  * NAME_ordering lists those met since the first NAME_leave_out, one line "call file:line" each: for tests.
- * With UNMOOR_ASCEND_TRACE=FILE in the environment, NAME_run writes the modelled times of its instructions as Chrome trace JSON.
+ * NAME_trace (a buffer with a path, dims: its bytes) has every later NAME_run write the modelled times of its instructions to that
+ * file, as Chrome trace JSON.
  */
 export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa: AscendIsa): string {
   const { prefix, symbols } = cInterface(program);
@@ -25,7 +26,6 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
   out.lines([
     `// Layer ${program.name} on the host emulator of Ascend C. Not hardware: see README.md.`,
     '#define UNMOOR_EXPORT __attribute__((visibility("default")))',
-    "#include <cstdlib>",
     '#include "unmoor/ascend_host.h"',
     `#include "${prefix}.h"`,
     ...[...emitted.prepare, ...emitted.kernels].map((k) => `#include "kernels/${k.kernel.name}.cpp"`),
@@ -39,7 +39,7 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
     "uint64_t seed = 0, seedsPerCall = 1;",
     "unmoor::ascend::detail::OrderingCalls ordering;",
     "bool noted = false;",
-    "std::string orderingText;",
+    "std::string orderingText, tracePath;",
     "",
     "/// Global memory that kernels may touch. Nothing is registered for tensors without elements.",
     "void give(unmoor::ascend::Device &device, void *memory, int64_t bytes, const char *name, bool initialised) {",
@@ -50,16 +50,16 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
     "template <class Work> int32_t report(Work &&work) {",
     "  try {",
     "    fault.clear();",
-    '    const char *const tracePath = std::getenv("UNMOOR_ASCEND_TRACE");',
     "    for (uint64_t i = 0; i < seedsPerCall; i++) {",
     `      unmoor::ascend::Device device(unmoor::ascend::SOC_${isa.cores.soc});`,
     "      unmoor::ascend::Trace trace;",
     "      device.setSeed(seed++);",
     "      if (noted) device.setOrderingCalls(&ordering);",
-    "      if (tracePath != nullptr) device.setTrace(&trace);",
+    "      const bool traced = !tracePath.empty() && i + 1 == seedsPerCall;",
+    "      if (traced) device.setTrace(&trace);",
     "      work(device);",
-    "      if (tracePath != nullptr && !trace.write(tracePath, device.soc().cubeMhz))",
-    '        throw std::runtime_error(std::string("cannot write ") + tracePath + ", which UNMOOR_ASCEND_TRACE names");',
+    "      if (traced && !trace.write(tracePath, device.soc().cubeMhz))",
+    '        throw std::runtime_error("the trace cannot be written to " + tracePath);',
     "    }",
     "    return 0;",
     "  } catch (const std::exception &error) {",
@@ -83,6 +83,15 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
   out.block(`extern "C" UNMOOR_EXPORT int32_t ${prefix}_leave_out(void *const *, const int64_t *dims, int32_t)`, () => {
     out.lines(["noted = true;", "ordering.leftOut.assign(dims + 1, dims + 1 + dims[0]);", "return 0;"]);
   });
+  out.block(
+    `extern "C" UNMOOR_EXPORT int32_t ${prefix}_trace(void *const *buffers, const int64_t *dims, int32_t)`,
+    () => {
+      out.lines([
+        "tracePath.assign(static_cast<const char *>(buffers[0]), static_cast<size_t>(dims[0]));",
+        "return 0;",
+      ]);
+    },
+  );
   out.block(`extern "C" UNMOOR_EXPORT const char *${prefix}_ordering(void)`, () => {
     out.lines([
       "orderingText.clear();",

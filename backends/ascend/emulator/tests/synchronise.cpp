@@ -427,6 +427,26 @@ Cases cases() {
       if (differs(one)) throw Mismatch(std::string(name) + ": a seed shows a fault that is not there");
     }
   };
+  // Printed, for the test to read: two launches of two blocks; the second with a cost of its own.
+  all["trace"] = [] {
+    const Case one = kernels().at("v-mte3");
+    right = true;
+    unmoor::ascend::Trace rough, own([](const unmoor::ascend::InstructionCost &work) {
+      return work.pipe == PIPE_MTE2 ? static_cast<double>(work.bytesRead) : 10.0;
+    });
+    for (unmoor::ascend::Trace *trace : {&rough, &own}) {
+      fill();
+      Device device;
+      device.setTrace(trace);
+      device.registerBuffer(fixture().x.data(), N * 16, "x", true);
+      device.registerBuffer(fixture().y.data(), N * 16, "y", true);
+      kernelBody = [&] {
+        if (GetBlockIdx() == 0) one.body();
+      };
+      for (int i = 0; i < 2; i++) device.launch("scale", one.type, 2, kernel);
+      std::printf("%s====\n", trace->json(1000).c_str());
+    }
+  };
   // Left to the compiler, none of it matters.
   all["automatic"] = [] {
     for (const char *name : {"mte2-v", "v-mte3", "v-v", "v-s", "s-mte3", "queue-skipped"}) {
