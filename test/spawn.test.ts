@@ -1,7 +1,11 @@
 /** The command as users start it: a process of its own, from dist/, which `npm test` builds before. */
 import { spawn } from "node:child_process";
-import { resolve } from "node:path";
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
+import { writeSafetensors } from "../runtime/safetensors/index.ts";
+import { models } from "./published/models.ts";
+import { agreement, compiled, fileTensors, isa, tensorsOf, valuesOf } from "./published/run.ts";
 import { example, type Ran, smallParams, temporaryFolder } from "./support.ts";
 
 const program = resolve(import.meta.dirname, "../bin/unmoor.js");
@@ -35,6 +39,43 @@ test("--json leaves one document on stdout, nothing on stderr, and no colours in
   const text = await start(argv);
   expect(text.status).toBe(0);
   expect(`${text.out}${text.err}`).not.toContain("\u001b");
+});
+
+test("exec runs an example on the config and the layer of its model, as the README says", async () => {
+  const { config, params, prefix, publish } = models["qwen3-moe"] as (typeof models)[string];
+  const compilation = await compiled("qwen3-moe", params, "f32");
+  const tensors = tensorsOf(compilation);
+  const folder = temporaryFolder();
+  const file = (name: string): string => join(folder, name);
+  writeFileSync(file("config.json"), JSON.stringify(config));
+  const published = publish(valuesOf(compilation, tensors, "weight"));
+  await writeSafetensors(file("layer.safetensors"), fileTensors(published, "F32", prefix));
+  await writeSafetensors(file("x.safetensors"), fileTensors(valuesOf(compilation, tensors, "input"), "F32"));
+  const argv = [
+    "--config",
+    "config.json",
+    "--weights",
+    "layer.safetensors",
+    "--input",
+    "x.safetensors",
+    "--out",
+    "y.safetensors",
+  ];
+  const paths = argv.map((word) => (word.startsWith("--") ? word : file(word)));
+  const ran = await start([
+    "exec",
+    "examples/qwen3-moe.ts",
+    ...paths,
+    "--route-out",
+    file("routing.json"),
+    "--isa",
+    isa,
+  ]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  expect(ran.out).toMatch(
+    /^qwen3Moe on simd-c \(avx2, weights in f32, T = 5; .*\)\n {2}y F32\[5, 24\] → .*y\.safetensors\n/,
+  );
+  expect((await agreement(compilation, tensors, folder)).disagreements).toEqual([]);
 });
 
 test("wrong input has status 2, with the place, and no stack unless UNMOOR_DEBUG=1", async () => {
