@@ -2,6 +2,7 @@ import type { Layer } from "../ir/core/layer.ts";
 import { checkLegality, checkStorage } from "./legality.ts";
 import { lowerLayer } from "./lower.ts";
 import { type Pass, passesFor, runPasses } from "./passes/index.ts";
+import { at } from "./place.ts";
 import type { Program } from "./program.ts";
 import type { Storage, Target } from "./target.ts";
 
@@ -22,10 +23,10 @@ export interface Compilation {
 /** Compiles a layer for a target. Throws DiagnosticError where the target cannot do what the layer needs. */
 export function compileLayer(layer: Layer, target: Target, storage: Storage): Compilation {
   checkStorage(layer, target, storage);
-  const stages = runPasses(layer, passesFor(target, storage));
+  const stages = at(layer.span, () => runPasses(layer, passesFor(target, storage)));
   const lowered = stages.at(-1)?.layer ?? layer;
   const after = (name: string): Layer => stages.find((s) => s.pass?.name === name)?.layer ?? layer;
-  const program = lowerLayer(lowered, target);
+  const program = at(layer.span, () => lowerLayer(lowered, target));
   checkLegality(layer, program, target);
   return {
     target,

@@ -10,9 +10,9 @@ import { cubeTarget, packedTarget, plainTarget } from "./testing.ts";
 const text = readFileSync(new URL("./fixtures/longcat.moe", import.meta.url), "utf8");
 const layer = parseLayer(text, "longcat.moe");
 
-function refusal(target: Target, storage: "f32" | "bf16" = "f32"): string {
+function refusal(target: Target, storage: "f32" | "bf16" = "f32", given = layer): string {
   try {
-    compileLayer(layer, target, storage);
+    compileLayer(given, target, storage);
   } catch (error) {
     if (error instanceof DiagnosticError)
       return error.diagnostics.map((d) => formatDiagnostic(d, () => undefined)).join("\n");
@@ -26,6 +26,20 @@ describe("a target refuses, in words and before anything is emitted,", () => {
     const text = refusal({ ...plainTarget, storages: ["f32"] }, "bf16");
     expect(text).toContain("weights in bf16 cannot be used on wgsl (test-plain)");
     expect(text).toContain("--storage f32");
+  });
+  test("weights in a dtype that no target multiplies", () => {
+    const pinned = parseLayer(
+      `layer @l {} (input auto %x: f32[T, 4], weight fixed %w: f16[3, 4]) {
+  %y = linear(%x, %w) : f32[T, 3]
+  return y = %y
+}`,
+      "pinned.moe",
+    );
+    for (const target of [packedTarget, plainTarget, cubeTarget]) {
+      const text = refusal(target, "f32", pinned);
+      expect(text).toContain(`weights in f16 cannot be multiplied on ${target.name}`);
+      expect(text).toContain("f32 or bf16");
+    }
   });
   test("buffers beyond its size", () => {
     expect(refusal({ ...plainTarget, limits: { bufferBytes: 2 ** 20 } })).toMatch(

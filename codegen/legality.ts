@@ -1,14 +1,30 @@
 import { type Diagnostic, DiagnosticError } from "../ir/core/diagnostic.ts";
-import type { Layer } from "../ir/core/layer.ts";
+import { type Layer, walk } from "../ir/core/layer.ts";
 import type { Span } from "../ir/core/span.ts";
-import { dtypeBytes } from "../ir/core/types.ts";
+import { dtypeBytes, formatType } from "../ir/core/types.ts";
 import { bufferBytes } from "./memory.ts";
 import type { Program } from "./program.ts";
 import type { Storage, Target } from "./target.ts";
 import type { Kernel, Statement } from "./tile/types.ts";
 
-/** Whether a target can read weights in a storage. Throws DiagnosticError where it cannot. */
+/** Whether a target can read weights in a storage, and in those that the author pinned. Throws DiagnosticError where it cannot. */
 export function checkStorage(layer: Layer, target: Target, storage: Storage): void {
+  const pinned: Diagnostic[] = [];
+  for (const { op, operands, span } of walk(layer.body)) {
+    if (op !== "linear") continue;
+    for (const { name, type } of operands.slice(1)) {
+      if (Object.hasOwn(target.matmul.dot, type.dtype)) continue;
+      pinned.push({
+        code: "U211",
+        span,
+        message: `weights in ${type.dtype} cannot be multiplied on ${target.name} (${target.isa})`,
+        expected: Object.keys(target.matmul.dot).join(" or "),
+        found: `${name} is ${formatType(type)}`,
+        help: 'Pin the weight to one of these, or leave its dtype out: Tensor<["I", "H"]>.',
+      });
+    }
+  }
+  if (pinned.length > 0) throw new DiagnosticError(pinned);
   if (target.storages.includes(storage)) return;
   throw new DiagnosticError([
     {

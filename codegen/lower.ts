@@ -3,6 +3,7 @@ import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
 import { dtypeBytes } from "../ir/core/types.ts";
 import { copyReason, planMemory } from "./memory.ts";
+import { at } from "./place.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
 import type { ScheduleContext } from "./schedule/context.ts";
 import { schedules } from "./schedule/index.ts";
@@ -40,7 +41,9 @@ export function lowerLayer(layer: Layer, target: Target): Program {
         `${operation.op} cannot be compiled outside the body of mix`,
         "Use it inside the body given to mix.",
       );
-    return schedule(operation, context).map((kernel) => decompose(kernel, target.vector.space));
+    return at(operation.span, () => schedule(operation, context)).map((kernel) =>
+      decompose(kernel, target.vector.space),
+    );
   };
   const isPrepared = (operation: Operation): boolean =>
     operation.results.every((r) => buffers.get(r)?.role === "prepared");

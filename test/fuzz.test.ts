@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compileLayer } from "../codegen/compile.ts";
 import { cubeTarget, packedTarget, plainTarget } from "../codegen/testing.ts";
-import { DiagnosticError, IrError } from "../ir/core/diagnostic.ts";
+import { DiagnosticError } from "../ir/core/diagnostic.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import { codes, compileSource, memoryHost } from "../ir/frontend/index.ts";
 import { parseLayer, printLayer } from "../ir/text/index.ts";
@@ -37,6 +37,7 @@ async function survives(text: string): Promise<Layer | undefined> {
       expect(codes).toHaveProperty(code);
       expect(message).toMatch(/\S/);
       expect(help).toMatch(/\S/);
+      expectAuthorsWords(`${message} ${help}`, sources);
       if (span.file === "") continue;
       const lines = (sources[span.file] ?? expect.fail(`no file ${span.file}`)).split(/\r\n|[\n\r\u2028\u2029]/);
       expect(span.line).toBeLessThanOrEqual(lines.length);
@@ -47,15 +48,27 @@ async function survives(text: string): Promise<Layer | undefined> {
   return layer;
 }
 
+/** Names with an underscore are those of the IR, unless the author wrote them. */
+function expectAuthorsWords(told: string, sources: Readonly<Record<string, string>>): void {
+  const written = Object.values(sources).join(" ");
+  const internal = (told.match(/\b[a-z]+(_[a-z]+)+\b/g) ?? []).filter((word) => !written.includes(word));
+  expect(internal).toEqual([]);
+  expect(told).not.toMatch(/\n\s+at |node_modules|\[object |\.ts:\d+:\d+\)|IrError|TypeError/);
+}
+
 /** What compiles goes on through the text form and to kernels, or is refused there in words. */
-function goesOn(layer: Layer): void {
+function goesOn(layer: Layer, source: string): void {
   const printed = printLayer(layer, { spans: true });
   expect(printLayer(parseLayer(printed), { spans: true })).toBe(printed);
   for (const target of [packedTarget, plainTarget, cubeTarget]) {
     try {
       compileLayer(layer, target, "f32");
     } catch (error) {
-      if (!(error instanceof DiagnosticError || error instanceof IrError)) throw error;
+      if (!(error instanceof DiagnosticError)) throw error;
+      for (const { span, message, help } of error.diagnostics) {
+        expect(span.file).not.toBe("");
+        expectAuthorsWords(`${message} ${help}`, { [span.file]: examples.join(" ") + source });
+      }
     }
   }
 }
@@ -69,7 +82,7 @@ test(`mutated examples compile or are refused at a place (seed ${seed})`, async 
       const text = changes.reduce((t, c) => mutate(t, c, examples), examples[base % examples.length] ?? "");
       try {
         const layer = await survives(text);
-        if (layer !== undefined) goesOn(layer);
+        if (layer !== undefined) goesOn(layer, text);
       } catch (error) {
         throw new Error(`${error instanceof Error ? error.stack : error}\n${text}`);
       }

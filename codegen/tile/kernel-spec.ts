@@ -56,10 +56,9 @@ class KernelChecker extends PartChecker {
           "Replace parameters by their values.",
         );
     }
-    for (const symbol of this.#symbols ?? symbols) {
-      this.define(symbol);
-      scope.scalars.set(symbol, "i32");
-    }
+    // A symbol that only other kernels use leaves its name free here.
+    for (const symbol of symbols) this.define(symbol);
+    for (const symbol of this.#symbols ?? symbols) scope.scalars.set(symbol, "i32");
     for (const b of buffers) {
       this.enter(b, formatBuffer(b));
       this.define(b.name);

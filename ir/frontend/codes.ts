@@ -61,7 +61,7 @@ export const codes = {
     help: "Decide on parameters and constants only: they are known when the layer is compiled, elements of tensors are not.",
   },
   U028: { title: "Calls or loops without end", help: "Make the recursion or the loop end." },
-  U029: { title: "Name given twice", help: "Give each input and weight its own name." },
+  U029: { title: "Name given twice", help: "Give each input, weight and size its own name." },
   U030: { title: "Malformed layer", help: "Write layer({ H: 64, … }, (p, x: Tensor<…>, w: { … }) => …)." },
   U031: {
     title: "Wrong published name of a weight",

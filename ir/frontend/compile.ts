@@ -197,7 +197,21 @@ class LayerCompiler {
       );
     }
     const known = values.flatMap((v) => (v === undefined ? [] : [v]));
-    return known.length === values.length ? known : undefined;
+    return known.length === values.length && this.#reserveSizes(params) ? known : undefined;
+  }
+
+  /** Sizes known at run time have names in kernels, as tensors have. False where one name is both. */
+  #reserveSizes(params: ReadonlyMap<string, number>): boolean {
+    const symbols = new Set([...this.#args.values()].flatMap((a) => a.value.type.dims.flatMap((d) => d.symbols)));
+    const sizes = [...symbols].filter((s) => !params.has(s));
+    this.#interpreter.reserve(sizes);
+    const both = sizes.filter((s) => this.#args.has(s));
+    for (const name of both) {
+      this.#attempt(() => {
+        throw problem("U029", this.#places.get(name), `${name} is the name of a tensor and of a size`);
+      });
+    }
+    return both.length === 0;
   }
 
   #declare(

@@ -245,6 +245,7 @@ const cases: Readonly<Record<string, Case>> = {
   "U028 circle": { before: "const a = b + 1;\nconst b = a + 1;", body: "return a > 0 ? x : x;" },
   "U028 range": { uses: "range", body: "for (const i of range(1e9)) {}\nreturn x;" },
   "U029 twice": { args: 'x: Tensor<["T", "H"]>, w: { x: Tensor<["H"]> }', body: "return x;" },
+  "U029 a size": { args: 'T: Tensor<["T", "H"]>, w: { up: Tensor<["I", "H"]> }', body: "return linear(T, w.up);" },
   "U030 parameters": { params: "8" },
   "U030 arguments": { file: 'import { layer } from "unmoor";\nexport const a = layer({ H: 1 });\n' },
   "U030 body": { file: 'import { layer } from "unmoor";\nexport const a = layer({ H: 1 }, 3);\n' },

@@ -267,6 +267,11 @@ export class Interpreter implements Machine {
     return name;
   }
 
+  /** Keeps names from values: those of sizes, which kernels know as well. */
+  reserve(names: Iterable<string>): void {
+    for (const name of names) this.#names.add(name);
+  }
+
   report(thrown: unknown): void {
     if (thrown instanceof DiagnosticError) this.diagnostics.push(...thrown.diagnostics);
     else if (!(thrown instanceof Problem)) throw thrown;

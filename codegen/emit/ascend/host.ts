@@ -1,6 +1,7 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import type { Program } from "../../program.ts";
 import { cInterface, touched, typeText } from "../c-family/interface.ts";
+import { sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 import type { EmittedProgram } from "./index.ts";
@@ -20,7 +21,7 @@ export function emitTiling(program: Program): string {
     "#include <cstdint>",
     "",
     `struct ${name} {`,
-    ...(symbols.length > 0 ? symbols.map((s) => `  int64_t ${s};`) : ["  int64_t unused;"]),
+    ...(symbols.length > 0 ? symbols.map((s) => `  int64_t ${sizeIdentifier(s)};`) : ["  int64_t unused;"]),
     "};",
     `static_assert(sizeof(${name}) == ${Math.max(1, symbols.length) * 8}, "no gaps between sizes");`,
     "",
@@ -75,7 +76,7 @@ export function emitBinding(out: CodeWriter, program: Program): ReadonlyMap<stri
 
 const symbolLocals = (out: CodeWriter, symbols: readonly string[], used: ReadonlySet<string>): void => {
   symbols.forEach((s, i) => {
-    if (used.has(s)) out.line(`const int64_t ${s} = dims[${i}];`);
+    if (used.has(s)) out.line(`const int64_t ${sizeIdentifier(s)} = dims[${i}];`);
   });
 };
 

@@ -3,6 +3,7 @@ import { Dim } from "../../../ir/core/dim.ts";
 import { expressionsOf, subexpressions } from "../../tile/shape.ts";
 import type { Kernel, KernelBuffer, Statement } from "../../tile/types.ts";
 import { atom } from "../c-family/atom.ts";
+import { sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { type AscendIsa, AscendTable } from "./isa.ts";
 import { localise } from "./localise.ts";
@@ -51,7 +52,7 @@ export function lowerKernel(kernel: Kernel, symbols: readonly string[], isa: Asc
   const locals = new Map<string, string>();
   for (const symbol of symbols) {
     if (!used.has(symbol)) continue;
-    const local = names.unique(symbol);
+    const local = names.unique(sizeIdentifier(symbol));
     locals.set(symbol, local);
     scope.bind(symbol, { kind: "scalar", name: local, type: "i32", divisor: 1, most: undefined });
   }

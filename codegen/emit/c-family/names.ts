@@ -11,6 +11,9 @@ export function identifier(name: string): string {
   return reserved.has(plain) || /^(__|_[A-Z]|_mm|unmoor_)/.test(plain) ? `v_${plain}` : plain;
 }
 
+/** A run-time size as a C identifier. Names of the emitted code itself begin with a small letter; sizes then do not. */
+export const sizeIdentifier = (symbol: string): string => identifier(/^[a-z]/.test(symbol) ? `Size_${symbol}` : symbol);
+
 /** A name of tile IR without the number that keeps it apart from others: C has scopes for that. */
 export const plainName = (name: string): string => name.replace(/_\d+$/, "");
 

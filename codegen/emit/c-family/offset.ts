@@ -1,7 +1,7 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
 import { atom } from "./atom.ts";
-import { identifier } from "./names.ts";
+import { sizeIdentifier } from "./names.ts";
 
 /** A sum of C terms times strides, kept apart so that addresses print as `row * 3072 + k + 32`. All in int64_t. */
 export class Offset {
@@ -77,7 +77,7 @@ export const dimText = (dim: Dim): string =>
   dim.terms
     .map(({ factors, coefficient }) =>
       (coefficient === 1 && factors.length > 0 ? [] : [String(coefficient)])
-        .concat(factors.map(identifier))
+        .concat(factors.map(sizeIdentifier))
         .join(" * "),
     )
     .join(" + ") || "0";

@@ -2,7 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatSpan } from "../../../ir/core/span.ts";
 import { expressionsOf, subexpressions } from "../../tile/shape.ts";
 import type { Kernel, Statement } from "../../tile/types.ts";
-import { identifier, Names } from "../c-family/names.ts";
+import { identifier, Names, sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 import { elementTypes, type FileContext, Scope } from "./scope.ts";
@@ -32,7 +32,7 @@ export function emitKernel(
     const used = usedSymbols(kernel);
     for (const symbol of symbols) {
       if (!used.has(symbol)) continue;
-      const variable = identifier(symbol);
+      const variable = sizeIdentifier(symbol);
       out.line(`const int64_t ${variable} = args->${variable};`);
       scope.bind(symbol, { kind: "scalar", name: variable, type: "i32" });
     }

@@ -3,7 +3,7 @@ import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import { cInterface, touched } from "../c-family/interface.ts";
-import { identifier, Names } from "../c-family/names.ts";
+import { Names, sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 import { InstructionTable, type VectorIsa } from "./isa.ts";
@@ -29,7 +29,7 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
     "threads",
     "launches",
     "a",
-    ...symbols.map(identifier),
+    ...symbols.map(sizeIdentifier),
   ]);
   for (const suffix of ["run", "prepare", "workspace", "describe", "arguments", "bind"])
     names.unique(`${prefix}_${suffix}`);
@@ -39,7 +39,7 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
     functions: new LaneFunctions(names),
   };
   const structure = `${prefix}_arguments`;
-  const fieldNames = new Names(symbols.map(identifier));
+  const fieldNames = new Names(symbols.map(sizeIdentifier));
   const fields = new Map(program.buffers.map((b) => [b.name, fieldNames.unique(b.name)]));
   const kernelNames = new Map(
     [...program.prepare, ...program.kernels].map((k) => [k, names.unique(`${k.name}_kernel`)]),
@@ -68,7 +68,7 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
     "/* What every kernel is told: sizes and buffers. */",
   ]);
   out.line("typedef struct {");
-  for (const symbol of symbols) out.line(`  int64_t ${identifier(symbol)};`);
+  for (const symbol of symbols) out.line(`  int64_t ${sizeIdentifier(symbol)};`);
   for (const buffer of program.buffers) {
     out.line(`  ${elementTypes[buffer.dtype] ?? "void"} *${fields.get(buffer.name)};`);
   }
@@ -95,7 +95,7 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
       out.line(`const ${structure} args = ${prefix}_bind(buffers, dims);`);
       const extents = new Set(list.flatMap((k) => k.grid.flatMap((g) => g.extent.symbols)));
       for (const symbol of symbols)
-        if (extents.has(symbol)) out.line(`const int64_t ${identifier(symbol)} = args.${identifier(symbol)};`);
+        if (extents.has(symbol)) out.line(`const int64_t ${sizeIdentifier(symbol)} = args.${sizeIdentifier(symbol)};`);
       out.line("const unmoor_launch launches[] = {");
       for (const kernel of list) {
         const blocks = kernel.grid.reduce((d, g) => d.times(g.extent), Dim.of(1));
@@ -116,7 +116,7 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
 function symbolsAsLocals(out: CodeWriter, symbols: readonly string[], dims: readonly Dim[]): void {
   const used = new Set(dims.flatMap((d) => d.symbols));
   for (const [i, symbol] of symbols.entries()) {
-    if (used.has(symbol)) out.line(`const int64_t ${identifier(symbol)} = dims[${i}];`);
+    if (used.has(symbol)) out.line(`const int64_t ${sizeIdentifier(symbol)} = dims[${i}];`);
   }
 }
 
@@ -155,7 +155,7 @@ function emitBind(
     );
     if (symbols.length === 0) out.line("(void)dims;");
     out.line(`${structure} args = {0};`);
-    for (const [i, symbol] of symbols.entries()) out.line(`args.${identifier(symbol)} = dims[${i}];`);
+    for (const [i, symbol] of symbols.entries()) out.line(`args.${sizeIdentifier(symbol)} = dims[${i}];`);
     for (const [i, buffer] of buffers.entries()) out.line(`args.${fields.get(buffer.name)} = buffers[${i}];`);
     if (slots.length > 0) {
       out.line(`unsigned char *slot = buffers[${buffers.length}];`);

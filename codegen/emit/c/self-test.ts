@@ -1,7 +1,7 @@
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { ProgramBuffer } from "../../program.ts";
 import { typeText } from "../c-family/interface.ts";
-import { identifier } from "../c-family/names.ts";
+import { sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 
@@ -51,8 +51,8 @@ export function emitSelfTest(tested: TestedLayer): string {
   ]);
   out.block("static void sizes(const int64_t *dims, size_t *bytes)", () => {
     out.line("(void)dims;");
-    for (const [i, symbol] of symbols.entries()) out.line(`const int64_t ${identifier(symbol)} = dims[${i}];`);
-    for (const symbol of symbols) out.line(`(void)${identifier(symbol)};`);
+    for (const [i, symbol] of symbols.entries()) out.line(`const int64_t ${sizeIdentifier(symbol)} = dims[${i}];`);
+    for (const symbol of symbols) out.line(`(void)${sizeIdentifier(symbol)};`);
     for (const [i, b] of buffers.entries()) {
       const elements = b.dims.map((d) => `(size_t)(${dimText(d)})`).join(" * ") || "1";
       out.line(`bytes[${i}] = ${elements} * ${dtypeBytes[b.dtype]};`);
