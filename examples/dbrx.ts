@@ -12,7 +12,7 @@ export const dbrxMoe = layer(
       I: "ffn_config.ffn_hidden_size",
       E: "ffn_config.moe_num_experts",
       K: "ffn_config.moe_top_k",
-      norm: "ffn_config.moe_normalize_expert_weights ?? 1",
+      norm: "ffn_config.moe_normalize_expert_weights",
     },
     requires: {
       model_type: "dbrx",

@@ -18,6 +18,7 @@ export const ernie45Moe = layer(
     requires: {
       model_type: "ernie4_5_moe",
       "hidden_act ?? 'silu'": "silu",
+      "moe_gate_act ?? 'softmax'": "softmax",
       "use_bias ?? false": false,
       "moe_use_aux_free ?? true": true,
     },

@@ -15,7 +15,7 @@ export const graniteMoe = layer(
     },
     requires: {
       model_type: "granitemoe",
-      hidden_act: "silu",
+      "hidden_act ?? 'silu'": "silu",
     },
     weights: {
       router: "block_sparse_moe.router.layer.weight",

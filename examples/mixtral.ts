@@ -15,7 +15,7 @@ export const mixtralMoe = layer(
     },
     requires: {
       model_type: "mixtral",
-      hidden_act: "silu",
+      "hidden_act ?? 'silu'": "silu",
     },
     weights: {
       router: "block_sparse_moe.gate.weight",

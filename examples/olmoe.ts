@@ -15,7 +15,7 @@ export const olmoe = layer(
     },
     requires: {
       model_type: "olmoe",
-      hidden_act: "silu",
+      "hidden_act ?? 'silu'": "silu",
       "norm_topk_prob ?? false": false,
     },
     weights: {

@@ -17,7 +17,7 @@ export const phi35Moe = layer(
     },
     requires: {
       model_type: "phimoe",
-      hidden_act: "silu",
+      "hidden_act ?? 'silu'": "silu",
     },
     weights: {
       router: "block_sparse_moe.gate.weight",

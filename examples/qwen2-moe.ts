@@ -16,7 +16,7 @@ export const qwen2Moe = layer(
     },
     requires: {
       model_type: "qwen2_moe",
-      hidden_act: "silu",
+      "hidden_act ?? 'silu'": "silu",
       "norm_topk_prob ?? false": false,
     },
     weights: {

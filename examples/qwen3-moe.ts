@@ -15,7 +15,7 @@ export const qwen3Moe = layer(
     },
     requires: {
       model_type: "qwen3_moe",
-      hidden_act: "silu",
+      "hidden_act ?? 'silu'": "silu",
       norm_topk_prob: true,
     },
     weights: {

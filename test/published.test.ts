@@ -1,7 +1,10 @@
 /** exec on the tensors of published models, in their own names, layouts and configs, against the oracle on the layer's own. */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { models } from "./published/models.ts";
+import type { Json } from "../ir/core/config.ts";
+import type { ConfigFile } from "../ir/frontend/index.ts";
+import { readLayer } from "../runtime/source.ts";
+import { models, published } from "./published/models.ts";
 import {
   agreement,
   compiled,
@@ -18,6 +21,14 @@ import { jsonOf } from "./support.ts";
 test("every example that reads a config has a published model to be tested on", () => {
   const bound = readdirSync("examples").filter((f) => readFileSync(`examples/${f}`, "utf8").includes("    config: {"));
   expect(Object.keys(models).sort()).toEqual(bound.map((f) => f.replace(/\.ts$/, "")).sort());
+});
+
+test.each(Object.entries(published))("%s has the sizes of a published config by default", async (example, sizes) => {
+  const file = `examples/${example}.ts`;
+  const read = (config?: ConfigFile) =>
+    readLayer({ file, cache: undefined, ...(config === undefined ? {} : { config }) });
+  const values = { ...models[example]?.config, ...sizes } as Json;
+  expect((await read({ path: "config.json", values })).params).toEqual((await read()).params);
 });
 
 describe.each(Object.entries(models))("%s", (example, { config, params, prefix, publish }) => {

@@ -180,7 +180,13 @@ export const models: Readonly<Record<string, Model>> = {
     config: {
       model_type: "dbrx",
       d_model: 24,
-      ffn_config: { ffn_hidden_size: 16, moe_num_experts: 5, moe_top_k: 2, moe_loss_weight: 0.05 },
+      ffn_config: {
+        ffn_act_fn: { name: "silu" },
+        ffn_hidden_size: 16,
+        moe_num_experts: 5,
+        moe_top_k: 2,
+        moe_normalize_expert_weights: 1,
+      },
     },
     params: { H: 24, I: 16, E: 5, K: 2, norm: 1 },
     prefix: "transformer.blocks.11.",
@@ -448,4 +454,73 @@ export const models: Readonly<Record<string, Model>> = {
       ...shared("block_sparse_moe.shared_experts", w),
     }),
   },
+};
+
+/** Sizes of published models, as their config.json have them: those that the examples have by default. */
+export const published: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  dbrx: {
+    d_model: 6144,
+    ffn_config: { ffn_hidden_size: 10752, moe_num_experts: 16, moe_top_k: 4, moe_normalize_expert_weights: 1 },
+  },
+  "deepseek-v3": {
+    hidden_size: 7168,
+    moe_intermediate_size: 2048,
+    n_routed_experts: 256,
+    num_experts_per_tok: 8,
+    n_group: 8,
+    topk_group: 4,
+  },
+  "deepseek-v4": { hidden_size: 4096, moe_intermediate_size: 2048, n_routed_experts: 256, num_experts_per_tok: 6 },
+  ernie45: { hidden_size: 2560, moe_intermediate_size: 1536, moe_num_experts: 64, moe_k: 6, moe_gate_act: null },
+  gemma4: {
+    text_config: {
+      hidden_size: 2816,
+      intermediate_size: 2112,
+      moe_intermediate_size: 704,
+      num_experts: 128,
+      top_k_experts: 8,
+      enable_moe_block: true,
+      hidden_activation: "gelu_pytorch_tanh",
+      rms_norm_eps: 1e-6,
+    },
+  },
+  "gpt-oss": { hidden_size: 2880, intermediate_size: 2880, num_local_experts: 32, num_experts_per_tok: 4 },
+  "granite-moe": { hidden_size: 1024, intermediate_size: 512, num_local_experts: 32, num_experts_per_tok: 8 },
+  "kimi-k3": {
+    text_config: {
+      hidden_size: 7168,
+      routed_expert_hidden_size: 3584,
+      moe_intermediate_size: 3072,
+      num_experts: 896,
+      num_experts_per_token: 16,
+      num_shared_experts: 2,
+      hidden_act: "situ",
+      activation_situ_beta: 4.0,
+      activation_situ_linear_beta: 25.0,
+      latent_moe_use_norm: true,
+      moe_renormalize: true,
+      moe_router_activation_func: "sigmoid",
+      rms_norm_eps: 0.00001,
+    },
+  },
+  llama4: {
+    text_config: { hidden_size: 5120, intermediate_size: 8192, num_local_experts: 16, num_experts_per_tok: 1 },
+  },
+  "longcat-moe": {
+    hidden_size: 6144,
+    expert_ffn_hidden_size: 2048,
+    n_routed_experts: 512,
+    zero_expert_num: 256,
+    moe_topk: 12,
+  },
+  olmoe: { hidden_size: 2048, intermediate_size: 1024, num_experts: 64, num_experts_per_tok: 8 },
+  "phi35-moe": { hidden_size: 4096, intermediate_size: 6400, num_local_experts: 16, router_jitter_noise: 0.01 },
+  "qwen2-moe": {
+    hidden_size: 2048,
+    moe_intermediate_size: 1408,
+    shared_expert_intermediate_size: 5632,
+    num_experts: 60,
+    num_experts_per_tok: 4,
+  },
+  "qwen3-moe": { hidden_size: 2048, moe_intermediate_size: 768, num_experts: 128, num_experts_per_tok: 8 },
 };
