@@ -1,5 +1,6 @@
 import type { Evidence, LoadedLayer } from "../backends/backend.ts";
 import type { Compilation } from "../codegen/compile.ts";
+import { routingsOf } from "../codegen/program.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { seededTensor } from "../runtime/check/cases.ts";
@@ -92,7 +93,7 @@ export async function measure(
   if (changed !== undefined) return fail([`${changed}: another run gave other bits`]);
   const times = [...timed.nanoseconds].map((ns) => ns / 1e6).sort((a, b) => a - b);
   const median = ((times[(times.length - 1) >> 1] ?? 0) + (times[times.length >> 1] ?? 0)) / 2;
-  const choices = program.routings.map(({ ids }) => Int32Array.from(timed.outputs.get(ids)?.data ?? []));
+  const choices = routingsOf(program).map(({ ids }) => Int32Array.from(timed.outputs.get(ids)?.data ?? []));
   const { flops, bytes } = workOf(grouped(compilation), dims, choices);
   return {
     ok: true,

@@ -80,7 +80,7 @@ function microProgram(
     buffers,
     prepare: [],
     kernels: [b.build()],
-    routings: [],
+    choices: [],
     results: [{ name: out, buffer: out }],
     memory: { slots: [] },
   };

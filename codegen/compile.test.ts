@@ -35,8 +35,8 @@ describe.each(layers)("%s", (_, layer) => {
               );
             });
           }
-          output.routings.forEach((r, i) => {
-            expect(r.ids.data).toEqual(want.output.routings[i].ids.data);
+          output.choices.forEach((c, i) => {
+            expect(c.results[0].data).toEqual(want.output.choices[i].results[0].data);
           });
         }
       });

@@ -2,6 +2,7 @@ import { IrError } from "../ir/core/diagnostic.ts";
 import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
 import { dtypeBytes } from "../ir/core/types.ts";
+import { choosersOf } from "../ir/ops/index.ts";
 import { copyReason, planMemory } from "./memory.ts";
 import { at } from "./place.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
@@ -56,11 +57,10 @@ export function lowerLayer(layer: Layer, target: Target): Program {
     buffers: all,
     prepare: layer.body.filter(isPrepared).flatMap(kernelsOf),
     kernels,
-    routings: layer.body.flatMap((o) =>
-      o.op === "route"
-        ? [{ ids: context.buffer(o.results[0] as Value).name, weights: context.buffer(o.results[1] as Value).name }]
-        : [],
-    ),
+    choices: choosersOf(layer.body).map(({ results }) => {
+      const [ids = "", weights] = results.map((r) => context.buffer(r).name);
+      return weights === undefined ? { ids } : { ids, weights };
+    }),
     results: layer.results.map(({ name, value }) => ({ name, buffer: context.buffer(value).name })),
     memory: planMemory(all, kernels),
   });
@@ -85,6 +85,7 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
   for (const name of reservedNames) names.add(name);
   const activations = new Set(layer.body.flatMap((o) => (o.op.endsWith("linear") ? o.operands.slice(0, 1) : [])));
   const given = new Set(layer.results.map((r) => r.value));
+  const choosers = new Set(choosersOf(layer.body));
   for (const { name, value } of layer.results) {
     if (buffers.has(value))
       throw new IrError(`result ${name} is an argument of the layer`, "Return a value that the layer computes.");
@@ -94,7 +95,7 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
   for (const operation of layer.body) {
     const known = operation.operands.every((v) => ["weight", "prepared"].includes(buffers.get(v)?.role ?? ""));
     for (const result of operation.results) {
-      const isOutput = given.has(result) || operation.op === "route";
+      const isOutput = given.has(result) || choosers.has(operation);
       const role = isOutput ? "output" : known ? "prepared" : "temporary";
       add(result, role);
       const buffer = buffers.get(result);

@@ -1,7 +1,8 @@
 import { bf16ToF32, f32ToBf16 } from "../ir/core/float16.ts";
 import type { Layer } from "../ir/core/layer.ts";
-import type { Tensor } from "../ir/core/tensor.ts";
+import type { Tensor, TensorStorage } from "../ir/core/tensor.ts";
 import { interpret } from "../ir/interpreter/index.ts";
+import { choosersOf } from "../ir/ops/index.ts";
 import type { Compilation } from "./compile.ts";
 import { runProgram } from "./tile/interpreter.ts";
 
@@ -55,17 +56,15 @@ export function checkCompilation(compilation: Compilation, tokens: number): void
         .map((a) => [a.value.name, tensors.get(a.value.name)?.data as Float32Array]),
     );
   const buffers = runProgram(program, { weights: given("weight"), inputs: given("input"), dims });
-  const ids = (layer: Layer) =>
-    new Map(
-      layer.body
-        .filter((o) => o.op === "route")
-        .map((o, i) => [o.results[0].name, buffers.get(program.routings[i].ids) as Int32Array]),
-    );
-  const exact = interpret(stored, { dims, tensors, choices: ids(stored) });
-  const bounds = interpret(rounded, { dims, tensors, choices: ids(rounded) });
-  for (const { name, outcome } of bounds.routings)
+  const named = (layer: Layer, chosen: (i: number) => TensorStorage | undefined) =>
+    new Map(choosersOf(layer.body).map((o, i) => [o.results[0].name, chosen(i) as Int32Array]));
+  const made = named(rounded, (i) => buffers.get(program.choices[i].ids) as Int32Array);
+  const bounds = interpret(rounded, { dims, tensors, choices: made });
+  const followed = named(stored, (i) => bounds.choices[i].results[0].data);
+  const exact = interpret(stored, { dims, tensors, choices: followed, trusted: true });
+  for (const { name, outcome } of bounds.choices)
     if (outcome.wrong.length > 0)
-      throw new Error(`${name}: tokens ${outcome.wrong} chose experts that rounding does not explain`);
+      throw new Error(`${name}: rows ${outcome.wrong} chose what rounding does not explain`);
   for (const { name, buffer } of program.results) {
     const want = exact.results.get(name);
     const bound = bounds.results.get(name)?.bound;

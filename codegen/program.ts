@@ -10,7 +10,7 @@ export interface ProgramBuffer {
   readonly dims: readonly Dim[];
   /**
    * input: given at each run. weight: given at load. prepared: made from weights by `prepare`, once, at load.
-   * output: a result of the layer, or the routing (ids and weights), which every program gives. temporary: workspace.
+   * output: a result of the layer, or a choice (a router's ids and weights), which every program gives. temporary: workspace.
    */
   readonly role: "input" | "weight" | "prepared" | "output" | "temporary";
   /**
@@ -30,12 +30,22 @@ export interface Program {
   readonly prepare: readonly Kernel[];
   /** Run at each call, in order; each kernel ends before the next starts. */
   readonly kernels: readonly Kernel[];
-  /** Output buffers that hold the routing of each route op. */
-  readonly routings: readonly { readonly ids: string; readonly weights: string }[];
+  /** Output buffers with what each op chose by comparing floats, in order. */
+  readonly choices: readonly ProgramChoice[];
   /** Names of the layer's results and the output buffers that hold them. */
   readonly results: readonly { readonly name: string; readonly buffer: string }[];
   readonly memory: MemoryPlan;
 }
+
+/** The buffer of what was chosen, and of a router the buffer of the weights as well. */
+export interface ProgramChoice {
+  readonly ids: string;
+  readonly weights?: string;
+}
+
+/** The choices of routers, in order. */
+export const routingsOf = (program: Program): readonly Required<ProgramChoice>[] =>
+  program.choices.flatMap(({ ids, weights }) => (weights === undefined ? [] : [{ ids, weights }]));
 
 /** Temporaries with disjoint lifetimes share a slot. A slot is as large as its largest buffer. */
 export interface MemoryPlan {

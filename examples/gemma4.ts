@@ -62,8 +62,8 @@ export const gemma4Moe = layer(
       down: Tensor<["E", "H", "I"]>;
     },
   ) => {
-    const { epsilon } = p;
-    const seen = mul(rmsNorm(x, { weight: w.routerScale, epsilon }), p.H ** -0.5);
+    const norm = (v: Tensor<["T", "H"]>, weight: Tensor<["H"]>) => rmsNorm(v, { weight, epsilon: p.epsilon });
+    const seen = mul(norm(x, w.routerScale), p.H ** -0.5);
     const routing = route(linear(seen, w.router), {
       score: "softmax",
       topK: p.K,
@@ -71,16 +71,12 @@ export const gemma4Moe = layer(
       expertScale: w.expertScale,
       experts: { ffn: p.E },
     });
-    const routed = routing.mix(rmsNorm(x, { weight: w.expertNorm, epsilon }), (token, e) => {
+    const routed = routing.mix(norm(x, w.expertNorm), (token, e) => {
       const both = linear(token, w.both[e]);
       return linear(map(slice(both, 0, p.I), slice(both, p.I, p.I), geglu), w.down[e]);
     });
-    const own = rmsNorm(x, { weight: w.denseNorm, epsilon });
+    const own = norm(x, w.denseNorm);
     const dense = linear(map(linear(own, w.denseGate), linear(own, w.denseUp), geglu), w.denseDown);
-    const both = add(
-      rmsNorm(dense, { weight: w.afterDense, epsilon }),
-      rmsNorm(routed, { weight: w.afterExperts, epsilon }),
-    );
-    return rmsNorm(both, { weight: w.after, epsilon });
+    return norm(add(norm(dense, w.afterDense), norm(routed, w.afterExperts)), w.after);
   },
 );

@@ -1,5 +1,6 @@
 import type { Evidence } from "../backends/backend.ts";
 import { compileLayer } from "../codegen/compile.ts";
+import { routingsOf } from "../codegen/program.ts";
 import type { Storage } from "../codegen/target.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
@@ -67,14 +68,18 @@ export async function execute(
       if (!tensor) throw new Error(`the run gave no ${name}`);
       return tensor;
     };
-    const { results, routings } = compilation.program;
+    const { results } = compilation.program;
     return {
       storage: chosen,
       evidence: loaded.evidence,
       device: loaded.device,
       dims: inputs.dims,
       results: new Map(results.map(({ name, buffer }) => [name, output(buffer)])),
-      routings: routings.map((r) => ({ name: r.ids, ids: output(r.ids), weights: output(r.weights) })),
+      routings: routingsOf(compilation.program).map((r) => ({
+        name: r.ids,
+        ids: output(r.ids),
+        weights: output(r.weights),
+      })),
       prefix: match.prefix,
       rounded: weights.rounded,
       unused: { weights: match.unused, inputs: inputs.unused },

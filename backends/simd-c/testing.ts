@@ -35,7 +35,7 @@ export function testProgram(
     buffers,
     prepare,
     kernels,
-    routings: [],
+    choices: [],
     results: buffers.filter((b) => b.role === "output").map((b) => ({ name: b.name, buffer: b.name })),
     memory: planMemory(buffers, kernels),
   });

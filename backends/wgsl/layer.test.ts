@@ -47,13 +47,13 @@ describe("the example layer on WebGPU", () => {
       for (const T of [0, 1, 3, 4, 5, 33]) {
         const given = tensors(T);
         const { outputs } = await loaded.run(given, { T });
-        const [routing] = program.routings;
+        const [routing] = program.choices;
         const ids = outputs.get(routing?.ids ?? "")?.data;
         const name = layer.body.find((o) => o.op === "route")?.results[0]?.name ?? "";
         const choices = new Map(ids instanceof Int32Array ? [[name, ids]] : []);
         const oracle = interpret(layer, { dims: { T }, tensors: given, choices });
         expect(
-          oracle.routings.flatMap((r) => r.outcome.wrong),
+          oracle.choices.flatMap((r) => r.outcome.wrong),
           `seeds 100 …, T = ${T}`,
         ).toEqual([]);
         for (const { name: result, buffer } of program.results) {

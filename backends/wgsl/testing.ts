@@ -33,7 +33,7 @@ export function programOf(
     buffers: all,
     prepare: [],
     kernels,
-    routings: [],
+    choices: [],
     results: [],
     memory: {
       slots: all

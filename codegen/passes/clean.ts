@@ -1,8 +1,11 @@
 import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
+import { opDefinition } from "../../ir/ops/index.ts";
 import { formatAttribute } from "../../ir/text/printer.ts";
 import { rewriteLayer } from "./rewrite.ts";
 
-/** Operations whose results nobody uses are removed. Routings stay: every compiled layer tells which experts it chose. */
+const chooses = (operation: Operation): boolean => opDefinition(operation.op).chooses === true;
+
+/** Operations whose results nobody uses are removed. Choices stay: every compiled layer tells which experts it chose. */
 export function removeDeadCode(layer: Layer): Layer {
   const live = new Set<Value>(layer.results.map((r) => r.value));
   const kept: Operation[] = [];
@@ -11,7 +14,7 @@ export function removeDeadCode(layer: Layer): Layer {
     ...operation.regions.flatMap((r) => [...r.results, ...r.body.flatMap(uses)]),
   ];
   for (const operation of [...layer.body].reverse()) {
-    if (operation.op !== "route" && !operation.results.some((r) => live.has(r))) continue;
+    if (!chooses(operation) && !operation.results.some((r) => live.has(r))) continue;
     kept.unshift(operation);
     for (const value of uses(operation)) live.add(value);
   }
@@ -28,7 +31,7 @@ export function eliminateCommon(layer: Layer): Layer {
   };
   const seen = new Map<string, Operation>();
   return rewriteLayer(layer, (operation, to) => {
-    if (operation.regions.length > 0 || operation.op === "route") return false;
+    if (operation.regions.length > 0 || chooses(operation)) return false;
     const operands = operation.operands.map((v) => id(to.get(v)));
     const key = `${operation.op}(${operands.join(",")}){${formatAttribute(operation.attributes)}}`;
     const earlier = seen.get(key);

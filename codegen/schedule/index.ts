@@ -1,3 +1,4 @@
+import { scheduleArgMax } from "./arg-max.ts";
 import { scheduleAttention } from "./attention.ts";
 import type { Schedule } from "./context.ts";
 import { scheduleCumsum } from "./cumsum.ts";
@@ -45,6 +46,7 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   norm: scheduleNorm,
   softmax: scheduleSoftmax,
   cumsum: scheduleCumsum,
+  arg_max: scheduleArgMax,
   expert_rows: scheduleExpertRows,
   slot_weights: scheduleSlotWeights,
   constant_experts: scheduleConstantExperts,

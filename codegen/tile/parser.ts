@@ -3,7 +3,7 @@ import { Dim } from "../../ir/core/dim.ts";
 import { noSpan, type Span } from "../../ir/core/span.ts";
 import { type DType, dtypes } from "../../ir/core/types.ts";
 import { Cursor } from "../../ir/text/cursor.ts";
-import type { MemoryPlan, Program, ProgramBuffer } from "../program.ts";
+import type { MemoryPlan, Program, ProgramBuffer, ProgramChoice } from "../program.ts";
 import { TileError } from "./part-spec.ts";
 import { checkKernel, checkProgram } from "./spec.ts";
 import { StatementParser } from "./statement-parser.ts";
@@ -69,7 +69,7 @@ class TileParser {
     });
     cursor.expect("{", "Open the program.");
     const buffers: ProgramBuffer[] = [];
-    const routings: { ids: string; weights: string }[] = [];
+    const choices: ProgramChoice[] = [];
     const results: { name: string; buffer: string }[] = [];
     const slots: MemoryPlan["slots"][number][] = [];
     const prepare: Kernel[] = [];
@@ -80,11 +80,11 @@ class TileParser {
         const buffer = this.#typedName();
         const alias = cursor.accept("alias") ? { alias: this.#name("a buffer") } : {};
         buffers.push({ ...buffer, role, ...alias });
-      } else if (cursor.accept("routing")) {
+      } else if (cursor.accept("choice")) {
         const [ids, weights, ...more] = this.#list(() => this.#name("a buffer"));
-        if (ids === undefined || weights === undefined || more.length > 0)
-          return cursor.unexpected("two buffers", "Write routing (ids, weights).");
-        routings.push({ ids, weights });
+        if (ids === undefined || more.length > 0)
+          return cursor.unexpected("one or two buffers", "Write choice (ids), or choice (ids, weights).");
+        choices.push(weights === undefined ? { ids } : { ids, weights });
       } else if (cursor.accept("result")) {
         const result = this.#name("a result's name");
         cursor.expect("=", "Write result name = buffer.");
@@ -103,7 +103,7 @@ class TileParser {
       buffers,
       prepare,
       kernels,
-      routings,
+      choices,
       results,
       memory: { slots },
     };

@@ -15,7 +15,7 @@ export { checkKernel } from "./kernel-spec.ts";
  * - `prepare` reads weights and prepared buffers and writes prepared ones; `kernels` write temporaries and outputs.
  * - Temporaries, outputs and prepared buffers are written before they are read, and once read only a kernel that has them
  *   as readwrite changes them. Every output is written.
- * - Results and routings name outputs, each once. Every temporary that kernels use has one slot; buffers of one slot are
+ * - Results and choices name outputs, each once. Every temporary that kernels use has one slot; buffers of one slot are
  *   never in use at once, and the slot has room for each.
  * - An alias is a temporary with the dtype and as many elements as the temporary that it names, which is no alias itself. They
  *   share a slot and live together; kernels only read the alias, none that writes the other.
@@ -190,9 +190,9 @@ function checkResults(program: Program, buffers: ReadonlyMap<string, ProgramBuff
     if (names.has(name)) fail(program, `result ${name} once`, "a second one", "Give each result its own name.");
     names.add(name);
   }
-  for (const { ids, weights } of program.routings) {
-    expectOutput(ids, "ids of a routing");
-    expectOutput(weights, "weights of a routing");
+  for (const { ids, weights } of program.choices) {
+    expectOutput(ids, "ids of a choice");
+    if (weights !== undefined) expectOutput(weights, "weights of a choice");
   }
 }
 

@@ -27,7 +27,7 @@ export interface PrintOptions {
 export const printKernel = (kernel: Kernel, options: PrintOptions = {}): string =>
   kernelLines(kernel, options).join("\n");
 
-/** Text of a program: buffers, results, routings and memory plan, then the kernels in order; ends with a line end. */
+/** Text of a program: buffers, results, choices and memory plan, then the kernels in order; ends with a line end. */
 export function printProgram(program: Program, options: PrintOptions = {}): string {
   const params = Object.entries(program.params).map(([name, value]) => `${name} = ${value}`);
   const lines = [`program @${program.name} (${program.symbols.join(", ")}) params(${params.join(", ")}) {`];
@@ -35,7 +35,8 @@ export function printProgram(program: Program, options: PrintOptions = {}): stri
     const alias = b.alias === undefined ? "" : ` alias ${b.alias}`;
     lines.push(`  ${b.role} ${b.name}: ${b.dtype}[${b.dims.join(", ")}]${alias}`);
   }
-  for (const { ids, weights } of program.routings) lines.push(`  routing (${ids}, ${weights})`);
+  for (const { ids, weights } of program.choices)
+    lines.push(`  choice (${[ids, ...(weights === undefined ? [] : [weights])].join(", ")})`);
   for (const { name, buffer } of program.results) lines.push(`  result ${name} = ${buffer}`);
   for (const { buffers, bytes } of program.memory.slots)
     lines.push(`  slot (${buffers.join(", ")}) bytes (${bytes.join(", ")})`);

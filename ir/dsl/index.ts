@@ -31,7 +31,7 @@ export {
 } from "./ops.ts";
 export { type RopeOptions, rope } from "./rope.ts";
 export { type RouteOptions, type Routing, route } from "./routing.ts";
-export { amax, amin, cumsum, layerNorm, mean, rmsNorm, softmax, sum } from "./rows.ts";
+export { amax, amin, argMax, cumsum, layerNorm, mean, rmsNorm, softmax, sum } from "./rows.ts";
 export { concat, gather, reshape, scatter, slice, transpose } from "./shapes.ts";
 export { type ConcreteTensor, tensor } from "./tensor.ts";
 export type { AnyTensor, Dims, Expert, Storage, Tensor } from "./types.ts";

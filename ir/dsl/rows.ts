@@ -1,6 +1,7 @@
 import type { AttributeMap } from "../core/layer.ts";
 import type { Reduction } from "../ops/reduce.ts";
 import { concrete, type EagerTensor, evaluateOne } from "./tensor.ts";
+import type { Tensor as Typed } from "./tensor-type.ts";
 import type { AnyTensor, Dims, Init, Join, Last, SameDim, Tensor } from "./types.ts";
 
 /** What works along the last dimension of a tensor: on its rows. */
@@ -96,4 +97,13 @@ export function softmax<D extends Dims>(x: AnyTensor<D>): Tensor<D, "f32"> {
 /** Each element is the sum of those of the last dimension up to it. */
 export function cumsum<D extends Dims>(x: AnyTensor<D>): Tensor<D, "f32"> {
   return symbolic(evaluateOne("cumsum", [concrete(x, "the operand of cumsum")], {}));
+}
+
+/**
+ * The index of the largest element of the last dimension, the lowest among equals: of logits [T, V] the ids [T]. Where rounding may
+ * change which is largest, targets may give any of those.
+ */
+export function argMax<D extends Dims>(x: AnyTensor<D>): Typed<Init<D>, "i32"> {
+  const ids: unknown = evaluateOne("arg_max", [concrete(x, "the operand of argMax")], {});
+  return ids as Typed<Init<D>, "i32">;
 }

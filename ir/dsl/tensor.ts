@@ -132,7 +132,7 @@ export function evaluate(
       dims: {},
       results,
       runRegion: (_, args) => eager?.run(args) ?? [],
-      routing: () => ({ choice: undefined, report: () => {} }),
+      choice: () => ({ given: undefined, trusted: false, report: () => {} }),
     })
     .map((t) => new EagerTensor(t));
 }

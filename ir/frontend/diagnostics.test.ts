@@ -211,6 +211,11 @@ const cases: Readonly<Record<string, Case>> = {
     args: 'ids: Tensor<["T"], "i32">',
     body: "return softmax(ids);",
   },
+  "U020 one row": {
+    uses: "argMax",
+    args: 'x: Tensor<["H"]>',
+    body: "return argMax(x);",
+  },
   "U020 a vector of a norm": {
     uses: "rmsNorm",
     args: 'x: Tensor<["T", "H"]>, w: { norm: Tensor<["I"]> }',

@@ -24,6 +24,7 @@ const ownNames: readonly string[] = [
   "layerNorm",
   "softmax",
   "cumsum",
+  "argMax",
   "range",
   "tensor",
 ];

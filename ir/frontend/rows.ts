@@ -8,22 +8,22 @@ import { number, type Options, options } from "./options.ts";
 import { problem } from "./source.ts";
 import { describe, type StaticValue } from "./values.ts";
 
-/** A tensor of floats with a last dimension. @throws Problem U025, U020 */
-function rowsArgument(value: StaticValue | undefined, name: string, at: ts.Node): Value {
+/** A tensor of floats with at least so many dimensions. @throws Problem U025, U020 */
+function rowsArgument(value: StaticValue | undefined, name: string, at: ts.Node, least = 1): Value {
   const x = tensorArgument(value, `the operand of ${name}`, at);
-  if (isFloat(x.type.dtype) && x.type.dims.length > 0) return x;
+  if (isFloat(x.type.dtype) && x.type.dims.length >= least) return x;
   throw problem("U020", at, `${name} works on floats along the last dimension`, {
-    expected: "a tensor of floats with at least one dimension",
+    expected: `a tensor of floats with at least ${least === 1 ? "one dimension" : "two dimensions"}`,
     found: formatType(x.type),
   });
 }
 
 /** A function of a tensor alone. */
 const ofRows =
-  (name: string, op: string, attributes: AttributeMap = {}): Builtin =>
+  (name: string, op: string, attributes: AttributeMap = {}, least = 1): Builtin =>
   (machine, args, call, hint) => {
     checkCount(call, name, args.length, 1);
-    const x = rowsArgument(args[0], name, argumentNode(call, 0));
+    const x = rowsArgument(args[0], name, argumentNode(call, 0), least);
     return machine.one(op, [x], attributes, call, { names: [hint ?? name] });
   };
 
@@ -85,4 +85,5 @@ export const rowBuiltins: Readonly<Record<string, Builtin>> = {
   layerNorm: norm("layerNorm", "layer", ["weight", "bias"], []),
   softmax: ofRows("softmax", "softmax"),
   cumsum: ofRows("cumsum", "cumsum"),
+  argMax: ofRows("argMax", "arg_max", {}, 2),
 };

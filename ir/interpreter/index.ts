@@ -2,7 +2,7 @@ import { IrError } from "../core/diagnostic.ts";
 import type { Layer, Operation, Region, Value } from "../core/layer.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { formatType } from "../core/types.ts";
-import type { EvaluationContext, RoutingOutcome } from "../ops/definition.ts";
+import type { ChoiceOutcome, EvaluationContext } from "../ops/definition.ts";
 import { opDefinition } from "../ops/index.ts";
 import { checkArgument } from "./arguments.ts";
 
@@ -11,25 +11,28 @@ export interface InterpreterInput {
   readonly dims: Readonly<Record<string, number>>;
   /** Tensors by argument name. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** Experts that a backend chose, ids [T, K] by the name of the ids value; the oracle follows them where rounding explains them. */
+  /** What a backend chose, by the name of the chosen value (a router's ids); the oracle follows it where rounding explains it. */
   readonly choices?: ReadonlyMap<string, Int32Array>;
+  /** Whether choices are followed without question; default false. */
+  readonly trusted?: boolean;
   /** Told of each operation as it is done; of those in an expert's body once per expert, for all its tokens together. */
   observe?(operation: Operation, results: readonly Tensor[]): void;
 }
 
-export interface Routing {
-  /** Name of the ids value. */
+/** What an operation chose by comparing floats: a router's experts, the index of a largest element. */
+export interface ChosenValue {
+  /** Name of the value. */
   readonly name: string;
-  readonly ids: Tensor;
-  readonly weights: Tensor;
-  readonly outcome: RoutingOutcome;
+  /** All results of the operation; the first is the choice. */
+  readonly results: readonly Tensor[];
+  readonly outcome: ChoiceOutcome;
 }
 
 export interface InterpreterOutput {
   /** By result name. Floats are Float64Array with bounds. */
   readonly results: ReadonlyMap<string, Tensor>;
-  /** One for each route, in order. */
-  readonly routings: readonly Routing[];
+  /** One for each operation that chooses, in order. */
+  readonly choices: readonly ChosenValue[];
 }
 
 /**
@@ -45,27 +48,27 @@ export function interpret(layer: Layer, input: InterpreterInput): InterpreterOut
   const values = new Map<Value, Tensor>();
   for (const arg of layer.args) values.set(arg.value, checkArgument(layer, arg, input.tensors, dims));
 
-  const routings: Routing[] = [];
+  const choices: ChosenValue[] = [];
   const names = new Set<string>();
   const run = (operation: Operation, scope: ReadonlyMap<Value, Tensor>): readonly Tensor[] => {
-    let routed: { value: Value; outcome: RoutingOutcome } | undefined;
+    let chosen: { value: Value; outcome: ChoiceOutcome } | undefined;
     const context: EvaluationContext & { results: readonly Value[] } = {
       dims,
       results: operation.results,
       runRegion: (region, args) => runRegion(region, args, scope),
-      routing: (value) => ({
-        choice: input.choices?.get(value.name),
+      choice: (value) => ({
+        given: input.choices?.get(value.name),
+        trusted: input.trusted === true,
         report: (outcome) => {
-          routed = { value, outcome };
+          chosen = { value, outcome };
         },
       }),
     };
     const operands = operation.operands.map((v) => lookUp(scope, v));
     const results = opDefinition(operation.op).evaluate(operands, operation.attributes, operation.regions, context);
-    if (routed !== undefined) {
-      const [ids, weights] = results;
-      names.add(routed.value.name);
-      routings.push({ name: routed.value.name, ids, weights, outcome: routed.outcome });
+    if (chosen !== undefined) {
+      names.add(chosen.value.name);
+      choices.push({ name: chosen.value.name, results, outcome: chosen.outcome });
     }
     input.observe?.(operation, results);
     return results;
@@ -89,10 +92,10 @@ export function interpret(layer: Layer, input: InterpreterInput): InterpreterOut
   for (const name of input.choices?.keys() ?? [])
     if (!names.has(name))
       throw new IrError(
-        `a choice is given for ${name}, which routes nothing`,
-        `Layer ${layer.name} routes ${[...names].join(", ") || "nothing"}.`,
+        `a choice is given for ${name}, which chooses nothing`,
+        `Layer ${layer.name} chooses ${[...names].join(", ") || "nothing"}.`,
       );
-  return { results: new Map(layer.results.map((r) => [r.name, lookUp(values, r.value)])), routings };
+  return { results: new Map(layer.results.map((r) => [r.name, lookUp(values, r.value)])), choices };
 }
 
 function allDims(layer: Layer, given: Readonly<Record<string, number>>): Readonly<Record<string, number>> {

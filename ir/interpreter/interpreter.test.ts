@@ -74,10 +74,10 @@ function naive(tensors: ReadonlyMap<string, Tensor>, tokens: number, r: (x: numb
 describe("a whole layer", () => {
   test("is what the description says, token by token and slot by slot", () => {
     const tensors = longcatTensors(9, uniform(1));
-    const { results, routings } = interpret(longcat, { dims: { T: 9 }, tensors });
+    const { results, choices: chosen } = interpret(longcat, { dims: { T: 9 }, tensors });
     const expected = naive(tensors, 9, (x) => x);
-    expect(numbers(routings[0].ids)).toEqual(expected.ids);
-    expect(routings[0].name).toBe("ids");
+    expect(numbers(chosen[0].results[0])).toEqual(expected.ids);
+    expect(chosen[0].name).toBe("ids");
     expect(new Set(expected.ids.map((id) => id < sizes.E)).size).toBe(2);
     numbers(results.get("y") as Tensor).forEach((v, i) => {
       expect(v).toBeCloseTo(expected.y[i], 11);
@@ -90,8 +90,8 @@ describe("a whole layer", () => {
         const tensors = longcatTensors(tokens, uniform(data));
         const machine = naive(tensors, tokens, Math.fround);
         const choices = new Map([["ids", Int32Array.from(machine.ids)]]);
-        const { results, routings } = interpret(longcat, { dims: { T: tokens }, tensors, choices });
-        expect(routings[0].outcome.wrong).toEqual([]);
+        const { results, choices: chosen } = interpret(longcat, { dims: { T: tokens }, tensors, choices });
+        expect(chosen[0].outcome.wrong).toEqual([]);
         const y = results.get("y") as Tensor;
         machine.y.forEach((v, i) => {
           expect(Math.abs(v - y.data[i])).toBeLessThanOrEqual(y.bound?.[i] ?? 0);
@@ -216,7 +216,9 @@ describe("bad input", () => {
 
   test("a choice for nothing", () => {
     const choices = new Map([["chosen", new Int32Array(6)]]);
-    expect(() => interpret(longcat, { dims: { T: tokens }, tensors: good(), choices })).toThrow("which routes nothing");
+    expect(() => interpret(longcat, { dims: { T: tokens }, tensors: good(), choices })).toThrow(
+      "which chooses nothing",
+    );
   });
 
   test("ids below zero", () => {

@@ -9,17 +9,23 @@ export interface EvaluationContext {
   /** Runs a region; values from outside it are found in the surrounding layer. */
   runRegion(region: Region, args: readonly Tensor[]): readonly Tensor[];
   /**
-   * Where a backend chose experts among keys closer than the rounding bound, the oracle follows that choice: ids [T, K],
-   * or undefined to choose by the exact keys. `report` tells how the choice was made.
+   * Where a backend chose among keys closer than the rounding bound, the oracle follows that choice: the whole numbers of the
+   * result, or undefined to choose by the exact keys. `report` tells how the choice was made.
    */
-  routing(result: Value): {
-    readonly choice: Int32Array | undefined;
-    report(outcome: RoutingOutcome): void;
-  };
+  choice(result: Value): Choice;
 }
 
-/** Per route op: tokens whose selection lies within the rounding bound, and tokens whose given choice no rounding explains. */
-export interface RoutingOutcome {
+/** A choice among floats, as the oracle makes it. */
+export interface Choice {
+  /** What a backend chose, row by row. */
+  readonly given: Int32Array | undefined;
+  /** Whether it is followed even where the bounds at hand do not explain it. */
+  readonly trusted: boolean;
+  report(outcome: ChoiceOutcome): void;
+}
+
+/** Rows (tokens) whose choice lies within the rounding bound, and rows whose given choice no rounding explains. */
+export interface ChoiceOutcome {
   readonly ambiguous: readonly number[];
   readonly wrong: readonly number[];
 }
@@ -35,6 +41,11 @@ export interface OpDefinition {
   readonly name: string;
   /** One sentence, with shapes. */
   readonly summary: string;
+  /**
+   * Whether the first result is chosen by comparing floats. Backends give such results as outputs, and the oracle follows them where
+   * rounding explains them (see EvaluationContext.choice).
+   */
+  readonly chooses?: boolean;
   /**
    * Result types for these operands, attributes and regions. Throws IrError, in the words of an author, where they do not fit.
    */

@@ -1,5 +1,6 @@
 import { IrError } from "../core/diagnostic.ts";
 import type { Operation } from "../core/layer.ts";
+import { argMax } from "./arg-max.ts";
 import { attention } from "./attention.ts";
 import { cast } from "./cast.ts";
 import { combine } from "./combine.ts";
@@ -49,6 +50,7 @@ const ops = {
   norm,
   softmax,
   cumsum,
+  arg_max: argMax,
   expert_rows: expertRows,
   slot_weights: slotWeights,
   constant_experts: constantExperts,
@@ -75,6 +77,10 @@ export function opDefinition(name: string): OpDefinition {
   if (isOpName(name)) return ops[name];
   throw new IrError(`there is no op "${name}"`, `The ops are ${opNames.join(", ")}.`);
 }
+
+/** The operations that choose among floats, in order. */
+export const choosersOf = (body: readonly Operation[]): readonly Operation[] =>
+  body.filter((o) => opDefinition(o.op).chooses === true);
 
 /** Floating-point operations of one operation at concrete dimensions; `dims.rows`: see OpDefinition.flops. */
 export const operationFlops = (operation: Operation, dims: Readonly<Record<string, number>>): number =>

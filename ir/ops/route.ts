@@ -1,18 +1,19 @@
 import { IrError } from "../core/diagnostic.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { elementCount } from "../core/types.ts";
-import type { EvaluationContext, OpDefinition } from "./definition.ts";
+import type { Choice, OpDefinition } from "./definition.ts";
 import { floats, integers, intsOf, realsOf, slack, tiny32, u32 } from "./reals.ts";
 import { checkRouterOperands, type Router, routerOf } from "./router.ts";
 import { weightsOf } from "./routing-weights.ts";
 import { scalarFlops } from "./scalar-kernel.ts";
 import { type Scores, scoresOf } from "./scores.ts";
-import { explains, type Groups, select } from "./selection.ts";
+import { type Groups, selectRows } from "./selection.ts";
 import { dimAt, expectNoRegions, operandAt } from "./shapes.ts";
 
 /** Chooses K experts for each token, and says what each weighs. Its parts, and their order, are in router.ts. */
 export const route: OpDefinition = {
   name: "route",
+  chooses: true,
   summary:
     "logits [T, N] (, what `with` names) → ids i32[T, K], weights f32[T, K]: the K largest keys in descending order, lowest id first on ties",
   infer(operands, attributes, regions) {
@@ -37,23 +38,20 @@ export const route: OpDefinition = {
     const logits = numbersOf(logitTensor);
     const scores = scoresOf(router.score, logits, tokens, experts);
     const [table, tokenIds] = [extra("table"), extra("token_ids")];
-    const routing = context.routing(context.results[0]);
-    const { choice } = routing;
-    if (choice !== undefined && choice.length !== tokens * k)
+    const choice = context.choice(context.results[0]);
+    if (choice.given !== undefined && choice.given.length !== tokens * k)
       throw new IrError(
-        `a choice of ${choice.length} experts is given for ${tokens} tokens with ${k} experts each`,
+        `a choice of ${choice.given.length} experts is given for ${tokens} tokens with ${k} experts each`,
         "Give the ids [T, K] of the same tokens.",
       );
     const ids =
       table !== undefined && tokenIds !== undefined
-        ? lookUp(table, tokenIds, experts, routing)
-        : choose(
-            router,
-            router.key === "logits" ? logits : scores,
-            extra("select_bias"),
-            { tokens, experts, k },
-            context,
-            routing,
+        ? lookUp(table, tokenIds, experts, choice)
+        : selectRows(
+            biasedKeys(router.key === "logits" ? logits : scores, extra("select_bias"), tokens, experts),
+            { rows: tokens, n: experts, k },
+            groupsOf(router, experts, context.dims),
+            choice,
           );
     const scale = extra("expert_scale");
     const weights = weightsOf(router, logits, scores, ids, scale && numbersOf(scale), { tokens, experts, k });
@@ -81,12 +79,10 @@ export const route: OpDefinition = {
   },
 };
 
-type Routing = ReturnType<EvaluationContext["routing"]>;
-
 const numbersOf = (t: Tensor): Scores => ({ values: realsOf(t), bound: t.bound });
 
 /** The experts that a table gives each token. */
-function lookUp(table: Tensor, tokenIds: Tensor, experts: number, { choice, report }: Routing): Int32Array {
+function lookUp(table: Tensor, tokenIds: Tensor, experts: number, { given, report }: Choice): Int32Array {
   const [rows = 0, k = 0] = table.dims;
   const entries = intsOf(table);
   const wrong: number[] = [];
@@ -98,7 +94,7 @@ function lookUp(table: Tensor, tokenIds: Tensor, experts: number, { choice, repo
         "Give ids from 0 on, below the number of rows.",
       );
     ids.set(entries.subarray(token * k, (token + 1) * k), t * k);
-    if (choice !== undefined && !ids.subarray(t * k, (t + 1) * k).every((id, i) => id === choice[t * k + i]))
+    if (given !== undefined && !ids.subarray(t * k, (t + 1) * k).every((id, i) => id === given[t * k + i]))
       wrong.push(t);
   });
   const beyond = ids.find((id) => id < 0 || id >= experts);
@@ -111,42 +107,13 @@ function lookUp(table: Tensor, tokenIds: Tensor, experts: number, { choice, repo
   return ids;
 }
 
-/** The experts with the largest keys; where a choice is given that rounding explains, that choice. */
-function choose(
-  router: Router,
-  from: Scores,
-  bias: Tensor | undefined,
-  { tokens, experts, k }: { tokens: number; experts: number; k: number },
-  context: EvaluationContext,
-  { choice, report }: Routing,
-): Int32Array {
-  const keys = bias === undefined ? from : biasedKeys(from, bias, tokens, experts);
-  const groups = groupsOf(router, experts, context.dims);
-  const ids = new Int32Array(tokens * k);
-  const ambiguous: number[] = [];
-  const wrong: number[] = [];
-  for (let t = 0; t < tokens; t++) {
-    const row: Scores = {
-      values: keys.values.subarray(t * experts, (t + 1) * experts),
-      bound: keys.bound?.subarray(t * experts, (t + 1) * experts),
-    };
-    const own = select(row, k, groups);
-    if (own.ambiguous) ambiguous.push(t);
-    const given = choice?.subarray(t * k, (t + 1) * k);
-    const accepted = given === undefined || given.every((id, i) => id === own.ids[i]) || explains(row, given, groups);
-    if (!accepted) wrong.push(t);
-    ids.set(given !== undefined && accepted ? given : own.ids, t * k);
-  }
-  report({ ambiguous, wrong });
-  return ids;
-}
-
 function groupsOf({ groups }: Router, experts: number, dims: Readonly<Record<string, number>>): Groups | undefined {
   if (groups === undefined) return undefined;
   return { size: experts / groups.count.evaluate(dims), keep: groups.keep.evaluate(dims), by: groups.by };
 }
 
-function biasedKeys(scores: Scores, bias: Tensor, tokens: number, experts: number): Scores {
+function biasedKeys(scores: Scores, bias: Tensor | undefined, tokens: number, experts: number): Scores {
+  if (bias === undefined) return scores;
   const added = realsOf(bias);
   const values = new Float64Array(tokens * experts);
   const bound = new Float64Array(tokens * experts);

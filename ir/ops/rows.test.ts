@@ -45,6 +45,21 @@ describe("meanings", () => {
     expect([y.bound?.[0], y.bound?.[4]]).toEqual([0, 0]);
   });
 
+  test("arg_max gives the lowest index among equals, of each row", () => {
+    expect(numbers(one("arg_max", [f32Tensor([2, 2, 3], [1, 3, 3, -1, -1, -2, 5, 1, 2, 0, 0, 0])], {}))).toEqual([
+      1, 0, 0, 0,
+    ]);
+  });
+
+  test("arg_max follows a choice that rounding explains, and no other", () => {
+    const near = { ...f32Tensor([3, 3], [1, 2, 2.5, 1, 2, 2.5, 1, 2, 2.5]), bound: new Float64Array(9).fill(0.3) };
+    const { results, outcome } = evaluateOp("arg_max", [near], {}, { choice: Int32Array.of(1, 0, 2) });
+    expect(numbers(results[0] as Tensor)).toEqual([1, 2, 2]);
+    expect(outcome).toEqual({ ambiguous: [0, 1, 2], wrong: [1] });
+    const exact = evaluateOp("arg_max", [f32Tensor([1, 3], [2, 2, 1])], {}, { choice: Int32Array.of(1) });
+    expect(exact.outcome).toEqual({ ambiguous: [], wrong: [0] });
+  });
+
   test("softmax of each row; masked elements weigh nothing", () => {
     const logits = Float64Array.of(0, Math.log(3), Number.NEGATIVE_INFINITY, 2, 2, 2);
     const y = one("softmax", [{ dtype: "f32", dims: [2, 3], data: logits }], {});

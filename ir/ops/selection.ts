@@ -1,3 +1,4 @@
+import type { Choice } from "./definition.ts";
 import { slack, tiny32, u32 } from "./reals.ts";
 import type { Scores } from "./scores.ts";
 
@@ -34,7 +35,7 @@ function mayChange(keys: Scores, order: Int32Array, k: number, among: number): b
  * experts of the kept groups. `ambiguous` where rounding may change which are chosen, or their order; exactly equal keys without
  * error are not ambiguous: the tie rule decides.
  */
-export function select(
+function select(
   keys: Scores,
   k: number,
   groups: Groups | undefined,
@@ -56,7 +57,7 @@ export function select(
  * True where rounding within the bounds explains the choice: distinct experts that exist, each of which may precede all that
  * are chosen after it and all that are not chosen. With groups, those of groups that may be kept together with the chosen ones.
  */
-export function explains(keys: Scores, choice: Int32Array, groups: Groups | undefined): boolean {
+function explains(keys: Scores, choice: Int32Array, groups: Groups | undefined): boolean {
   const experts = keys.values.length;
   const size = groups?.size ?? experts;
   const chosen = new Set<number>();
@@ -106,4 +107,34 @@ function groupKeys(keys: Scores, { size, by }: Groups): Scores {
     bound[g] = error;
   }
   return { values, bound };
+}
+
+/**
+ * The choice of each of `rows` rows of `n` keys: that of `select`, or a given one that rounding explains.
+ * Reports rows that are ambiguous, and rows whose given choice nothing explains.
+ */
+export function selectRows(
+  keys: Scores,
+  { rows, n, k }: { readonly rows: number; readonly n: number; readonly k: number },
+  groups: Groups | undefined,
+  { given, trusted, report }: Choice,
+): Int32Array {
+  const ids = new Int32Array(rows * k);
+  const ambiguous: number[] = [];
+  const wrong: number[] = [];
+  for (let row = 0; row < rows; row++) {
+    const own: Scores = {
+      values: keys.values.subarray(row * n, (row + 1) * n),
+      bound: keys.bound?.subarray(row * n, (row + 1) * n),
+    };
+    const best = select(own, k, groups);
+    if (best.ambiguous) ambiguous.push(row);
+    const choice = given?.subarray(row * k, (row + 1) * k);
+    const accepted =
+      choice === undefined || trusted || choice.every((id, i) => id === best.ids[i]) || explains(own, choice, groups);
+    if (!accepted) wrong.push(row);
+    ids.set(choice !== undefined && accepted ? choice : best.ids, row * k);
+  }
+  report({ ambiguous, wrong });
+  return ids;
 }

@@ -2,7 +2,7 @@ import { f32ToBf16 } from "../core/float16.ts";
 import type { AttributeMap, Region, Value } from "../core/layer.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { tensorType } from "../core/types.ts";
-import type { RoutingOutcome } from "./definition.ts";
+import type { ChoiceOutcome } from "./definition.ts";
 import { opDefinition } from "./index.ts";
 import { count } from "./reals.ts";
 
@@ -57,7 +57,7 @@ export function evaluateOp(
     readonly regions?: readonly Region[];
     readonly runRegion?: (region: Region, args: readonly Tensor[]) => readonly Tensor[];
   } = {},
-): { readonly results: readonly Tensor[]; readonly outcome: RoutingOutcome | undefined } {
+): { readonly results: readonly Tensor[]; readonly outcome: ChoiceOutcome | undefined } {
   const definition = opDefinition(op);
   const regions = options.regions ?? [];
   const types = definition.infer(
@@ -66,13 +66,14 @@ export function evaluateOp(
     regions,
   );
   const values: Value[] = types.map((type, i) => ({ name: `r${i}`, type }));
-  let outcome: RoutingOutcome | undefined;
+  let outcome: ChoiceOutcome | undefined;
   const results = definition.evaluate(operands, attributes, regions, {
     dims: {},
     results: values,
     runRegion: options.runRegion ?? (() => []),
-    routing: () => ({
-      choice: options.choice,
+    choice: () => ({
+      given: options.choice,
+      trusted: false,
       report: (o) => {
         outcome = o;
       },

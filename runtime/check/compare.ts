@@ -1,32 +1,31 @@
 import type { Compilation } from "../../codegen/compile.ts";
 import type { Program } from "../../codegen/program.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
-import { type Layer, walk } from "../../ir/core/layer.ts";
+import type { Layer } from "../../ir/core/layer.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { interpret } from "../../ir/interpreter/index.ts";
+import { choosersOf } from "../../ir/ops/index.ts";
 import { toFloats } from "../tensors.ts";
 
 /** How far a target's outputs agree with the oracle on one set of inputs. */
 export interface Agreement {
   /** Largest error of any float, in units of what rounding may cause. At most 1 when the target agrees. */
   readonly maxErrorOverBound: number;
-  /** Tokens whose choice of experts rounding may change. They are compared along the choice that the target made. */
+  /** Tokens whose choice of experts, or of another index, rounding may change. They are compared along the choice that the target made. */
   readonly ambiguousTokens: number;
   /** What disagrees, in words; empty when the target agrees. */
   readonly disagreements: readonly string[];
 }
 
-const idsNames = (layer: Layer): string[] =>
-  [...walk(layer.body)].filter((o) => o.op === "route").map((o) => o.results[0]?.name ?? "");
-
-/** The experts that a run chose, as the interpreter takes them: by the name of the ids in `layer`. */
+/** What a run chose, as the interpreter takes it: by the name of the chosen value in `layer`. */
 function choicesFor(layer: Layer, program: Program, outputs: ReadonlyMap<string, Tensor>): Map<string, Int32Array> {
   return new Map(
-    idsNames(layer).map((name, i) => {
-      const ids = outputs.get(program.routings[i]?.ids ?? "");
-      if (!(ids?.data instanceof Int32Array))
-        throw new IrError(`the run gave no expert ids for ${name}`, "Load the layer again.");
-      return [name, ids.data];
+    choosersOf(layer.body).map((operation, i) => {
+      const name = operation.results[0]?.name ?? "";
+      const chosen = outputs.get(program.choices[i]?.ids ?? "");
+      if (!(chosen?.data instanceof Int32Array))
+        throw new IrError(`the run did not tell what it chose for ${name}`, "Load the layer again.");
+      return [name, chosen.data];
     }),
   );
 }
@@ -44,9 +43,13 @@ export function compareWithOracle(
   tied = false,
 ): Agreement {
   const { program, stored, rounded } = compilation;
-  const run = (layer: Layer) => interpret(layer, { dims, tensors, choices: choicesFor(layer, program, outputs) });
-  const exact = run(stored);
-  const bounded = run(rounded);
+  // The lowered layer's bounds are the wider ones: they say which choices rounding explains. The layer as written follows those.
+  const bounded = interpret(rounded, { dims, tensors, choices: choicesFor(rounded, program, outputs) });
+  const followed = choosersOf(stored.body).map(({ results }, i) => {
+    const chosen = bounded.choices[i]?.results[0]?.data;
+    return [results[0]?.name ?? "", chosen instanceof Int32Array ? chosen : new Int32Array()] as const;
+  });
+  const exact = interpret(stored, { dims, tensors, choices: new Map(followed), trusted: true });
   const disagreements: string[] = [];
   let ambiguousTokens = 0;
   let worst = 0;
@@ -72,19 +75,23 @@ export function compareWithOracle(
       );
     }
   };
-  program.routings.forEach((routing, i) => {
-    const want = exact.routings[i];
-    const bound = bounded.routings[i];
+  program.choices.forEach(({ ids, weights }, i) => {
+    const want = exact.choices[i];
+    const bound = bounded.choices[i];
     if (!want || !bound) return;
-    // The lowered layer's bounds are the wider ones: they say which choices rounding explains.
     ambiguousTokens += bound.outcome.ambiguous.length;
-    for (const token of bound.outcome.wrong.slice(0, 3)) {
-      disagreements.push(
-        `${routing.ids}: the experts of token ${token} are not those with the largest keys, and rounding does not explain it`,
-      );
+    for (const row of bound.outcome.wrong.slice(0, 3)) {
+      const which =
+        weights === undefined
+          ? `the index in row ${row} is not that of the largest element`
+          : `the experts of token ${row} are not those with the largest keys`;
+      disagreements.push(`${ids}: ${which}, and rounding does not explain it`);
     }
-    if (tied) disagreements.push(...brokenTies(routing.ids, outputs.get(routing.ids)));
-    floats(routing.weights, outputs.get(routing.weights), want.weights, bound.weights);
+    if (weights === undefined) return;
+    if (tied) disagreements.push(...brokenTies(ids, outputs.get(ids)));
+    const [, wanted] = want.results;
+    const [, bounds] = bound.results;
+    if (wanted && bounds) floats(weights, outputs.get(weights), wanted, bounds);
   });
   for (const { name, buffer } of program.results) {
     const want = exact.results.get(name);

@@ -1,6 +1,7 @@
 import {
   amax,
   amin,
+  argMax,
   cumsum,
   layer,
   layerNorm,
@@ -31,6 +32,9 @@ export const rows = layer(
       plain: layerNorm(x, { weight: w.all, epsilon: 0.5 }),
       shares: softmax(mul(heads, 5)),
       sums: cumsum(x),
+      // Long rows have several largest elements; of scaled ones rounding may choose.
+      best: argMax(x),
+      bestOfHeads: argMax(mul(heads, w.weight)),
     };
   },
 );

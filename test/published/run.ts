@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Compilation, compileLayer } from "../../codegen/compile.ts";
+import { routingsOf } from "../../codegen/program.ts";
 import type { Storage } from "../../codegen/target.ts";
 import { encodeBf16, encodeF16 } from "../../ir/core/float16.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
@@ -103,7 +104,7 @@ export async function agreement(
     outputs.set(buffer, { dtype: "f32", dims: file.info(name).shape, data: await file.readF32(name) });
   }
   await file.close();
-  program.routings.forEach(({ ids, weights }, i) => {
+  routingsOf(program).forEach(({ ids, weights }, i) => {
     const { ids: chosen, weights: weighed } = routing.routings[i];
     const dims = [chosen.length, chosen[0]?.length ?? 0];
     outputs.set(ids, { dtype: "i32", dims, data: Int32Array.from(chosen.flat()) });

@@ -1,5 +1,5 @@
 import { emitKernels } from "../../../codegen/emit/ascend/index.ts";
-import type { Program } from "../../../codegen/program.ts";
+import { type Program, routingsOf } from "../../../codegen/program.ts";
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import { ascendIsa } from "../target.ts";
@@ -81,7 +81,7 @@ function routeInto(
   dims: Readonly<Record<string, number>>,
   routing: RoutingChoice,
 ): boolean {
-  if (!program.routings.some((r) => r.ids === buffer)) return false;
+  if (!routingsOf(program).some((r) => r.ids === buffer)) return false;
   const kernel = program.kernels.find((k) => k.buffers.some((b) => b.name === buffer && b.access !== "read"));
   const [logits] = kernel?.buffers ?? [];
   const ids = kernel?.buffers.find((b) => b.name === buffer);

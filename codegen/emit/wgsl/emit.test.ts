@@ -70,7 +70,7 @@ const program: Program = {
   buffers,
   prepare: [],
   kernels: [gateUp()],
-  routings: [],
+  choices: [],
   results: [{ name: "hidden", buffer: "hidden" }],
   memory: { slots: [] },
 };

@@ -1,7 +1,7 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import { formatSpan } from "../../../ir/core/span.ts";
 import { type DType, dtypeBytes } from "../../../ir/core/types.ts";
-import type { Program } from "../../program.ts";
+import { type Program, routingsOf } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import type { WgslModule } from "./kernel.ts";
 
@@ -122,7 +122,7 @@ export function makePlan(
     prepare: prepare.map((k) => planKernel(k, workgroupSize)),
     kernels: kernels.map((k) => planKernel(k, workgroupSize)),
     results: program.results,
-    routings: program.routings,
+    routings: routingsOf(program),
   };
 }
 
