@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { inspect } from "node:util";
 import { expect, test } from "vitest";
 import { longcatMoe } from "../../examples/longcat-moe.ts";
 import { compileSource, memoryHost } from "../frontend/index.ts";
@@ -121,6 +122,8 @@ test("tensors print legibly and hold what their dtype can hold", () => {
   expect(String(tensor([2, 3], [1, 2.5, -3, 1 / 3, 1e-9, 6]))).toBe("f32[2, 3] [[1, 2.5, -3],\n [0.333333, 1e-9, 6]]");
   expect(String(tensor([20], range(20), "i32"))).toBe("i32[20] [0, 1, 2, 3, 4, 5, 6, 7, …]");
   expect(String(tensor([], [7]))).toBe("f32[] 7");
+  // What console.log and debuggers show, also of tensors in objects.
+  expect(inspect({ ids: tensor([2], [3, 1], "i32") })).toBe("{ ids: i32[2] [3, 1] }");
   expect(numbers(tensor([2], [1.001, 1 / 3], "bf16"))).toEqual([1, 0.333984375]);
 });
 
