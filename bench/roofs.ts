@@ -1,12 +1,13 @@
 import type { Backend } from "../backends/backend.ts";
 import type { Program, ProgramBuffer } from "../codegen/program.ts";
-import type { RegisterMatmul, Storage, Target } from "../codegen/target.ts";
+import { isStorage, type RegisterMatmul, type Storage, type Target } from "../codegen/target.ts";
 import { type KernelBuilder, kernelBuilder, range, view, whole } from "../codegen/tile/builder.ts";
+import { isBlockFormat } from "../ir/core/block-formats.ts";
 import { Dim } from "../ir/core/dim.ts";
 import { apply } from "../ir/core/scalar.ts";
 import { noSpan } from "../ir/core/span.ts";
-import type { Tensor } from "../ir/core/tensor.ts";
-import { type DType, dtypeBytes } from "../ir/core/types.ts";
+import { elementArrays, type Tensor } from "../ir/core/tensor.ts";
+import { dtypeBytes, type ElementType } from "../ir/core/types.ts";
 import { NativeMemory } from "../runtime/native.ts";
 import type { BenchRow } from "./measure.ts";
 
@@ -40,7 +41,7 @@ export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs
   for (const storage of target.storages) {
     const dot = matmul.dot[storage];
     if (!dot) continue;
-    const { program, flops } = productProgram(target, matmul, storage, dot.activations, dot.depth);
+    const { program, flops } = productProgram(target, matmul, storage, operandsOf(storage, dot));
     gflops[storage] = flops / (await timed(backend, target, program)).nanoseconds;
   }
   return { target: target.name, isa, device: read.device, read_gbps: READ_BYTES / read.nanoseconds, gflops };
@@ -51,13 +52,18 @@ export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs
  * Above 1 where the weights stay in the caches.
  */
 export function shareOfRoof(row: BenchRow, roofs: Roofs): number | undefined {
-  const gflops = row.storage === "f32" || row.storage === "bf16" ? roofs.gflops[row.storage] : undefined;
+  const gflops = isStorage(row.storage) ? roofs.gflops[row.storage] : undefined;
   if (gflops === undefined || row.target !== roofs.target || row.isa !== roofs.isa || row.kind !== "measured")
     return undefined;
   return Math.max(row.flops / gflops, row.bytes / roofs.read_gbps) / (row.median_ms * 1e6);
 }
 
-const buffer = (name: string, dtype: DType, dims: readonly number[], role: ProgramBuffer["role"]): ProgramBuffer => ({
+const buffer = (
+  name: string,
+  dtype: ElementType,
+  dims: readonly number[],
+  role: ProgramBuffer["role"],
+): ProgramBuffer => ({
   name,
   dtype,
   dims: dims.map((d) => Dim.of(d)),
@@ -104,16 +110,31 @@ function readProgram(target: Target): Program {
   });
 }
 
+/** Element types of a product's operands and sums, and the steps of k of one instruction. */
+interface Operands {
+  readonly a: ElementType;
+  readonly w: ElementType;
+  readonly sums: "f32" | "i32";
+  readonly depth: number;
+}
+
+/** Of a block format, the products of codes alone are the roof: scaling them is the format's own cost. */
+function operandsOf(storage: Storage, dot: NonNullable<RegisterMatmul["dot"][Storage]>): Operands {
+  if (isBlockFormat(storage) || isBlockFormat(dot.activations)) return { a: "i8", w: "u8", sums: "i32", depth: 4 };
+  return { a: dot.activations, w: storage, sums: "f32", depth: dot.depth };
+}
+
 /** The largest register product of a target, over and over on the same operands. */
-function productProgram(target: Target, matmul: RegisterMatmul, storage: Storage, activations: DType, depth: number) {
+function productProgram(target: Target, matmul: RegisterMatmul, storage: Storage, operands: Operands) {
   const [rows = 1] = matmul.rows;
+  const { depth, sums } = operands;
   const { columns } = matmul;
-  const a = buffer("a", activations, [rows, STEPS * depth], "weight");
-  const w = buffer("w", storage, [STEPS, columns, depth], "weight");
-  const y = buffer("y", "f32", [BLOCKS, rows, columns], "output");
+  const a = buffer("a", operands.a, [rows, STEPS * depth], "weight");
+  const w = buffer("w", operands.w, [STEPS, columns, depth], "weight");
+  const y = buffer("y", sums, [BLOCKS, rows, columns], "output");
   const program = microProgram(`roof_${storage}`, [a, w, y], (b) => {
     const block = b.grid("block", BLOCKS);
-    const acc = b.alloc("acc", "f32", [rows, columns], target.vector.space);
+    const acc = b.alloc("acc", sums, [rows, columns], target.vector.space);
     b.fill(whole(acc), 0);
     b.forLoop("again", 0, REPEATS, 1, () =>
       b.forLoop("step", 0, STEPS, 1, (step) => {
@@ -144,7 +165,7 @@ async function timed(backend: Backend, target: Target, program: Program) {
           memories.push(memory);
           const { buffer: bytes } = memory.bytesView();
           // Written, because pages that never were are all one page of zeros, which the cache holds.
-          const data = dtype === "f32" ? new Float32Array(bytes).fill(1) : new Uint16Array(bytes).fill(0);
+          const data = new elementArrays[dtype](bytes).fill(dtype === "f32" ? 1 : 0);
           return [name, { dtype, dims: shape, data }];
         }),
       ),

@@ -4,6 +4,7 @@ import type { Layer } from "../ir/core/layer.ts";
 import type { ChosenTarget } from "../runtime/backends.ts";
 import { weightBytes } from "../runtime/check/check.ts";
 import { requireMemory } from "../runtime/machine.ts";
+import { programWeights } from "../runtime/program-weights.ts";
 import { type Measurement, type MeasureOptions, measure, seededWeights } from "./measure.ts";
 
 /**
@@ -27,7 +28,7 @@ export async function benchTarget(
   const weights = seededWeights(compilation, options.seed);
   const loaded = await backend.load(compilation.program, compilation.target);
   try {
-    await loaded.setWeights(weights);
+    await loaded.setWeights(programWeights(compilation.program, weights));
     const measurements: Measurement[] = [];
     for (const count of tokens) {
       const measurement = await measure(compilation, loaded, weights, count, options);

@@ -25,6 +25,10 @@ export const codes = {
     title: "Expression that a target cannot write",
     help: "Say it with other functions, or choose another target.",
   },
+  U218: {
+    title: "Rows that the blocks of a storage do not divide",
+    help: "Choose sizes that are multiples of the block, or another storage.",
+  },
   U301: { title: "Missing weight", help: "Give a file that holds it, or correct the published names in the layer." },
   U302: { title: "Weight of another shape", help: "Give the sizes of the checkpoint with --param, or another file." },
   U303: { title: "Type of tensor that cannot be read", help: "Convert the tensor to a type that is read." },

@@ -1,4 +1,4 @@
-import type { DType } from "../ir/core/types.ts";
+import type { ElementType } from "../ir/core/types.ts";
 
 /**
  * An instruction of a target, as data: how it is written, what it means, and what it needs. Emitters find instructions by
@@ -15,7 +15,7 @@ export interface Instruction {
   /** The meaning over lane values; an address is the array of elements from that address on. */
   meaning(...operands: readonly (readonly number[])[]): readonly number[];
   /** Element type of what it reads from memory, where it does. */
-  readonly memory?: DType;
+  readonly memory?: ElementType;
   /** CPU features it needs, by Linux's names, beyond those of the table. */
   readonly features?: readonly string[];
   /** Alignment in bytes that an address must have; absent means none. */

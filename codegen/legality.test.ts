@@ -4,13 +4,13 @@ import { DiagnosticError, formatDiagnostic } from "../ir/core/diagnostic.ts";
 import { parseLayer } from "../ir/text/index.ts";
 import { compileLayer } from "./compile.ts";
 import { workspaceBytes } from "./memory.ts";
-import type { Target } from "./target.ts";
+import type { RegisterMatmul, Storage, Target } from "./target.ts";
 import { cubeTarget, packedTarget, plainTarget } from "./testing.ts";
 
 const text = readFileSync(new URL("./fixtures/longcat.moe", import.meta.url), "utf8");
 const layer = parseLayer(text, "longcat.moe");
 
-function refusal(target: Target, storage: "f32" | "bf16" = "f32", given = layer): string {
+function refusal(target: Target, storage: Storage = "f32", given = layer): string {
   try {
     compileLayer(given, target, storage);
   } catch (error) {
@@ -40,6 +40,16 @@ describe("a target refuses, in words and before anything is emitted,", () => {
       expect(text).toContain(`weights in f16 cannot be multiplied on ${target.name}`);
       expect(text).toContain("f32 or bf16");
     }
+  });
+  test("rows that the blocks of a storage do not divide", () => {
+    const odd = { ...layer, params: { ...layer.params, I: 100 } };
+    const { dot, ...matmul } = packedTarget.matmul as RegisterMatmul;
+    const q8 = { activations: "q8_0", depth: 32 } as const;
+    const target: Target = { ...packedTarget, storages: ["q8_0"], matmul: { ...matmul, dot: { ...dot, q8_0: q8 } } };
+    const text = refusal(target, "q8_0", odd);
+    expect(text).toContain("error[U218]: q8_0 stores blocks of 32, which do not divide the rows of the weight down");
+    expect(text).toMatch(/expected: a multiple of 32 for I\n\s+found:\s+100/);
+    expect(text.match(/U218/g)).toHaveLength(1);
   });
   test("buffers beyond its size", () => {
     expect(refusal({ ...plainTarget, limits: { bufferBytes: 2 ** 20 } })).toMatch(

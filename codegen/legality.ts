@@ -1,13 +1,18 @@
+import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
 import { type Diagnostic, DiagnosticError } from "../ir/core/diagnostic.ts";
 import { type Layer, walk } from "../ir/core/layer.ts";
 import type { Span } from "../ir/core/span.ts";
 import { dtypeBytes, formatType } from "../ir/core/types.ts";
 import { bufferBytes } from "./memory.ts";
+import { blockWeights } from "./passes/storage.ts";
 import type { Program } from "./program.ts";
 import type { Storage, Target } from "./target.ts";
 import type { Kernel, Statement } from "./tile/types.ts";
 
-/** Whether a target can read weights in a storage, and in those that the author pinned. Throws DiagnosticError where it cannot. */
+/**
+ * Whether a target can read weights in a storage, and in those that the author pinned, and whether the storage can hold them.
+ * Throws DiagnosticError where not.
+ */
 export function checkStorage(layer: Layer, target: Target, storage: Storage): void {
   const pinned: Diagnostic[] = [];
   for (const { op, operands, span } of walk(layer.body)) {
@@ -25,7 +30,10 @@ export function checkStorage(layer: Layer, target: Target, storage: Storage): vo
     }
   }
   if (pinned.length > 0) throw new DiagnosticError(pinned);
-  if (target.storages.includes(storage)) return;
+  if (target.storages.includes(storage)) {
+    checkBlocks(layer, storage);
+    return;
+  }
   throw new DiagnosticError([
     {
       code: "U211",
@@ -36,6 +44,28 @@ export function checkStorage(layer: Layer, target: Target, storage: Storage): vo
       help: `Compile with --storage ${target.storages[0]}, or choose another target.`,
     },
   ]);
+}
+
+/** Rows of weights that a block format is to hold are made of whole blocks. */
+function checkBlocks(layer: Layer, storage: Storage): void {
+  if (!isBlockFormat(storage)) return;
+  const { elements } = blockFormats[storage];
+  const found = blockWeights(layer).flatMap(({ value }): Diagnostic[] => {
+    const row = value.type.dims.at(-1);
+    const size = row?.substitute(layer.params).constant ?? 0;
+    if (size % elements === 0) return [];
+    return [
+      {
+        code: "U218",
+        span: layer.span,
+        message: `${storage} stores blocks of ${elements}, which do not divide the rows of the weight ${value.name}`,
+        expected: `a multiple of ${elements} for ${row}`,
+        found: String(size),
+        help: "Choose other sizes with --param, or --storage bf16.",
+      },
+    ];
+  });
+  if (found.length > 0) throw new DiagnosticError(found);
 }
 
 /**

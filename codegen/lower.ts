@@ -1,7 +1,8 @@
+import { type BlockFormat, blockFormats, codeBytes, isBlockFormat } from "../ir/core/block-formats.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
 import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
-import { dtypeBytes } from "../ir/core/types.ts";
+import { dtypeBytes, type ElementType } from "../ir/core/types.ts";
 import { choosersOf } from "../ir/ops/index.ts";
 import { copyReason, planMemory } from "./memory.ts";
 import { at } from "./place.ts";
@@ -16,14 +17,27 @@ import { checkProgram } from "./tile/spec.ts";
 /** Lowers a layer, after its passes, to a program: every operation becomes kernels by its schedule, every value a buffer. */
 export function lowerLayer(layer: Layer, target: Target): Program {
   const buffers = nameBuffers(layer, target);
+  const parts = (value: Value): readonly ProgramBuffer[] => {
+    const found = buffers.get(value);
+    if (!found) throw new IrError(`value ${value.name} has no buffer`, "Define a value before its use.");
+    return found;
+  };
   const dim = (d: Dim): Dim => d.substitute(layer.params);
   const context: ScheduleContext = {
     target,
     dim,
     buffer: (value) => {
-      const buffer = buffers.get(value);
-      if (!buffer) throw new IrError(`value ${value.name} has no buffer`, "Define a value before its use.");
+      const [buffer, ...others] = parts(value);
+      if (!buffer || others.length > 0)
+        throw new IrError(`${value.name} is stored in blocks of ${value.type.dtype}`, "Use it in products only.");
       return buffer;
+    },
+    blocks: (value) => {
+      const { dtype } = value.type;
+      const [codes, scales, sums] = parts(value);
+      if (!isBlockFormat(dtype) || !codes || !scales)
+        throw new IrError(`${value.name} is ${dtype}, which has no blocks`, "Store it in a block format.");
+      return { format: blockFormats[dtype], codes, scales, sums };
     },
     size: (d) => {
       const size = dim(d).constant;
@@ -47,9 +61,9 @@ export function lowerLayer(layer: Layer, target: Target): Program {
     );
   };
   const isPrepared = (operation: Operation): boolean =>
-    operation.results.every((r) => buffers.get(r)?.role === "prepared");
+    operation.results.every((r) => parts(r)[0]?.role === "prepared");
   const kernels = layer.body.filter((o) => !isPrepared(o)).flatMap(kernelsOf);
-  const all = [...buffers.values()];
+  const all = [...buffers.values()].flat();
   return checkProgram({
     name: layer.name,
     params: layer.params,
@@ -66,8 +80,8 @@ export function lowerLayer(layer: Layer, target: Target): Program {
   });
 }
 
-/** A buffer for every value, with a unique name that every target's language accepts, and its role. */
-function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
+/** Buffers for every value, each with a unique name that every target's language accepts, and its role. */
+function nameBuffers(layer: Layer, target: Target): Map<Value, readonly ProgramBuffer[]> {
   const names = new Set<string>();
   const unique = (hint: string): string => {
     const base = hint.replace(/\W/g, "_").replace(/^(?=\d)/, "_");
@@ -76,12 +90,28 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
     names.add(name);
     return name;
   };
-  const buffers = new Map<Value, ProgramBuffer>();
-  const add = (value: Value, role: ProgramBuffer["role"]): void => {
+  const buffers = new Map<Value, readonly ProgramBuffer[]>();
+  const roleOf = (value: Value): ProgramBuffer["role"] | undefined => buffers.get(value)?.[0]?.role;
+  const add = (value: Value, role: ProgramBuffer["role"], padded: boolean, packed: boolean): void => {
     const dims = value.type.dims.map((d) => d.substitute(layer.params));
-    buffers.set(value, { name: unique(value.name), dtype: value.type.dtype, dims, role });
+    const parts = isBlockFormat(value.type.dtype)
+      ? blockParts(blockFormats[value.type.dtype], dims, role === "temporary", packed)
+      : [{ suffix: "", dtype: value.type.dtype, dims }];
+    buffers.set(
+      value,
+      parts.map(({ suffix, ...type }, i) => {
+        const buffer: ProgramBuffer = { name: unique(`${value.name}${suffix}`), ...type, role };
+        return padded && i === 0 ? padRows(buffer, target) : buffer;
+      }),
+    );
   };
-  for (const { value, role } of layer.args) add(value, role);
+  for (const { value, role } of layer.args) {
+    add(value, role, false, false);
+    const [codes, scales] = buffers.get(value) ?? [];
+    const { dtype } = value.type;
+    if (isBlockFormat(dtype) && codes && scales)
+      buffers.set(value, [{ ...codes, blocks: { format: dtype, scales: scales.name } }, scales]);
+  }
   for (const name of reservedNames) names.add(name);
   const activations = new Set(layer.body.flatMap((o) => (o.op.endsWith("linear") ? o.operands.slice(0, 1) : [])));
   const given = new Set(layer.results.map((r) => r.value));
@@ -93,13 +123,11 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
   if (given.size !== layer.results.length)
     throw new IrError("one value is returned under two names", "Return each value once.");
   for (const operation of layer.body) {
-    const known = operation.operands.every((v) => ["weight", "prepared"].includes(buffers.get(v)?.role ?? ""));
+    const known = operation.operands.every((v) => ["weight", "prepared"].includes(roleOf(v) ?? ""));
     for (const result of operation.results) {
       const isOutput = given.has(result) || choosers.has(operation);
       const role = isOutput ? "output" : known ? "prepared" : "temporary";
-      add(result, role);
-      const buffer = buffers.get(result);
-      if (buffer && role === "temporary" && activations.has(result)) buffers.set(result, padRows(buffer, target));
+      add(result, role, role === "temporary" && activations.has(result), operation.op === "pack");
       if (operation.op === "reshape") shareMemory(operation, result);
     }
   }
@@ -108,11 +136,40 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, ProgramBuffer> {
   /** A reshape moves nothing where its operand's memory can stand for its result. */
   function shareMemory(operation: Operation, result: Value): void {
     const [x] = operation.operands;
-    const from = x && buffers.get(x);
-    const to = buffers.get(result);
+    const [from] = (x && buffers.get(x)) ?? [];
+    const [to] = buffers.get(result) ?? [];
     if (from && to && copyReason(from, to) === undefined)
-      buffers.set(result, { ...to, alias: from.alias ?? from.name });
+      buffers.set(result, [{ ...to, alias: from.alias ?? from.name }]);
   }
+}
+
+/** The buffers of a value in a block format, as BlockBuffers describes them: codes, scales, sums. */
+function blockParts(
+  format: BlockFormat,
+  dims: readonly Dim[],
+  activations: boolean,
+  packed: boolean,
+): { readonly suffix: string; readonly dtype: ElementType; readonly dims: readonly Dim[] }[] {
+  if (packed) {
+    const lead = dims.slice(0, -2);
+    const rows = dims.at(-2) ?? Dim.of(1);
+    return [
+      { suffix: "", dtype: "u8", dims: [...lead, Dim.of(codeBytes(format) / 4), rows, Dim.of(4)] },
+      { suffix: "_scales", dtype: "f16", dims: [...lead, rows] },
+    ];
+  }
+  const lead = dims.slice(0, -1);
+  const blocks = (dims.at(-1)?.evaluate() ?? 0) / format.elements;
+  if (activations)
+    return [
+      { suffix: "", dtype: "i8", dims },
+      { suffix: "_scales", dtype: "f32", dims: [...lead, Dim.of(blocks)] },
+      { suffix: "_sums", dtype: "i32", dims: [...lead, Dim.of(blocks)] },
+    ];
+  return [
+    { suffix: "", dtype: "u8", dims: [...lead, Dim.of(blocks * codeBytes(format))] },
+    { suffix: "_scales", dtype: "f16", dims: [...lead, Dim.of(blocks)] },
+  ];
 }
 
 /** Rows moved apart where the target asks for it. */

@@ -1,11 +1,12 @@
+import type { BlockFormatName } from "../ir/core/block-formats.ts";
 import type { Dim } from "../ir/core/dim.ts";
-import type { DType } from "../ir/core/types.ts";
+import type { ElementType } from "../ir/core/types.ts";
 import type { Kernel } from "./tile/types.ts";
 
 /** One buffer of a program. Kernels name it directly. */
 export interface ProgramBuffer {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   /** Parameters are replaced by their values; only run-time symbols (T) remain. */
   readonly dims: readonly Dim[];
   /**
@@ -17,6 +18,8 @@ export interface ProgramBuffer {
    * Of a temporary: it is the memory of this other temporary, with as many elements in other dimensions. Kernels only read it.
    */
   readonly alias?: string;
+  /** Where this buffer holds the codes of a weight in a block format, which the argument of its name is: the format, and the buffer of its scales. */
+  readonly blocks?: { readonly format: BlockFormatName; readonly scales: string };
 }
 
 /** A compiled layer before it becomes text: the kernels in order, the same for every target of its kind. */

@@ -3,9 +3,10 @@ import type { DType } from "../ir/core/types.ts";
 export const targetNames = ["simd-c", "wgsl", "ascend"] as const;
 export type TargetName = (typeof targetNames)[number];
 
-/** How weights of expert and router products may be stored. */
-export const storages = ["f32", "bf16"] as const;
+/** How weights of products may be stored. In a block format, those of routers stay f32: they decide what is computed. */
+export const storages = ["f32", "bf16", "q8_0", "q4_0"] as const;
 export type Storage = (typeof storages)[number];
+export const isStorage = (dtype: string): dtype is Storage => (storages as readonly string[]).includes(dtype);
 
 /** What schedules and the legality pass must know of a target. Data only: backends supply it. */
 export interface Target {
@@ -31,8 +32,13 @@ export interface RegisterMatmul {
   readonly rows: readonly number[];
   /** Output columns of a register tile, over all weights of a fused product. */
   readonly columns: number;
-  /** Per weight storage: dtype that activations are converted to, and steps of k per instruction. */
-  readonly dot: Readonly<Partial<Record<Storage, { readonly activations: DType; readonly depth: number }>>>;
+  /**
+   * Per weight storage: dtype that activations are converted to, and steps of k per instruction, for a block format the elements
+   * of a block. `rows` where a register tile of this storage has others.
+   */
+  readonly dot: Readonly<
+    Partial<Record<Storage, { readonly activations: DType; readonly depth: number; readonly rows?: readonly number[] }>>
+  >;
   /** Whether weights are packed into panels at load. */
   readonly packed: boolean;
   /**

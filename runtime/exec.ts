@@ -8,6 +8,7 @@ import type { ChosenTarget } from "./backends.ts";
 import { type MatchOptions, matchWeights } from "./checkpoint/match.ts";
 import { checkIds } from "./ids.ts";
 import { loadInputs } from "./inputs.ts";
+import { programWeights } from "./program-weights.ts";
 import { openCheckpoint, type TensorData } from "./safetensors/index.ts";
 import { toFloats } from "./tensors.ts";
 import { loadWeights, storageOf } from "./weights.ts";
@@ -61,7 +62,7 @@ export async function execute(
     open({ close: weights.free });
     checkIds(compilation.stored, weights.tensors, weightsFile.path);
     const loaded = open(await backend.load(compilation.program, target));
-    await loaded.setWeights(weights.tensors);
+    await loaded.setWeights(programWeights(compilation.program, weights.tensors));
     const { outputs } = await loaded.run(inputs.tensors, inputs.dims);
     const output = (name: string): Tensor => {
       const tensor = outputs.get(name);

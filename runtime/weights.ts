@@ -1,6 +1,7 @@
 import { LackError } from "../backends/backend.ts";
 import type { Storage } from "../codegen/target.ts";
 import { isPerExpert, sourcesOf } from "../ir/core/bindings.ts";
+import { type BlockFormatName, isBlockFormat } from "../ir/core/block-formats.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { type DType, dtypeBytes } from "../ir/core/types.ts";
@@ -9,6 +10,7 @@ import { numericLayout, runLength, scatter } from "./checkpoint/layout.ts";
 import { type CheckpointMatch, matchWeights, type WeightMatch } from "./checkpoint/match.ts";
 import { NativeMemory } from "./native.ts";
 import type { SafetensorsFile } from "./safetensors/index.ts";
+import { fromFloats } from "./tensors.ts";
 
 /** Weights read from a file, in memory outside the V8 heap. `free` ends their life. */
 export interface LoadedWeights {
@@ -88,9 +90,14 @@ export async function loadWeights(
       const { dtype } = argument.value.type;
       const dims = argument.value.type.dims.map((d) => d.evaluate(layer.params));
       const size = dims.reduce((a, b) => a * b, dtypeBytes[dtype]);
+      bytes += size;
+      if (isBlockFormat(dtype)) {
+        tensors.set(name, await inBlocks(file, each, dims, dtype));
+        rounded.push(name);
+        continue;
+      }
       const memory = allocate(size);
       memories.push(memory);
-      bytes += size;
       // One view of more than 2 GiB has no Uint8Array, but elements of 2 or 4 bytes may be that many.
       const { buffer } = memory.bytesView(0, 0);
       const data = elementArray(dtype, buffer, size / dtypeBytes[dtype]);
@@ -103,6 +110,24 @@ export async function loadWeights(
     throw error;
   }
   return { tensors, bytes, rounded, free };
+}
+
+/** A weight rounded to a block format, by way of f32. */
+async function inBlocks(
+  file: SafetensorsFile,
+  match: WeightMatch,
+  dims: readonly number[],
+  dtype: BlockFormatName,
+): Promise<Tensor> {
+  const elements = dims.reduce((a, b) => a * b, 1);
+  const memory = allocate(4 * elements);
+  try {
+    const values = new Float32Array(memory.bytesView(0, 0).buffer, 0, elements);
+    await fill(file, match, "f32", values);
+    return fromFloats(values, dims, dtype);
+  } finally {
+    memory.free();
+  }
 }
 
 function elementArray(dtype: DType, buffer: ArrayBuffer, length: number): ElementArray {

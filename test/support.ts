@@ -7,6 +7,7 @@ import type { Backend, LoadedLayer } from "../backends/backend.ts";
 import type { Environment } from "../bin/environment.ts";
 import { main } from "../bin/main.ts";
 import { type TargetName, targetNames } from "../codegen/target.ts";
+import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { type BackendSource, loadBackend } from "../runtime/backends.ts";
 import { checkTarget } from "../runtime/check/check.ts";
@@ -137,16 +138,25 @@ export async function variants(): Promise<(readonly [target: TargetName, isa: st
   return (await Promise.all(all)).flat();
 }
 
-/** Holds the layer of a DSL file against the oracle on one variant of a target, in every storage that it reads. Seed 1. */
+/** The parameters with those that may be widths, and are no small number of something, rounded up to whole blocks. */
+const wholeBlocks = (params: Readonly<Record<string, number>>, block: number): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(params).map(([name, value]) => [name, value < block / 2 ? value : Math.ceil(value / block) * block]),
+  );
+
+/** Holds the layer of a DSL file against the oracle on one variant of a target, in every storage that it reads, those in blocks where asked. Seed 1. */
 export async function expectAgreement(
   file: string,
   params: Readonly<Record<string, number>>,
   name: TargetName,
   isa: string,
+  inBlocks = false,
 ): Promise<void> {
-  const layer = await readLayer({ file, params, cache: undefined });
   const backend = await loadBackend(name);
   for (const storage of backend.target(isa).storages) {
+    if (isBlockFormat(storage) && !inBlocks) continue;
+    const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockFormats[storage].elements) : params;
+    const layer = await readLayer({ file, params: fitting, cache: undefined });
     const { cases, agrees } = await checkTarget(layer, backend, isa, storage, 1);
     expect(cases.flatMap((c) => c.disagreements)).toEqual([]);
     expect(agrees).toBe(true);

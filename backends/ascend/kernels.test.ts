@@ -10,7 +10,7 @@ import type { Kernel } from "../../codegen/tile/types.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { apply, f32, i32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
-import type { DType } from "../../ir/core/types.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 import * as native from "../../runtime/native.ts";
 import { generator, interpret, numbers, origin, randomArray, testProgram } from "../simd-c/testing.ts";
 import { createAscend } from "./index.ts";
@@ -43,7 +43,11 @@ class Suite {
     return testProgram("suite", this.buffers, this.kernels);
   }
 }
-type Declare = (hint: string, dtype: DType, ...dims: readonly (number | string)[]) => ReturnType<KernelBuilder["read"]>;
+type Declare = (
+  hint: string,
+  dtype: ElementType,
+  ...dims: readonly (number | string)[]
+) => ReturnType<KernelBuilder["read"]>;
 
 const call = (op: Parameters<typeof apply>[0], ...args: readonly ScalarExpr[]): ScalarExpr => apply(op, ...args);
 const N = 20;

@@ -7,7 +7,7 @@ import { kernelBuilder, range, view, whole } from "../../codegen/tile/builder.ts
 import { Dim } from "../../ir/core/dim.ts";
 import { apply } from "../../ir/core/scalar.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
-import type { DType } from "../../ir/core/types.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 import * as native from "../../runtime/native.ts";
 import { LackError } from "../backend.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
@@ -28,7 +28,7 @@ const N = 20;
 function scaled(): Program {
   const make = (
     name: string,
-    dtype: DType,
+    dtype: ElementType,
     dims: readonly (string | number)[],
     role: ProgramBuffer["role"],
   ): ProgramBuffer => ({
@@ -157,14 +157,18 @@ describe("what a machine lacks", () => {
   });
 
   it("is a CPU feature: named", async () => {
-    const host = { ...native, cpuFeatures: () => new Set(["avx2", "fma", "bmi2"]), cpuModel: () => "an old CPU" };
+    const host = {
+      ...native,
+      cpuFeatures: () => new Set(["avx2", "fma", "bmi2", "f16c"]),
+      cpuModel: () => "an old CPU",
+    };
     const backend = createSimdC(host);
     expect(await backend.bestIsa()).toBe("avx2");
     const error = await backend.load(scaled(), backend.target("avx512-bf16")).catch((e: unknown) => e);
     expect(error).toBeInstanceOf(LackError);
     expect(error).toMatchObject({
       message:
-        "this CPU (an old CPU) cannot run ISA avx512-bf16: it lacks avx512f, avx512bw, avx512dq, avx512vl, avx512_bf16",
+        "this CPU (an old CPU) cannot run ISA avx512-bf16: it lacks avx512f, avx512bw, avx512dq, avx512vl, avx512_bf16, avx512_vnni",
       mend: "choose an ISA that it has: --isa avx2 or --isa scalar",
     });
   });

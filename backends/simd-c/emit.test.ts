@@ -6,7 +6,7 @@ import { add, floorDiv, mul, sub } from "../../codegen/tile/fold.ts";
 import type { TypedArray } from "../../codegen/tile/interpreter.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { apply, f32, i32, silu, variable } from "../../ir/core/scalar.ts";
-import type { DType } from "../../ir/core/types.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 import * as native from "../../runtime/native.ts";
 import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
 import {
@@ -25,7 +25,7 @@ const isas = runnableIsas(native);
 
 const buffer = (
   name: string,
-  dtype: DType,
+  dtype: ElementType,
   dims: readonly (number | string)[],
   role: ProgramBuffer["role"],
 ): ProgramBuffer => ({
@@ -99,7 +99,7 @@ const T = variable("T", "i32");
 /** Rows of x times packed panels of w, with an epilogue over two halves: the register tile in all its row counts. */
 function product(
   isa: string,
-  dtypes: { readonly x: DType; readonly w: DType; readonly y: DType },
+  dtypes: { readonly x: ElementType; readonly w: ElementType; readonly y: ElementType },
   columns: number,
   gathered: boolean,
 ): Program {

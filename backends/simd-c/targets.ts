@@ -12,6 +12,8 @@ interface Variant {
   /** Rows of a register tile: sums, one vector of weights per column vector and one of activations fit the registers. */
   readonly rows: readonly number[];
   readonly bf16: RegisterMatmul["dot"]["bf16"];
+  /** Rows of a tile of a block format: sums of both kinds, whole and scaled, and as many vectors beside them. */
+  readonly blockRows: readonly number[];
 }
 
 const widened = { activations: "f32", depth: 1 } as const;
@@ -19,11 +21,16 @@ const widened = { activations: "f32", depth: 1 } as const;
 /** Best first. */
 const variants: readonly Variant[] = [
   // 12 × 2 sums + 2 + 1 of 32 registers.
-  { isa: avx512Bf16, rows: [12, 8, 6, 4, 3, 2, 1], bf16: { activations: "bf16", depth: 2 } },
-  { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened },
+  {
+    isa: avx512Bf16,
+    rows: [12, 8, 6, 4, 3, 2, 1],
+    bf16: { activations: "bf16", depth: 2 },
+    blockRows: [7, 6, 5, 4, 3, 2, 1],
+  },
+  { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1] },
   // 6 × 2 + 2 + 1 of 16 registers.
-  { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened },
-  { isa: scalar, rows: [4, 2, 1], bf16: widened },
+  { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1] },
+  { isa: scalar, rows: [4, 2, 1], bf16: widened, blockRows: [2, 1] },
 ];
 
 /** Column vectors of a register tile. A fused product of two weights gives each half of them. */
@@ -57,7 +64,8 @@ function variant(name: string): Variant {
 
 /** The description of a variant for schedules and legality. Throws IrError for an unknown name. */
 export function simdTarget(name: string): Target {
-  const { isa, rows, bf16 } = variant(name);
+  const { isa, rows, bf16, blockRows } = variant(name);
+  const blocks = { activations: "q8_0", depth: 32, rows: blockRows } as const;
   return {
     name: "simd-c",
     isa: isa.name,
@@ -68,14 +76,19 @@ export function simdTarget(name: string): Target {
       kind: "registers",
       rows,
       columns: columnVectors * isa.lanes,
-      dot: { f32: { activations: "f32", depth: 1 }, ...(bf16 === undefined ? {} : { bf16 }) },
+      dot: {
+        f32: { activations: "f32", depth: 1 },
+        ...(bf16 === undefined ? {} : { bf16 }),
+        q8_0: blocks,
+        q4_0: blocks,
+      },
       packed: true,
       rowPadding,
       prefetchRows,
       panelsPerBlock,
       rowBlocks,
     },
-    storages: ["f32", "bf16"],
+    storages: ["f32", "bf16", "q8_0", "q4_0"],
     limits: {},
   };
 }

@@ -11,7 +11,7 @@ import { checkProgram } from "../../codegen/tile/spec.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
 import { bf16ToF32, f32ToBf16 } from "../../ir/core/float16.ts";
 import { noSpan } from "../../ir/core/span.ts";
-import { type DType, dtypeBytes } from "../../ir/core/types.ts";
+import { dtypeBytes, type ElementType } from "../../ir/core/types.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { supportHeaders } from "./support.ts";
 import { isaNames, scalar, vectorIsa } from "./targets.ts";
@@ -63,17 +63,17 @@ const GUARD = 256;
 const guardByte = 0xa5;
 
 const arrays = { f32: Float32Array, bf16: Uint16Array, i32: Int32Array } as const;
-const arrayOf = (dtype: DType) => arrays[dtype as keyof typeof arrays];
+const arrayOf = (dtype: ElementType) => arrays[dtype as keyof typeof arrays];
 
 /** Floats uniform in [-1, 1), integers 0 … 9; elements in their storage. */
-export function randomArray(dtype: DType, count: number, random: () => number): TypedArray {
+export function randomArray(dtype: ElementType, count: number, random: () => number): TypedArray {
   if (dtype === "i32") return Int32Array.from({ length: count }, () => Math.floor(random() * 10));
   const values = Float32Array.from({ length: count }, () => random() * 2 - 1);
   return dtype === "bf16" ? Uint16Array.from(values, f32ToBf16) : values;
 }
 
 /** Elements as numbers. */
-export const numbers = (dtype: DType, array: TypedArray): number[] =>
+export const numbers = (dtype: ElementType, array: TypedArray): number[] =>
   dtype === "bf16" ? Array.from(array, bf16ToF32) : [...array];
 
 /** A built program of one variant. Close it. */

@@ -3,8 +3,8 @@ import { cInterface } from "../../codegen/emit/c-family/interface.ts";
 import { workspaceBytes } from "../../codegen/memory.ts";
 import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
-import type { Tensor, TensorStorage } from "../../ir/core/tensor.ts";
-import { type DType, dtypeBytes, formatType } from "../../ir/core/types.ts";
+import { elementArrays, type Tensor, type TensorStorage } from "../../ir/core/tensor.ts";
+import { dtypeBytes, formatType } from "../../ir/core/types.ts";
 import type { Evidence, LoadedLayer } from "../backend.ts";
 import type { NativeHost, NativeLibrary, NativeMemory } from "../native-host.ts";
 
@@ -20,17 +20,6 @@ export interface NativeLayerOptions {
 }
 
 /** How an element type is held in JavaScript. */
-const arrays = {
-  f32: Float32Array,
-  f16: Uint16Array,
-  bf16: Uint16Array,
-  i32: Int32Array,
-  u32: Uint32Array,
-  i8: Int8Array,
-  u8: Uint8Array,
-  bool: Uint8Array,
-} satisfies Record<DType, unknown>;
-
 /** A compiled layer in this process. Its buffers grow with the largest T seen and are reused. */
 export class NativeLayer<M extends NativeMemory> implements LoadedLayer {
   readonly evidence: Evidence;
@@ -162,7 +151,7 @@ export class NativeLayer<M extends NativeMemory> implements LoadedLayer {
   #output(b: ProgramBuffer, dims: Readonly<Record<string, number>>): Tensor {
     const bytes = bytesOf(b, dims);
     const copy = this.#reserve(b.name, bytes).bytesView(0, bytes).slice();
-    const data = new arrays[b.dtype](copy.buffer, 0, bytes / dtypeBytes[b.dtype]);
+    const data = new elementArrays[b.dtype](copy.buffer, 0, bytes / dtypeBytes[b.dtype]);
     return { dtype: b.dtype, dims: b.dims.map((d) => d.evaluate(dims)), data };
   }
 }
@@ -187,9 +176,9 @@ function checkedData(
     );
   }
   const count = shape.reduce((a, n) => a * n, 1);
-  if (!(tensor.data instanceof arrays[b.dtype]) || tensor.data.length !== count) {
+  if (!(tensor.data instanceof elementArrays[b.dtype]) || tensor.data.length !== count) {
     throw new IrError(
-      `expected ${expected} as ${arrays[b.dtype].name} of ${count}, found ${tensor.data.constructor.name} of ${tensor.data.length}`,
+      `expected ${expected} as ${elementArrays[b.dtype].name} of ${count}, found ${tensor.data.constructor.name} of ${tensor.data.length}`,
       "Hold the elements in the dtype's own array type.",
     );
   }

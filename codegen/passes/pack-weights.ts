@@ -1,7 +1,7 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
-import type { RegisterMatmul } from "../target.ts";
+import { isStorage, type RegisterMatmul } from "../target.ts";
 import { leadingOperands } from "./fuse.ts";
 import { rewriteLayer } from "./rewrite.ts";
 
@@ -48,7 +48,7 @@ export function packWeights(layer: Layer, matmul: RegisterMatmul): Layer {
 
 function packing(operation: Operation, own: readonly Value[], matmul: RegisterMatmul): { rows: number; depth: number } {
   const dtype = own[0]?.type.dtype;
-  const dot = dtype === "f32" || dtype === "bf16" ? matmul.dot[dtype] : undefined;
+  const dot = dtype !== undefined && isStorage(dtype) ? matmul.dot[dtype] : undefined;
   if (dot === undefined)
     throw new IrError(
       `${operation.op} has a weight of type ${dtype}, which the target cannot multiply`,

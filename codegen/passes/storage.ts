@@ -1,22 +1,62 @@
-import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
-import type { Storage, Target } from "../target.ts";
+import { isBlockFormat } from "../../ir/core/block-formats.ts";
+import { type Argument, type Layer, type Operation, type Value, walk } from "../../ir/core/layer.ts";
+import type { DType } from "../../ir/core/types.ts";
+import { isStorage, type Storage, type Target } from "../target.ts";
 import { leadingOperands } from "./fuse.ts";
 import { producers, rewriteLayer, useCounts } from "./rewrite.ts";
 
-/** Matrices whose storage the author left open are stored as `storage`. Vectors (biases, norms) stay f32. */
+/**
+ * Matrices whose storage the author left open are stored as `storage`. Vectors (biases, norms) stay f32; and, where `storage`
+ * is a block format, so does all that `blockWeights` leaves out.
+ */
 export function selectStorage(layer: Layer, storage: Storage): Layer {
+  const inBlocks = isBlockFormat(storage) ? new Set(blockWeights(layer)) : undefined;
   return rewriteLayer(
     layer,
     () => false,
-    (argument) =>
-      argument.role === "weight" && argument.storage === "auto" && argument.value.type.dims.length >= 2
-        ? {
-            ...argument,
-            storage: "fixed",
-            value: { ...argument.value, type: { ...argument.value.type, dtype: storage } },
-          }
-        : argument,
+    (argument) => {
+      if (!isOpenMatrix(argument)) return argument;
+      const dtype = inBlocks === undefined || inBlocks.has(argument) ? storage : "f32";
+      return { ...argument, storage: "fixed", value: { ...argument.value, type: { ...argument.value.type, dtype } } };
+    },
   );
+}
+
+const isOpenMatrix = ({ role, storage, value }: Argument): boolean =>
+  role === "weight" && storage === "auto" && value.type.dims.length >= 2;
+
+/**
+ * The weights that a block format may hold: matrices that only products read, but not those of a product that a router's choice
+ * comes from.
+ */
+export function blockWeights(layer: Layer): readonly Argument[] {
+  const all = [...walk(layer.body)];
+  const made = new Map(all.flatMap((o) => o.results.map((r) => [r, o] as const)));
+  const deciding = new Set<Operation>();
+  const visit = (value: Value): void => {
+    const operation = made.get(value);
+    if (operation === undefined || deciding.has(operation)) return;
+    deciding.add(operation);
+    // What comes before the product is rounded anyway.
+    if (operation.op !== "linear") operation.operands.forEach(visit);
+  };
+  for (const route of all) if (route.op === "route") route.operands.forEach(visit);
+  const isFree = (argument: Argument): boolean => {
+    const uses = usesOf(argument.value);
+    return uses.length > 0 && uses.every(({ user, at }) => user.op === "linear" && at > 0 && !deciding.has(user));
+  };
+  /** Who reads a weight: whole, some rows of it, or one expert's part. */
+  function usesOf(value: Value): { readonly user: Operation; readonly at: number }[] {
+    return all.flatMap((user) =>
+      user.operands.flatMap((operand, at) => {
+        if (operand !== value) return [];
+        const [result] = user.results;
+        const passes = (user.op === "index" && at === 0) || (user.op === "slice" && user.attributes.axis === -2);
+        return passes && result ? usesOf(result) : [{ user, at }];
+      }),
+    );
+  }
+  return layer.args.filter((argument) => isOpenMatrix(argument) && isFree(argument));
 }
 
 /**
@@ -26,10 +66,9 @@ export function selectStorage(layer: Layer, storage: Storage): Layer {
 export function convertActivations(layer: Layer, target: Target): Layer {
   const made = producers(layer);
   const uses = useCounts(layer);
-  const wanted = (product: Operation): "f32" | "bf16" => {
+  const wanted = (product: Operation): DType => {
     const weight = product.operands[leadingOperands(product)]?.type.dtype;
-    const dot = weight === "f32" || weight === "bf16" ? target.matmul.dot[weight] : undefined;
-    return dot?.activations === "bf16" ? "bf16" : "f32";
+    return (weight !== undefined && isStorage(weight) ? target.matmul.dot[weight]?.activations : undefined) ?? "f32";
   };
   const isProduct = (o: Operation): boolean => ["linear", "grouped_linear", "head_linear"].includes(o.op);
   /** Products that alone feed one bf16 product can give bf16 at once. */
@@ -41,7 +80,7 @@ export function convertActivations(layer: Layer, target: Target): Layer {
       if (wanted(consumer) === "bf16" && producer && isProduct(producer) && uses.get(x) === 1) givesBf16.add(producer);
     }
   }
-  const converted = new Map<Value, Value>();
+  const converted = new Map<Value, Map<DType, Value>>();
   return rewriteLayer(layer, (operation, to) => {
     const [result] = operation.results;
     const [first] = operation.operands;
@@ -49,25 +88,27 @@ export function convertActivations(layer: Layer, target: Target): Layer {
     if (operation.op === "permute") {
       // A permuted copy is made of what its products read.
       const consumers = layer.body.filter((o) => o.operands.includes(result));
-      if (!consumers.every((o) => isProduct(o) && o.operands[0] === result && wanted(o) === "bf16")) return false;
-      const operands = [convert(first), ...operation.operands.slice(1).map((v) => to.get(v))];
+      const [dtype = "f32", ...others] = new Set(consumers.filter(isProduct).map(wanted));
+      const isRead = consumers.every((o) => isProduct(o) && o.operands[0] === result);
+      if (!isRead || others.length > 0 || dtype === "f32") return false;
+      const operands = [convert(first, dtype), ...operation.operands.slice(1).map((v) => to.get(v))];
       to.replace(result, to.one("permute", operands, operation.attributes, operation.span, result.name));
       return true;
     }
     if (!isProduct(operation)) return false;
-    const x = wanted(operation) === "bf16" ? convert(first) : to.get(first);
+    const x = convert(first, wanted(operation));
     const operands = [x, ...operation.operands.slice(1).map((v) => to.get(v))];
     const attributes = givesBf16.has(operation) ? { ...operation.attributes, result: "bf16" } : operation.attributes;
     to.replace(result, to.one(operation.op, operands, attributes, operation.span, result.name));
     return true;
 
-    function convert(value: Value): Value {
+    function convert(value: Value, dtype: DType): Value {
       const now = to.get(value);
-      if (now.type.dtype === "bf16") return now;
-      const known = converted.get(now);
+      if (dtype === "f32" || now.type.dtype === dtype) return now;
+      const known = converted.get(now)?.get(dtype);
       if (known) return known;
-      const cast = to.one("cast", [now], { to: "bf16" }, operation.span, `${now.name}_bf16`);
-      converted.set(now, cast);
+      const cast = to.one("cast", [now], { to: dtype }, operation.span, `${now.name}_${dtype}`);
+      converted.set(now, (converted.get(now) ?? new Map<DType, Value>()).set(dtype, cast));
       return cast;
     }
   });

@@ -31,10 +31,11 @@ export const originOf = (operation: Operation, summary: string) => ({
 });
 
 /** The op and what it gives; the op alone where a value is named after it. */
-export const kernelName = (operation: Operation, context: ScheduleContext): string => {
-  const { name } = context.buffer(resultOf(operation));
-  return name === operation.op ? name : `${operation.op}_${name}`;
-};
+export const kernelName = (
+  operation: Operation,
+  context: ScheduleContext,
+  { name }: ProgramBuffer = context.buffer(resultOf(operation)),
+): string => (name === operation.op ? name : `${operation.op}_${name}`);
 
 /** Columns of a value. Its buffer may have more, which pad its rows. */
 export const columnsOf = (value: Value, context: ScheduleContext): number => {
@@ -60,7 +61,7 @@ export const scheduleMap: Schedule = (operation, context) => {
 };
 
 /** y = x in another dtype. */
-export const scheduleCast: Schedule = (operation, context) => {
+export const scheduleRounding: Schedule = (operation, context) => {
   const from = operation.operands[0]?.type.dtype;
   const to = resultOf(operation).type.dtype;
   return elementwise(operation, context, `convert to ${to}`, ([input]) => {

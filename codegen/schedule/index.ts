@@ -1,12 +1,15 @@
+import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { scheduleArgMax } from "./arg-max.ts";
 import { scheduleAttention } from "./attention.ts";
+import { scheduleBlocks } from "./blocks.ts";
 import type { Schedule } from "./context.ts";
 import { scheduleCumsum } from "./cumsum.ts";
-import { scheduleCast, scheduleMap, schedulePermute } from "./elementwise.ts";
+import { scheduleMap, schedulePermute, scheduleRounding } from "./elementwise.ts";
 import { scheduleGather, scheduleScatter } from "./indexed.ts";
 import { scheduleCubeProduct } from "./matmul-cube.ts";
-import { schedulePack, scheduleRegisterProduct } from "./matmul-registers.ts";
+import { scheduleRegisterProduct } from "./matmul-registers.ts";
 import { scheduleNorm } from "./norm.ts";
+import { schedulePack } from "./pack.ts";
 import { scheduleReduce } from "./reduce.ts";
 import { scheduleConstant, scheduleRope } from "./rope.ts";
 import { scheduleRoute } from "./router.ts";
@@ -20,6 +23,9 @@ import {
 } from "./routing.ts";
 import { scheduleConcat, scheduleReshape, scheduleSlice, scheduleTranspose } from "./shapes.ts";
 import { scheduleSoftmax } from "./softmax.ts";
+
+const scheduleCast: Schedule = (operation, context) =>
+  (isBlockFormat(operation.results[0]?.type.dtype ?? "f32") ? scheduleBlocks : scheduleRounding)(operation, context);
 
 const scheduleProduct: Schedule = (operation, context) =>
   (context.target.matmul.kind === "cube" ? scheduleCubeProduct : scheduleRegisterProduct)(operation, context);

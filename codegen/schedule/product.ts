@@ -1,3 +1,4 @@
+import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Operation } from "../../ir/core/layer.ts";
@@ -5,13 +6,15 @@ import { formatScalar, type ScalarFunction } from "../../ir/core/scalar.ts";
 import { isAttributeMap } from "../../ir/ops/attributes.ts";
 import { isFunction, leadingOperands } from "../passes/fuse.ts";
 import type { ProgramBuffer } from "../program.ts";
-import type { ScheduleContext } from "./context.ts";
+import type { BlockBuffers, ScheduleContext } from "./context.ts";
 import { columnsOf, operandBuffer, resultOf } from "./elementwise.ts";
 
 /** What schedules of `linear`, `grouped_linear` and `head_linear` need to know. */
 export interface Product {
-  /** Activations: [rows, k], or by token where rows are gathered. */
+  /** Activations: [rows, k], or by token where rows are gathered; their codes where they are in blocks. */
   readonly x: ProgramBuffer;
+  /** Where activations and weights are in a block format, their parts. */
+  readonly blocks: { readonly x: BlockBuffers; readonly weights: readonly BlockBuffers[] } | undefined;
   /** Whether each head has a matrix of its own: x, weights and y are [rows, heads, …], [heads, …], [rows, heads, …]. */
   readonly heads: boolean;
   /** First row of each expert; absent for a plain product. */
@@ -37,7 +40,13 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
   const grouped = operation.op === "grouped_linear";
   const heads = operation.op === "head_linear";
   const lead = leadingOperands(operation);
-  const x = operandBuffer(operation, 0, context);
+  const [activations] = operation.operands;
+  const own = operation.operands.slice(lead);
+  const blocks =
+    activations && isBlockFormat(activations.type.dtype)
+      ? { x: context.blocks(activations), weights: own.map((w) => context.blocks(w)) }
+      : undefined;
+  const x = blocks?.x.codes ?? operandBuffer(operation, 0, context);
   const result = resultOf(operation);
   const y = context.buffer(result);
   if (!heads && (x.dims.length !== 2 || y.dims.length !== 2)) {
@@ -46,7 +55,7 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
       "Give linear a tensor of two dimensions: tokens and features.",
     );
   }
-  const weights = operation.operands.slice(lead).map((_, i) => operandBuffer(operation, lead + i, context));
+  const weights = blocks?.weights.map((w) => w.codes) ?? own.map((w) => context.buffer(w));
   const topK = attributes.gather;
   const { epilogue, packed } = attributes;
   const fn = isFunction(epilogue) ? epilogue : undefined;
@@ -60,6 +69,7 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
   return {
     x,
     y,
+    blocks,
     weights,
     heads,
     offsets: grouped ? operandBuffer(operation, 1, context) : undefined,

@@ -1,3 +1,4 @@
+import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import type { Dim } from "../../ir/core/dim.ts";
 import type { Operation, Value } from "../../ir/core/layer.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
@@ -9,6 +10,7 @@ import type { Target } from "../target.ts";
 import { type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, floorDiv, int, mod, mul } from "../tile/fold.ts";
 import type { Kernel, KernelBuffer, ViewIndex } from "../tile/types.ts";
+import { scheduleBlockRows } from "./blocks.ts";
 import { columnGrid, rowGrid, rowsOf, type Stretch, shifted, validOf } from "./columns.ts";
 import type { Schedule, ScheduleContext } from "./context.ts";
 import { kernelName, operandBuffer, originOf, resultOf } from "./elementwise.ts";
@@ -99,6 +101,7 @@ export const scheduleReshape: Schedule = (operation, context) => {
 
 /** Rows, or stretches of columns; columns with others between them one by one. */
 export const scheduleSlice: Schedule = (operation, context) => {
+  if (isBlockFormat(resultOf(operation).type.dtype)) return scheduleBlockRows(operation, context);
   const { axis, step, ...sizes } = sliceOf(operation.attributes);
   const start = dimExpr(context.dim(sizes.start));
   const b = kernelBuilder(

@@ -1,17 +1,17 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { element, type ScalarExpr, type ScalarFunction, substitute, variable } from "../../ir/core/scalar.ts";
-import type { DType } from "../../ir/core/types.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 import { constantOf, type Int, int } from "./fold.ts";
 import { reservedNames } from "./part-spec.ts";
 import { conditional, scalarTypeOf } from "./shape.ts";
 import { checkKernel } from "./spec.ts";
-import type { Kernel, KernelBuffer, Statement, Tile, View, ViewIndex } from "./types.ts";
+import type { Half, Kernel, KernelBuffer, Statement, Tile, View, ViewIndex } from "./types.ts";
 
 /** What a view may be of: a buffer or a tile. Program buffers fit too. */
 export interface Base {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   readonly dims: readonly (Dim | number)[];
 }
 
@@ -71,7 +71,7 @@ export class KernelBuilder {
   readonly #buffers = new Map<string, KernelBuffer>();
   readonly #grid: { name: string; extent: Dim }[] = [];
   readonly #names = new Set<string>(reservedNames);
-  readonly #dtypes = new Map<string, DType>();
+  readonly #dtypes = new Map<string, ElementType>();
   #list: Statement[] = [];
 
   constructor(name: string, origin: Kernel["origin"]) {
@@ -96,7 +96,7 @@ export class KernelBuilder {
 
   buffer(
     name: string,
-    dtype: DType,
+    dtype: ElementType,
     dims: readonly (Dim | number | string)[],
     access: KernelBuffer["access"],
   ): KernelBuffer {
@@ -159,7 +159,7 @@ export class KernelBuilder {
     return variable(unique, expr.type);
   }
 
-  alloc(name: string, dtype: DType, dims: readonly number[], space: string): Tile {
+  alloc(name: string, dtype: ElementType, dims: readonly number[], space: string): Tile {
     const tile: Tile = { name: this.#unique(name), dtype, dims: [...dims], space };
     this.#dtypes.set(tile.name, dtype);
     this.#list.push({ kind: "alloc", tile });
@@ -233,14 +233,15 @@ export class KernelBuilder {
     acc: View,
     a: View,
     b: View,
-    options: { readonly init?: ScalarExpr; readonly rows?: Int; readonly transposed?: true } = {},
+    options: { readonly half?: Half; readonly init?: ScalarExpr; readonly rows?: Int; readonly transposed?: true } = {},
   ): void {
-    const { init, rows, transposed } = options;
+    const { half, init, rows, transposed } = options;
     this.#list.push({
       kind: "mma",
       acc,
       a,
       b,
+      ...(half === undefined ? {} : { half }),
       ...(init === undefined || constantOf(init) === 0 ? {} : { init }),
       ...(rows === undefined ? {} : { rows: int(rows) }),
       ...(transposed === undefined ? {} : { transposed }),
@@ -297,7 +298,7 @@ export class KernelBuilder {
     return name;
   }
 
-  #dtypeOf(base: string): DType {
+  #dtypeOf(base: string): ElementType {
     const dtype = this.#dtypes.get(base);
     if (dtype === undefined)
       throw new IrError(`expected a buffer or tile, found ${base}`, "Declare the buffer or allocate the tile first.");

@@ -1,4 +1,4 @@
-import type { DType } from "../../ir/core/types.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 import {
   type Access,
   compileOffset,
@@ -186,6 +186,8 @@ function compileMma(s: Extract<Statement, { kind: "mma" }>, machine: Machine): R
   const init: Evaluate = s.init ? compileScalar(s.init, machine) : () => 0;
   const rows: Evaluate = s.rows ? compileScalar(s.rows, machine) : () => m;
   const [sums, left, right] = [acc, a, b].map(({ size }) => new Float64Array(size));
+  const round = isFloatMemory(acc.memory.dtype) ? Math.fround : (value: number) => checkedInt(value, machine);
+  const { half } = s;
   return () => {
     const taken = Math.min(m, rows());
     if (taken <= 0) return;
@@ -194,11 +196,13 @@ function compileMma(s: Extract<Statement, { kind: "mma" }>, machine: Machine): R
     else acc.memory.gather(offsets, sums);
     a.memory.gather(a.resolve([taken, k]), left);
     b.memory.gather(b.resolve(), right);
+    if (half !== undefined)
+      for (let j = 0; j < right.length; j++) right[j] = half === "low" ? right[j] & 15 : right[j] >> 4;
     for (let i = 0; i < taken; i++) {
       for (let j = 0; j < n; j++) {
         let sum = sums[i * n + j];
         for (let x = i * k, y = j * across, end = x + k; x < end; x++, y += along)
-          sum = Math.fround(sum + left[x] * right[y]);
+          sum = round(sum + left[x] * right[y]);
         sums[i * n + j] = sum;
       }
     }
@@ -224,7 +228,7 @@ function compileReduce(s: Extract<Statement, { kind: "reduce" }>, machine: Machi
   };
 }
 
-const isFloatMemory = (dtype: DType): boolean => scalarTypeOf(dtype) === "f32";
+const isFloatMemory = (dtype: ElementType): boolean => scalarTypeOf(dtype) === "f32";
 
 const checkedInt = (value: number, machine: Machine): number =>
   value === (value | 0) ? value : machine.trap(`the sum ${value} is no i32`);

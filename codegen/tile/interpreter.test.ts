@@ -206,6 +206,22 @@ describe("mma", () => {
     expect(() => run(buffers, body.replace(" transposed", ""), data())).toThrow("[m, n] += [m, k] * [n, k]");
   });
 
+  test("whole numbers are summed exactly, halves of bytes by themselves", () => {
+    const bytes = (half: string) =>
+      `alloc acc: i32[1, 2] in register fill acc[0:+1, 0:+2] = -7 mma acc[0:+1, 0:+2] += a[0:+1, 0:+3] * b[0:+2, 0:+3]${half} copy y[0:+1, 0:+2] = acc[0:+1, 0:+2]`;
+    const sums = (half: string) => {
+      const given = {
+        a: Int8Array.of(-128, 127, 3),
+        b: Uint8Array.of(255, 16, 0x3f, 1, 2, 0xf3),
+        y: new Int32Array(2),
+      };
+      return [...run("read a: i8[1, 3], read b: u8[2, 3], write y: i32[1, 2]", bytes(half), given).y];
+    };
+    expect(sums("")).toEqual([-7 - 128 * 255 + 127 * 16 + 3 * 63, -7 - 128 + 127 * 2 + 3 * 243]);
+    expect(sums(" half low")).toEqual([-7 - 128 * 15 + 3 * 15, -7 - 128 + 127 * 2 + 3 * 3]);
+    expect(sums(" half high")).toEqual([-7 - 128 * 15 + 127 + 3 * 3, -7 + 3 * 15]);
+  });
+
   test("bf16 factors are widened, sums rounded to f32 in order of k", () => {
     const body =
       "alloc acc: f32[1, 1] in register mma acc[0:+1, 0:+1] += a[0:+1, 0:+3] * b[0:+1, 0:+3] init true copy y[0:+1, 0:+1] = acc[0:+1, 0:+1]";

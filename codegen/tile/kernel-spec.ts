@@ -169,7 +169,8 @@ class KernelChecker extends PartChecker {
     const masked = s.valid !== undefined;
     const to = this.view(s.dst, scope, { writes: true, masked, valid: s.valid });
     const from = this.view(s.src, scope, { reads: true, masked, valid: s.valid });
-    const converts = (isFloat(to) && isFloat(from)) || to === from || (to === "i32" && scalarTypeOf(from) === "i32");
+    const whole = scalarTypeOf(to) === "i32" && scalarTypeOf(from) === "i32";
+    const converts = (isFloat(to) && isFloat(from)) || to === from || (whole && (to === "i32" || from === "i32"));
     if (!converts)
       this.fail(
         `elements that convert to ${to}`,
@@ -218,10 +219,13 @@ class KernelChecker extends PartChecker {
     const b = this.view(s.b, scope, { reads: true });
     if (this.base(s.acc.base, scope).space === undefined)
       this.fail("sums in a tile", `buffer ${s.acc.base}`, "Sum in a tile and copy it out.");
-    if (acc !== "f32") this.fail("sums in f32", acc, "Allocate the tile of sums as f32.");
+    const whole = a === "i8" && b === "u8";
     const mixed = [a, b].includes("bf16") && [a, b].includes("f32");
-    if (!isFloat(a) || !isFloat(b) || (a !== b && !mixed))
-      this.fail("factors of one float dtype, or bf16 and f32", `${a} and ${b}`, "Convert one of them.");
+    if (!whole && (!isFloat(a) || !isFloat(b) || (a !== b && !mixed)))
+      this.fail("factors of one float dtype, bf16 and f32, or i8 and u8", `${a} and ${b}`, "Convert one of them.");
+    const sum = whole ? "i32" : "f32";
+    if (acc !== sum) this.fail(`sums in ${sum}`, acc, `Allocate the tile of sums as ${sum}.`);
+    if (s.half !== undefined && !whole) this.fail("halves of bytes in u8", b, "Leave half out.");
     const [sums, left, given] = [viewShape(s.acc), viewShape(s.a), viewShape(s.b)];
     const right = s.transposed ? given.toReversed() : given;
     const fits =

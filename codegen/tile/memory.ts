@@ -1,25 +1,15 @@
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../../ir/core/float16.ts";
-import type { DType } from "../../ir/core/types.ts";
+import { elementArrays } from "../../ir/core/tensor.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 
 /** Elements of a buffer: bf16 and f16 as their bits, bool as 0 or 1. */
 export type TypedArray = Float32Array | Uint16Array | Int32Array | Uint32Array | Int8Array | Uint8Array;
 
-const arrays = {
-  f32: Float32Array,
-  f16: Uint16Array,
-  bf16: Uint16Array,
-  i32: Int32Array,
-  u32: Uint32Array,
-  i8: Int8Array,
-  u8: Uint8Array,
-  bool: Uint8Array,
-} as const satisfies Record<DType, unknown>;
-
 /** Zeros, in the storage of a dtype. */
-export const makeArray = (dtype: DType, length: number): TypedArray => new arrays[dtype](length);
+export const makeArray = (dtype: ElementType, length: number): TypedArray => new elementArrays[dtype](length);
 
 /** Whether an array is the storage of a dtype. */
-export const storesDType = (array: TypedArray, dtype: DType): boolean => array instanceof arrays[dtype];
+export const storesDType = (array: TypedArray, dtype: ElementType): boolean => array instanceof elementArrays[dtype];
 
 /** Where an access goes wrong, as told to the author of a schedule. Never returns. */
 export type Trap = (problem: string) => never;
@@ -34,7 +24,7 @@ interface Marks {
 /** A buffer or tile while a kernel runs. Elements are numbers: floats of any width as f32 values. */
 export class Memory {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   readonly dims: readonly number[];
   readonly strides: readonly number[];
   readonly #data: TypedArray;
@@ -50,7 +40,7 @@ export class Memory {
 
   constructor(
     name: string,
-    dtype: DType,
+    dtype: ElementType,
     dims: readonly number[],
     data: TypedArray,
     options: { readonly trap: Trap; readonly local: boolean; readonly races?: "writes" | "all" | undefined },

@@ -1,7 +1,8 @@
+import { blockFormatNames } from "../../ir/core/block-formats.ts";
 import { DiagnosticError, IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { noSpan, type Span } from "../../ir/core/span.ts";
-import { type DType, dtypes } from "../../ir/core/types.ts";
+import { type ElementType, elementTypes } from "../../ir/core/types.ts";
 import { Cursor } from "../../ir/text/cursor.ts";
 import type { MemoryPlan, Program, ProgramBuffer, ProgramChoice } from "../program.ts";
 import { TileError } from "./part-spec.ts";
@@ -79,7 +80,7 @@ class TileParser {
       if (role) {
         const buffer = this.#typedName();
         const alias = cursor.accept("alias") ? { alias: this.#name("a buffer") } : {};
-        buffers.push({ ...buffer, role, ...alias });
+        buffers.push({ ...buffer, role, ...alias, ...this.#blocks() });
       } else if (cursor.accept("choice")) {
         const [ids, weights, ...more] = this.#list(() => this.#name("a buffer"));
         if (ids === undefined || more.length > 0)
@@ -192,12 +193,24 @@ class TileParser {
     return list;
   }
 
-  #typedName(): { name: string; dtype: DType; dims: Dim[] } {
+  /** Of a weight's codes: their format and the buffer of their scales. */
+  #blocks(): Pick<ProgramBuffer, "blocks"> {
+    const cursor = this.#cursor;
+    if (!cursor.accept("in")) return {};
+    const format =
+      blockFormatNames.find((f) => cursor.accept(f)) ??
+      cursor.unexpected("a block format", `The block formats are ${blockFormatNames.join(", ")}.`);
+    cursor.expect("with", "Name the buffer of the scales: in q8_0 with gate_scales.");
+    return { blocks: { format, scales: this.#name("a buffer") } };
+  }
+
+  #typedName(): { name: string; dtype: ElementType; dims: Dim[] } {
     const cursor = this.#cursor;
     const name = this.#name("a buffer's name");
     cursor.expect(":", "Give the type after a colon: x: f32[T, 256].");
     const dtype =
-      dtypes.find((d) => cursor.accept(d)) ?? cursor.unexpected("a dtype", `The dtypes are ${dtypes.join(", ")}.`);
+      elementTypes.find((d) => cursor.accept(d)) ??
+      cursor.unexpected("a dtype", `The dtypes are ${elementTypes.join(", ")}.`);
     cursor.expect("[", "Give the dimensions: f32[T, 256].");
     const dims: Dim[] = [];
     if (cursor.accept("]")) return { name, dtype, dims };

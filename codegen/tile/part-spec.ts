@@ -1,7 +1,7 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Dim } from "../../ir/core/dim.ts";
 import { formatScalar, type ScalarExpr, type ScalarType } from "../../ir/core/scalar.ts";
-import { type DType, dtypes } from "../../ir/core/types.ts";
+import { type ElementType, elementTypes } from "../../ir/core/types.ts";
 import { staticValue } from "./fold.ts";
 import { interval, scalarTypeOf, subexpressions } from "./shape.ts";
 import { formatView } from "./text.ts";
@@ -9,7 +9,7 @@ import type { View } from "./types.ts";
 
 /** What a checker knows of a buffer or tile. */
 export interface BaseInfo {
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   readonly dims: readonly Dim[];
   readonly reads: boolean;
   readonly writes: boolean;
@@ -69,8 +69,8 @@ export class PartChecker {
   }
 
   checkType(dtype: string, dims: readonly Dim[]): void {
-    if (!(dtypes as readonly string[]).includes(dtype))
-      this.fail(`one of the dtypes ${dtypes.join(", ")}`, dtype, "Use a known dtype.");
+    if (!(elementTypes as readonly string[]).includes(dtype))
+      this.fail(`one of the dtypes ${elementTypes.join(", ")}`, dtype, "Use a known dtype.");
     for (const d of dims) {
       if (d.constant !== undefined && d.constant < 0)
         this.fail("dimensions of at least 0", String(d), "Give sizes that are not negative.");
@@ -89,7 +89,7 @@ export class PartChecker {
     view: View,
     scope: Scope,
     use: { reads?: boolean; writes?: boolean; masked?: boolean; valid?: readonly ScalarExpr[] | undefined },
-  ): DType {
+  ): ElementType {
     const base = this.base(view.base, scope);
     if (use.reads && !base.reads)
       this.fail("a readable buffer or tile", `${view.base}, which is only written`, "Declare the buffer as read.");

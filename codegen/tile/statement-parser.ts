@@ -1,6 +1,6 @@
 import type { ScalarExpr, ScalarType } from "../../ir/core/scalar.ts";
 import type { Span } from "../../ir/core/span.ts";
-import { type DType, dtypes } from "../../ir/core/types.ts";
+import { type ElementType, elementTypes } from "../../ir/core/types.ts";
 import type { Cursor } from "../../ir/text/cursor.ts";
 import { parseScalar } from "../../ir/text/scalar-parser.ts";
 import { conditional, scalarTypeOf } from "./shape.ts";
@@ -9,7 +9,7 @@ import type { Statement, Tile, View, ViewIndex } from "./types.ts";
 /** What names mean at a place of the text. */
 interface Names {
   readonly scalars: Map<string, ScalarType>;
-  readonly bases: Map<string, DType>;
+  readonly bases: Map<string, ElementType>;
 }
 
 const keywords = [
@@ -114,9 +114,13 @@ export class StatementParser {
         this.#expect("*", form);
         const b = this.#view(names);
         const transposed = cursor.accept("transposed") ? ({ transposed: true } as const) : {};
+        const which = cursor.accept("half") ? (["low", "high"] as const).find((h) => cursor.accept(h)) : "none";
+        if (which === undefined)
+          return cursor.unexpected('"low" or "high"', "Write which half of each byte: half low.");
+        const half = which === "none" ? {} : { half: which };
         const init = cursor.accept("init") ? { init: this.#scalar(names) } : {};
         const rows = cursor.accept("rows") ? { rows: this.#scalar(names) } : {};
-        return { kind: "mma", acc, a, b, ...init, ...rows, ...transposed };
+        return { kind: "mma", acc, a, b, ...half, ...init, ...rows, ...transposed };
       }
       case "reduce": {
         const op = (["sum", "max"] as const).find((word) => cursor.accept(word));
@@ -182,7 +186,8 @@ export class StatementParser {
     const name = this.#name("the tile's name");
     this.#expect(":", form);
     const dtype =
-      dtypes.find((d) => cursor.accept(d)) ?? cursor.unexpected("a dtype", `The dtypes are ${dtypes.join(", ")}.`);
+      elementTypes.find((d) => cursor.accept(d)) ??
+      cursor.unexpected("a dtype", `The dtypes are ${elementTypes.join(", ")}.`);
     const dims = this.#list("[", "]", () => this.#integer());
     this.#expect("in", form);
     return { name, dtype, dims, space: this.#name("a memory space") };

@@ -1,5 +1,5 @@
 import { apply, bool, f32, i32, type ScalarExpr } from "../../ir/core/scalar.ts";
-import type { DType } from "../../ir/core/types.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 import { at, gather, type KernelBuilder, kernelBuilder, load, range, view, whole } from "./builder.ts";
 import { add, floorDiv, lt, max, min, mod, mul, select, sub } from "./fold.ts";
 import type { Kernel, Tile, View } from "./types.ts";
@@ -44,7 +44,7 @@ class RandomKernel {
     const token = k.grid("token", "T");
     const source = k.letScalar("source", mod(load(slots, token), add(token, 1)));
     this.#ints.push(token, source);
-    const row = k.alloc("row", this.#pick<DType>(["f32", "bf16", "f16"]), [columns], "scratch");
+    const row = k.alloc("row", this.#pick<ElementType>(["f32", "bf16", "f16"]), [columns], "scratch");
     k.copy(whole(row), view(x, source, range(0, columns)), this.#chance(0.3) ? { valid: [this.#int(1)] } : {});
     this.#rows.push(row);
     this.#statements(3);

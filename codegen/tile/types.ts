@@ -1,7 +1,7 @@
 import type { Dim } from "../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import type { Span } from "../../ir/core/span.ts";
-import type { DType } from "../../ir/core/types.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 
 /**
  * Tile IR: one kernel language for all targets. A kernel is a grid of independent blocks over global buffers.
@@ -21,7 +21,7 @@ export interface Kernel {
 /** Global memory, row-major. Dimensions may name run-time symbols. */
 export interface KernelBuffer {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   readonly dims: readonly Dim[];
   readonly access: "read" | "write" | "readwrite";
 }
@@ -33,7 +33,7 @@ export interface KernelBuffer {
  */
 export interface Tile {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   readonly dims: readonly number[];
   readonly space: string;
 }
@@ -51,6 +51,9 @@ export type ViewIndex =
   | { readonly kind: "at"; readonly at: ScalarExpr }
   | { readonly kind: "range"; readonly start: ScalarExpr; readonly extent: number }
   | { readonly kind: "gather"; readonly positions: string; readonly extent: number };
+
+/** Which four bits of a byte. */
+export type Half = "low" | "high";
 
 export type Statement =
   /** Serial loop over from, from + step, … below to. `step` is a positive constant. */
@@ -94,6 +97,7 @@ export type Statement =
     }
   /**
    * acc[m, n] += Σ_k a[m, k]·b[n, k], summed in f32; a and b of one dtype, or one of them bf16 and the other f32.
+   * Or in i32, of a in i8 and b in u8; `half`: each element of b is the low or high half of its byte.
    * With `init` true, acc counts as zero before. `rows`: only the first so many rows of a and acc take part.
    * `transposed`: b is [k, n].
    */
@@ -102,6 +106,7 @@ export type Statement =
       readonly acc: View;
       readonly a: View;
       readonly b: View;
+      readonly half?: Half;
       readonly init?: ScalarExpr;
       readonly rows?: ScalarExpr;
       readonly transposed?: true;

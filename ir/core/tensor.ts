@@ -1,6 +1,6 @@
-import type { DType } from "./types.ts";
+import type { DType, ElementType } from "./types.ts";
 
-/** Storage of a tensor's elements. bf16 and f16 are held as their 16 bits; bool as 0 or 1. */
+/** Storage of a tensor's elements. bf16 and f16 are held as their 16 bits; bool as 0 or 1; block formats as their published bytes. */
 export type TensorStorage =
   | Float64Array
   | Float32Array
@@ -21,3 +21,15 @@ export interface Tensor {
   /** Largest error of each element; absent means exact. Of floats, and of whole numbers that were cast from them. */
   readonly bound?: Float64Array;
 }
+
+/** The arrays that hold elements of each type outside the interpreter. */
+export const elementArrays = {
+  f32: Float32Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+  bool: Uint8Array,
+} as const satisfies Record<ElementType, unknown>;

@@ -1,13 +1,37 @@
+import { type BlockFormatName, blockFormatNames, blockFormats, isBlockFormat } from "./block-formats.ts";
 import { Dim } from "./dim.ts";
 
-/** Element types. `index` values are i32. Floats f16 and bf16 say how far an implementation may round (DESIGN section 6). */
-export const dtypes = ["f32", "f16", "bf16", "i32", "u32", "i8", "u8", "bool"] as const;
-export type DType = (typeof dtypes)[number];
+/** Types of single elements. */
+export const elementTypes = ["f32", "f16", "bf16", "i32", "u32", "i8", "u8", "bool"] as const;
+export type ElementType = (typeof elementTypes)[number];
 
-export const dtypeBytes = { f32: 4, f16: 2, bf16: 2, i32: 4, u32: 4, i8: 1, u8: 1, bool: 1 } satisfies Record<
-  DType,
-  number
->;
+/**
+ * Types of tensors. `index` values are i32. Floats f16 and bf16, and the block formats, say how far an implementation may round
+ * (DESIGN section 6). A block format is a storage of f32 numbers, in blocks along the last dimension.
+ */
+export type DType = ElementType | BlockFormatName;
+export const dtypes: readonly DType[] = [...elementTypes, ...blockFormatNames];
+
+const bytesPerElement = (format: { readonly bytes: number; readonly elements: number }): number =>
+  format.bytes / format.elements;
+
+/** Bytes of an element; of a block format, its share of the block. */
+export const dtypeBytes = {
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  i32: 4,
+  u32: 4,
+  i8: 1,
+  u8: 1,
+  bool: 1,
+  q8_0: bytesPerElement(blockFormats.q8_0),
+  q4_0: bytesPerElement(blockFormats.q4_0),
+} satisfies Record<DType, number>;
+
+/** Whether a type stands for real numbers: a float, or a block format. */
+export const isReal = (dtype: DType): dtype is "f32" | "f16" | "bf16" | BlockFormatName =>
+  isFloat(dtype) || isBlockFormat(dtype);
 
 export const isFloat = (dtype: DType): dtype is "f32" | "f16" | "bf16" =>
   dtype === "f32" || dtype === "f16" || dtype === "bf16";

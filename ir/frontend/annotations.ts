@@ -1,7 +1,7 @@
 import { ts } from "ts-morph";
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
-import { type DType, dtypes } from "../core/types.ts";
+import { type ElementType, elementTypes } from "../core/types.ts";
 import type { Module, Modules } from "./module.ts";
 import { problem } from "./source.ts";
 import { list, nearest } from "./suggest.ts";
@@ -10,7 +10,7 @@ import { list, nearest } from "./suggest.ts";
 export interface TensorSpec {
   readonly kind: "tensor";
   readonly dims: readonly Dim[];
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   readonly storage: "auto" | "fixed";
   /** Where the dimensions stand. */
   readonly node: ts.Node;
@@ -158,16 +158,16 @@ export class Annotations {
     });
   }
 
-  #dtype(module: Module, given: ts.TypeNode | undefined): { dtype: DType; storage: "auto" | "fixed" } {
+  #dtype(module: Module, given: ts.TypeNode | undefined): { dtype: ElementType; storage: "auto" | "fixed" } {
     if (given === undefined) return { dtype: "f32", storage: "auto" };
     const { node } = this.#resolve(module, given);
     const text = ts.isLiteralTypeNode(node) && ts.isStringLiteral(node.literal) ? node.literal.text : undefined;
     if (text === "auto") return { dtype: "f32", storage: "auto" };
-    const dtype = dtypes.find((d) => d === text);
+    const dtype = elementTypes.find((d) => d === text);
     if (dtype !== undefined) return { dtype, storage: "fixed" };
-    const near = text === undefined ? undefined : nearest(text, dtypes);
+    const near = text === undefined ? undefined : nearest(text, elementTypes);
     throw problem("U016", given, `${given.getText()} is no dtype`, {
-      expected: `one of ${list(dtypes.map((d) => `"${d}"`))}, or "auto"`,
+      expected: `one of ${list(elementTypes.map((d) => `"${d}"`))}, or "auto"`,
       ...(near === undefined ? {} : { help: `Did you mean "${near}"?` }),
     });
   }

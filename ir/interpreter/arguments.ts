@@ -1,7 +1,8 @@
+import { isBlockFormat } from "../core/block-formats.ts";
 import { IrError } from "../core/diagnostic.ts";
 import type { Argument, Layer } from "../core/layer.ts";
 import type { Tensor, TensorStorage } from "../core/tensor.ts";
-import { type DType, formatType } from "../core/types.ts";
+import { type DType, dtypeBytes, formatType } from "../core/types.ts";
 import { count } from "../ops/reals.ts";
 
 /** Which arrays may hold a dtype's elements. The interpreter's own floats are Float64Array, whatever the dtype. */
@@ -14,6 +15,8 @@ const holders = {
   i8: [Int8Array],
   u8: [Uint8Array],
   bool: [Uint8Array],
+  q8_0: [Uint8Array, Float64Array],
+  q4_0: [Uint8Array, Float64Array],
 } as const satisfies Record<DType, readonly (abstract new (length: number) => TensorStorage)[]>;
 
 /**
@@ -50,9 +53,11 @@ export function checkArgument(
       `${role} ${value.name} is held in ${tensor.data.constructor.name}, expected ${allowed.map((h) => h.name).join(" or ")}`,
       help,
     );
-  if (tensor.data.length !== count(sizes))
+  const unit = isBlockFormat(tensor.dtype) && tensor.data instanceof Uint8Array ? "bytes" : "elements";
+  const expectedLength = count(sizes) * (unit === "bytes" ? dtypeBytes[tensor.dtype] : 1);
+  if (tensor.data.length !== expectedLength)
     throw new IrError(
-      `${role} ${value.name} has ${tensor.data.length} elements, expected ${count(sizes)}`,
+      `${role} ${value.name} has ${tensor.data.length} ${unit}, expected ${expectedLength}`,
       `Give [${sizes.join(", ")}] elements, row by row.`,
     );
   return tensor.dtype === "f32" && tensor.data instanceof Float64Array && tensor.bound === undefined

@@ -2,7 +2,7 @@ import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { Attribute, AttributeMap } from "../core/layer.ts";
 import type { ScalarExpr, ScalarFunction } from "../core/scalar.ts";
-import { type DType, isFloat } from "../core/types.ts";
+import { type DType, isFloat, isReal } from "../core/types.ts";
 
 /** Readers of attributes that say what is wrong with one. Each throws IrError for a value of the wrong kind. */
 
@@ -109,6 +109,13 @@ export function floatTypeAttribute(op: string, attributes: AttributeMap, name: s
   const value = attributes[name] ?? fallback;
   if (typeof value === "string" && isFloat(value as DType)) return value as "f32" | "f16" | "bf16";
   return wrong(op, name, 'one of "f32", "f16", "bf16"', attributes[name]);
+}
+
+/** What values may be rounded to: a float type or a block format. */
+export function realTypeAttribute(op: string, attributes: AttributeMap, name: string): DType {
+  const value = attributes[name];
+  if (typeof value === "string" && isReal(value as DType)) return value as DType;
+  return wrong(op, name, 'one of "f32", "f16", "bf16", "q8_0", "q4_0"', value);
 }
 
 /** A function of `arity` f32 numbers with an f32 result, or undefined where the attribute is absent. */

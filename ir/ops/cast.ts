@@ -1,11 +1,12 @@
+import { isBlockFormat } from "../core/block-formats.ts";
 import { IrError } from "../core/diagnostic.ts";
 import type { AttributeMap } from "../core/layer.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { formatType, isFloat, unitRoundoff } from "../core/types.ts";
-import { floatTypeAttribute, onlyAttributes } from "./attributes.ts";
+import { type DType, formatType, isFloat, unitRoundoff } from "../core/types.ts";
+import { onlyAttributes, realTypeAttribute } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
 import { floats, integers, intsOf, realsOf, roundedBound } from "./reals.ts";
-import { expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
+import { expectBlocks, expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
 
 /** The whole numbers that a float becomes: those of i32 that an f32 can hold, so that all targets have the same ends. */
 export const wholeRange = { least: -(2 ** 31), most: 2 ** 31 - 128 } as const;
@@ -14,8 +15,8 @@ export const wholeRange = { least: -(2 ** 31), most: 2 ** 31 - 128 } as const;
 const truncated = (v: number): number =>
   Number.isNaN(v) ? 0 : Math.max(wholeRange.least, Math.min(wholeRange.most, Math.trunc(v)));
 
-const targetOf = (attributes: AttributeMap): "f32" | "f16" | "bf16" | "i32" =>
-  attributes.to === "i32" ? "i32" : floatTypeAttribute("cast", attributes, "to");
+const targetOf = (attributes: AttributeMap): DType =>
+  attributes.to === "i32" ? "i32" : realTypeAttribute("cast", attributes, "to");
 
 /** Floats to i32: where their error may change the whole number, the result says by how much. */
 function truncate(x: Tensor): Tensor {
@@ -28,12 +29,13 @@ function truncate(x: Tensor): Tensor {
 
 /**
  * Between floats a permission to round: the reference meaning keeps the real value and widens the bound by the unit roundoff of
- * `to`, so that an implementation may round there, or may keep more digits. Widening to f32 is exact and adds nothing. Between
+ * `to`, or by half a step of a block format's scale: an implementation may round there, or may keep more digits. Widening to f32 is exact. Between
  * floats and i32 a conversion: towards zero, out of range to the nearest end, NaN to 0; and to the nearest float.
  */
 export const cast: OpDefinition = {
   name: "cast",
-  summary: "x → the same dimensions: rounding to the float type `to` is allowed; to or from i32, a conversion",
+  summary:
+    "x → the same dimensions: rounding to the float type or block format `to` is allowed; to or from i32, a conversion",
   infer(operands, attributes, regions) {
     onlyAttributes("cast", attributes, ["to"]);
     expectOperands("cast", operands, 1, 1, "one tensor");
@@ -41,7 +43,9 @@ export const cast: OpDefinition = {
     const x = operandAt(operands, 0);
     if (!isFloat(x.dtype) && x.dtype !== "i32")
       throw new IrError(`cast takes floats or i32, found ${formatType(x)}`, "Give a tensor of floats or of i32.");
-    return [{ dtype: targetOf(attributes), dims: x.dims }];
+    const to = targetOf(attributes);
+    if (isBlockFormat(to)) expectBlocks("cast", x, to);
+    return [{ dtype: to, dims: x.dims }];
   },
   evaluate(operands, attributes) {
     const x = operands[0];

@@ -1,11 +1,9 @@
 import { IrError } from "../core/diagnostic.ts";
-import type { Tensor } from "../core/tensor.ts";
-import { type DType, isFloat } from "../core/types.ts";
+import { elementArrays, type Tensor } from "../core/tensor.ts";
+import { type DType, isFloat, isReal } from "../core/types.ts";
 import { count, realsOf } from "./reals.ts";
 
 /** Ops that move elements and change none: they keep values, bounds and dtypes, whatever these are. */
-
-const integerArrays = { i32: Int32Array, u32: Uint32Array, i8: Int8Array, u8: Uint8Array, bool: Uint8Array } as const;
 
 /** Copies `length` elements of source number `source`, from element `from` on, to element `to` of the result. */
 export type Put = (source: number, from: number, to: number, length: number) => void;
@@ -18,8 +16,8 @@ export function assemble(
   fill: (put: Put) => void,
 ): Tensor {
   const size = count(dims);
-  const elements = isFloat(dtype) ? sources.map(realsOf) : sources.map((s) => s.data);
-  const data = isFloat(dtype) ? new Float64Array(size) : new integerArrays[dtype](size);
+  const elements = isReal(dtype) ? sources.map(realsOf) : sources.map((s) => s.data);
+  const data = isReal(dtype) ? new Float64Array(size) : new elementArrays[dtype](size);
   const bound = sources.some((s) => s.bound !== undefined) ? new Float64Array(size) : undefined;
   fill((source, from, to, length) => {
     data.set(elements[source].subarray(from, from + length), to);

@@ -1,7 +1,7 @@
 import { IrError } from "../core/diagnostic.ts";
 import type { AttributeMap } from "../core/layer.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { elementCount, formatType, isFloat, type TensorType } from "../core/types.ts";
+import { elementCount, formatType, isReal, type TensorType } from "../core/types.ts";
 import { functionAttribute, onlyAttributes, sizeAttribute } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
 import { packedRows, plainRows, products, type Sums, type WeightRows } from "./product.ts";
@@ -19,7 +19,7 @@ export const linear: OpDefinition = {
     expectOperands("linear", operands, 2, Number.POSITIVE_INFINITY, "a tensor and at least one weight");
     expectNoRegions("linear", regions);
     const x = operandAt(operands, 0);
-    if (!isFloat(x.dtype) || x.dims.length === 0)
+    if (!isReal(x.dtype) || x.dims.length === 0)
       throw new IrError(
         `linear multiplies a float tensor [..., k], found ${formatType(x)}`,
         "Give a float tensor with at least one dimension.",

@@ -2,11 +2,11 @@ import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { AttributeMap } from "../core/layer.ts";
 import type { Tensor, TensorStorage } from "../core/tensor.ts";
-import { formatType, isFloat, typesEqual } from "../core/types.ts";
+import { formatType, isFloat, isReal, typesEqual } from "../core/types.ts";
 import { countAttribute, isAttributeMap, onlyAttributes } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
 import { blockCount } from "./product-types.ts";
-import { count } from "./reals.ts";
+import { count, realsOf } from "./reals.ts";
 import { dimAt, expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
 
 /**
@@ -26,7 +26,7 @@ export const pack: OpDefinition = {
     expectNoRegions("pack", regions);
     const first = operandAt(operands, 0);
     for (const w of operands) {
-      if (!isFloat(w.dtype) || w.dims.length < 2 || w.dims.length > 3)
+      if (!isReal(w.dtype) || w.dims.length < 2 || w.dims.length > 3)
         throw new IrError(`pack takes float weights [n, k] or [E, n, k], found ${formatType(w)}`, "Give such weights.");
       if (!typesEqual(w, first))
         throw new IrError(
@@ -53,8 +53,8 @@ export const pack: OpDefinition = {
     const groups = weights[0].dims.slice(0, -2);
     const shape = { experts: count(groups), n, k, rows, depth };
     const first = weights[0];
-    const storage = weights.map((w) => w.data);
-    const data = packed(storage, shape, (length) => emptyLike(first.data, length));
+    const storage = weights.map((w) => (isFloat(w.dtype) ? w.data : realsOf(w)));
+    const data = packed(storage, shape, (length) => emptyLike(storage[0], length));
     const dims = [...groups, Math.ceil(n / rows), Math.ceil(k / depth), weights.length * rows, depth];
     if (weights.every((w) => w.bound === undefined)) return [{ dtype: first.dtype, dims, data }];
     const bounds = weights.map((w) => w.bound ?? new Float64Array(w.data.length));

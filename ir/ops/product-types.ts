@@ -2,7 +2,7 @@ import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { AttributeMap } from "../core/layer.ts";
 import type { ScalarFunction } from "../core/scalar.ts";
-import { type DType, formatType, isFloat, type TensorType } from "../core/types.ts";
+import { type DType, formatType, isReal, type TensorType } from "../core/types.ts";
 import { countAttribute, floatTypeAttribute, functionAttribute, isAttributeMap, sizeAttribute } from "./attributes.ts";
 import { dimAt } from "./shapes.ts";
 
@@ -60,7 +60,7 @@ export function productSignature(
   const letter = of === "heads" ? "A, " : "E, ";
   for (const w of weights) {
     const shape = packed ? `[${lead ? letter : ""}⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth]` : `[${lead ? letter : ""}n, k]`;
-    if (!isFloat(w.dtype) || w.dims.length !== (packed ? 4 : 2) + lead)
+    if (!isReal(w.dtype) || w.dims.length !== (packed ? 4 : 2) + lead)
       throw new IrError(
         `a weight of ${op} is a float tensor ${shape}, found ${formatType(w)}`,
         packed || lead ? `Give a tensor ${shape}.` : `Give a tensor [n, k]; choose one expert's with weight[e].`,

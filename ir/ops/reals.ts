@@ -1,7 +1,8 @@
+import { type BlockFormatName, blockFormats, decodeBlocks, isBlockFormat } from "../core/block-formats.ts";
 import { IrError } from "../core/diagnostic.ts";
 import { bf16ToF32, decodeBf16, decodeF16, f16ToF32 } from "../core/float16.ts";
 import type { Tensor, TensorStorage } from "../core/tensor.ts";
-import { type DType, isFloat, unitRoundoff } from "../core/types.ts";
+import { type DType, dtypeBytes, isFloat, unitRoundoff } from "../core/types.ts";
 
 /**
  * Numbers of the reference meanings: reals in f64, each with a bound on the error of an implementation that works in f32.
@@ -38,7 +39,7 @@ export const integers = (dims: readonly number[], data: Int32Array): Tensor => (
 
 export const count = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
 
-/** Writes the reals behind `length` stored elements from `start` on into `out`. bf16 and f16 are held as bits. */
+/** Writes the reals behind `length` stored elements from `start` on into `out`; whole blocks of a block format. */
 export function decodeInto(
   data: TensorStorage,
   dtype: DType,
@@ -51,6 +52,8 @@ export function decodeInto(
     const part = scratch.subarray(0, length);
     (dtype === "bf16" ? decodeBf16 : decodeF16)(data.subarray(start, start + length), part);
     out.set(part);
+  } else if (data instanceof Uint8Array && isBlockFormat(dtype)) {
+    decodeBlocks(dtype, data, start, length, out);
   } else {
     out.set(data.subarray(start, start + length));
   }
@@ -59,6 +62,11 @@ export function decodeInto(
 /** The reals of a float tensor; shares memory with it where it already holds f64. */
 export function realsOf(t: Tensor): Float64Array {
   if (t.data instanceof Float64Array) return t.data;
+  if (t.data instanceof Uint8Array && isBlockFormat(t.dtype)) {
+    const decoded = new Float64Array(count(t.dims));
+    decodeBlocks(t.dtype, t.data, 0, decoded.length, decoded);
+    return decoded;
+  }
   const out = new Float64Array(t.data.length);
   const convert =
     t.data instanceof Uint16Array && t.dtype !== "u8" ? (t.dtype === "bf16" ? bf16ToF32 : f16ToF32) : Number;
@@ -80,6 +88,7 @@ const largest = { f32: 3.4028234663852886e38, bf16: 3.3895313892515355e38, f16: 
  * infinite where that value overflows the type. Values already held to f32 are not rounded again by f32.
  */
 export function roundedBound(values: Float64Array, bound: Float64Array | undefined, dtype: DType): Float64Array {
+  if (isBlockFormat(dtype)) return blockBound(values, bound, dtype);
   if (!isFloat(dtype)) throw new IrError(`${dtype} is not a float type`, "Round to f32, f16 or bf16.");
   const out = new Float64Array(values.length);
   const roundoff = unitRoundoff[dtype];
@@ -94,11 +103,30 @@ export function roundedBound(values: Float64Array, bound: Float64Array | undefin
   return out;
 }
 
+/**
+ * Bounds after rounding to a block format: half a step of the block's scale, which its largest element sets, and the rounding of
+ * the scale itself: to f32 where an implementation converts activations. Blocks of smaller numbers may become zeros, for their
+ * scale has no inverse in f32.
+ */
+const flushed = 2 ** -119;
+function blockBound(values: Float64Array, bound: Float64Array | undefined, dtype: BlockFormatName): Float64Array {
+  const { elements, ...format } = blockFormats[dtype];
+  const out = new Float64Array(values.length);
+  for (let from = 0; from < values.length; from += elements) {
+    let extreme = 0;
+    for (let i = from; i < from + elements; i++) extreme = Math.max(extreme, Math.abs(values[i]) + (bound?.[i] ?? 0));
+    const rounding = Math.abs(format.scale(extreme)) * (0.5 + (format.largest + 1) * 4 * u32) + flushed;
+    for (let i = from; i < from + elements; i++) out[i] = (bound?.[i] ?? 0) + rounding;
+  }
+  return out;
+}
+
 /** A part of a tensor along its first dimension, without copying. */
 export function slice(t: Tensor, index: number): Tensor {
   const dims = t.dims.slice(1);
   const size = count(dims);
-  const data = t.data.subarray(index * size, (index + 1) * size);
+  const unit = t.data instanceof Uint8Array && isBlockFormat(t.dtype) ? dtypeBytes[t.dtype] : 1;
+  const data = t.data.subarray(index * size * unit, (index + 1) * size * unit);
   return t.bound === undefined
     ? { dtype: t.dtype, dims, data }
     : { dtype: t.dtype, dims, data, bound: t.bound.subarray(index * size, (index + 1) * size) };

@@ -1,7 +1,8 @@
+import { type BlockFormatName, blockFormats } from "../core/block-formats.ts";
 import { IrError } from "../core/diagnostic.ts";
 import type { Dim } from "../core/dim.ts";
 import type { Region } from "../core/layer.ts";
-import { formatType, isFloat, type TensorType } from "../core/types.ts";
+import { formatType, isFloat, isReal, type TensorType } from "../core/types.ts";
 
 /** Checks of operand types that the verifiers share. Each throws IrError in the words of an author. */
 
@@ -38,7 +39,7 @@ export function dimAt(type: TensorType, i: number): Dim {
 
 /** A float tensor of `rank` dimensions; `shape` shows what is expected: "[T, H]". */
 export function expectFloat(op: string, what: string, type: TensorType, rank: number, shape: string): void {
-  if (!isFloat(type.dtype))
+  if (!isReal(type.dtype))
     throw new IrError(`${what} of ${op} holds floats, found ${formatType(type)}`, `Give a float tensor ${shape}.`);
   expectRank(op, what, type, rank, shape);
 }
@@ -72,5 +73,16 @@ export function expectRows(op: string, x: TensorType): void {
     throw new IrError(
       `${op} works on floats along the last dimension, found ${formatType(x)}`,
       "Give a float tensor with at least one dimension.",
+    );
+}
+
+/** A tensor whose last dimension, where it is known, holds whole blocks of a format. */
+export function expectBlocks(op: string, type: TensorType, format: BlockFormatName): void {
+  const { elements } = blockFormats[format];
+  const size = type.dims.at(-1)?.constant;
+  if (type.dims.length === 0 || (size !== undefined && size % elements !== 0))
+    throw new IrError(
+      `${op} to ${format} takes rows of whole blocks of ${elements}, found ${formatType(type)}`,
+      "Choose another storage, or sizes that blocks divide.",
     );
 }

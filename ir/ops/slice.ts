@@ -1,7 +1,7 @@
 import { IrError } from "../core/diagnostic.ts";
 import type { Dim } from "../core/dim.ts";
 import type { AttributeMap } from "../core/layer.ts";
-import type { TensorType } from "../core/types.ts";
+import { formatType, isFloat, isReal, type TensorType } from "../core/types.ts";
 import { axisAttribute, countAttribute, onlyAttributes, sizeAttribute } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
 import { assemble } from "./elements.ts";
@@ -50,6 +50,8 @@ export const slice: OpDefinition = {
     expectNoRegions(op, regions);
     const x = operandAt(operands, 0);
     const s = sliceOf(attributes);
+    if (s.axis === -1 && isReal(x.dtype) && !isFloat(x.dtype))
+      throw new IrError(`columns of ${formatType(x)} lie in blocks`, "Slice rows, or choose another storage.");
     if ((missing(x, s).constant ?? 0) > 0) throw tooFew(x, s);
     return [{ dtype: x.dtype, dims: x.dims.map((d, i) => (i === x.dims.length + s.axis ? s.count : d)) }];
   },

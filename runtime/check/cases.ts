@@ -1,4 +1,5 @@
 import type { Compilation } from "../../codegen/compile.ts";
+import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { type Argument, type Layer, type Operation, type Value, walk } from "../../ir/core/layer.ts";
@@ -71,7 +72,7 @@ function seededIntegers(
   );
 }
 
-/** Seeded values for one argument. The same numbers whatever the dtype: they are exact in bf16 and f16. */
+/** Seeded values for one argument. The same numbers whatever the dtype: they are exact in bf16 and f16, and rounded by block formats. */
 export function seededTensor(
   layer: Layer,
   argument: Argument,
@@ -82,6 +83,11 @@ export function seededTensor(
   const shape = value.type.dims.map((d) => d.evaluate({ ...layer.params, ...dims }));
   const { dtype } = value.type;
   const elements = shape.reduce((a, b) => a * b, 1);
+  if (isBlockFormat(dtype)) {
+    const values = new Float32Array(elements);
+    fillSeeded(values, { seed, name: value.name, dtype: "F32", scale: seededScale(layer, argument) });
+    return fromFloats(values, shape, dtype);
+  }
   if (!isFloat(dtype)) return { dtype, dims: shape, data: seededIntegers(layer, argument, shape, dims) };
   const data = dtype === "f32" ? new Float32Array(elements) : new Uint16Array(elements);
   fillSeeded(data, { seed, name: value.name, dtype: fileDtypes[dtype], scale: seededScale(layer, argument) });

@@ -6,6 +6,7 @@ import { layerHash } from "../../ir/core/hash.ts";
 import type { Layer } from "../../ir/core/layer.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { requireMemory } from "../machine.ts";
+import { programWeights } from "../program-weights.ts";
 import { unmoorVersion } from "../version.ts";
 import { type Case, casesFor } from "./cases.ts";
 import { compareWithOracle } from "./compare.ts";
@@ -103,7 +104,7 @@ export async function checkTarget(
 async function checkCase(compilation: Compilation, loaded: LoadedLayer, each: Case): Promise<CheckedCase> {
   const { name, dims, tensors, tied } = each;
   const { weights, inputs } = splitByRole(compilation.stored, tensors);
-  await loaded.setWeights(weights);
+  await loaded.setWeights(programWeights(compilation.program, weights));
   const { outputs } = await loaded.run(inputs, dims);
   const agreement = compareWithOracle(compilation, tensors, dims, outputs, tied);
   const disagreements = [...agreement.disagreements];

@@ -45,6 +45,7 @@ export const avx512Rows = {
   "load.f32": ["_mm512_loadu_ps({p})", 1],
   "load.bf16": ["unmoor_load_bf16x16({p})", 1],
   "load.i32": ["_mm512_loadu_si512({p})", 1],
+  "load.f16": ["_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)({p})))", 1],
   "load_partial.f32": ["_mm512_maskz_loadu_ps(unmoor_first16({n}), {p})", 1],
   "load_partial.bf16": ["unmoor_load_first_bf16x16({p}, {n})", 1],
   "load_partial.i32": ["_mm512_maskz_loadu_epi32(unmoor_first16({n}), {p})", 1],
@@ -54,11 +55,18 @@ export const avx512Rows = {
   "store.f32": ["_mm512_storeu_ps({p}, {a})", 2],
   "store.bf16": ["unmoor_store_bf16x16({p}, {a})", 4],
   "store.i32": ["_mm512_storeu_si512({p}, {a})", 2],
+  "store.i8": ["_mm_storeu_si128((__m128i *)({p}), _mm512_cvtepi32_epi8({a}))", 2],
   "store_partial.f32": ["_mm512_mask_storeu_ps({p}, unmoor_first16({n}), {a})", 3],
   "store_partial.bf16": ["unmoor_store_first_bf16x16({p}, {n}, {a})", 6],
   "store_partial.i32": ["_mm512_mask_storeu_epi32({p}, unmoor_first16({n}), {a})", 3],
   "reduce_add.f32": ["_mm512_reduce_add_ps({a})", 6],
   "reduce_max.f32": ["_mm512_reduce_max_ps({a})", 6],
+  "reduce_add.i32": ["_mm512_reduce_add_epi32({a})", 6],
+  "load_quads.u8": ["_mm512_loadu_si512({p})", 1],
+  "broadcast_quad.i8": ["_mm512_set1_epi32((int32_t)unmoor_load_quad({p}))", 0.5],
+  "low_half.u8": ["_mm512_and_si512({a}, _mm512_set1_epi8(15))", 0.5],
+  "high_half.u8": ["_mm512_and_si512(_mm512_srli_epi16({a}, 4), _mm512_set1_epi8(15))", 1],
+  "dot.quads": ["unmoor_dot_quads_x16({c}, {a}, {b})", 4],
 } as const satisfies Record<string, Row>;
 
 export const avx512: VectorIsa = {
@@ -66,7 +74,7 @@ export const avx512: VectorIsa = {
   title: "AVX-512",
   architecture: "x86_64",
   lanes: 16,
-  types: { f32: "__m512", i32: "__m512i", bool: "__mmask16" },
+  types: { f32: "__m512", i32: "__m512i", bool: "__mmask16", quads: "__m512i" },
   includes: ["<immintrin.h>", '"unmoor_avx512.h"'],
   flags: [
     "-mavx2",

@@ -6,7 +6,9 @@ import { describe, expect, it } from "vitest";
 import { commonFlags, type VectorIsa } from "../../../codegen/emit/c/index.ts";
 import { InstructionTable } from "../../../codegen/emit/c/isa.ts";
 import type { Instruction } from "../../../codegen/instructions.ts";
-import { bf16ToF32, f32ToBf16 } from "../../../ir/core/float16.ts";
+import { bf16ToF32, f16ToF32, f32ToBf16 } from "../../../ir/core/float16.ts";
+import { elementArrays } from "../../../ir/core/tensor.ts";
+import { dtypeBytes, type ElementType, isFloat } from "../../../ir/core/types.ts";
 import { cpuFeatures } from "../../../runtime/native.ts";
 import { supportHeaders } from "../support.ts";
 import { isaNames, scalar, vectorIsa } from "../targets.ts";
@@ -15,7 +17,18 @@ import { fusedMultiplyAdd } from "./meanings.ts";
 const seed = 20260101;
 const CASES = 96;
 
-type Kind = "f32" | "i32" | "mask" | "pairs" | "one.f32" | "one.i32" | "one.bool" | "memory" | "count";
+type Kind =
+  | "f32"
+  | "i32"
+  | "mask"
+  | "pairs"
+  | "quads.i8"
+  | "quads.u8"
+  | "one.f32"
+  | "one.i32"
+  | "one.bool"
+  | "memory"
+  | "count";
 
 /** Operands and result of an operation, from its name. Operands in the order a, b, c, p, n. */
 function signature(op: string): { readonly operands: readonly Kind[]; readonly result: Kind } {
@@ -35,13 +48,17 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   if (name === "any") return { operands: ["mask"], result: "one.bool" };
   if (name === "broadcast") return { operands: [`one.${type}` as Kind], result: type === "bool" ? "mask" : t };
   if (name === "load" || name === "broadcast_load")
-    return { operands: ["memory"], result: type === "i32" ? "i32" : "f32" };
+    return { operands: ["memory"], result: isFloat(type as ElementType) ? "f32" : "i32" };
   if (name === "load_partial") return { operands: ["memory", "count"], result: type === "i32" ? "i32" : "f32" };
-  if (name === "store") return { operands: [type === "i32" ? "i32" : "f32", "memory"], result: "memory" };
+  if (name === "store") return { operands: [isFloat(type as ElementType) ? "f32" : "i32", "memory"], result: "memory" };
   if (name === "store_partial")
     return { operands: [type === "i32" ? "i32" : "f32", "memory", "count"], result: "memory" };
   if (name === "prefetch") return { operands: ["memory"], result: "memory" };
-  if (name.startsWith("reduce_")) return { operands: [t], result: "one.f32" };
+  if (name.startsWith("reduce_")) return { operands: [t], result: `one.${t}` };
+  if (op === "dot.quads") return { operands: ["quads.i8", "quads.u8", "i32"], result: "i32" };
+  if (name === "low_half" || name === "high_half") return { operands: ["quads.u8"], result: "quads.u8" };
+  if (name === "load_quads" || name === "broadcast_quad")
+    return { operands: ["memory"], result: `quads.${type}` as Kind };
   if (name === "dot") return { operands: ["pairs", "pairs", "f32"], result: "f32" };
   if (name === "load_pairs" || name === "broadcast_pair") return { operands: ["memory"], result: "pairs" };
   throw new Error(`no signature for ${op}`);
@@ -83,6 +100,8 @@ const specials = [
 function value(op: string, operand: number, type: "f32" | "i32", random: () => number): number {
   const [name = ""] = op.split(".");
   if (type === "i32") {
+    if (op === "store.i8") return byte("i8", random);
+    if (name === "reduce_add") return Math.floor((random() - 0.5) * 2 ** 24);
     if (name === "mul") return Math.floor((random() - 0.5) * 2 ** 16);
     const x = Math.floor((random() - 0.5) * (random() < 0.5 ? 2 ** 30 : 16));
     return (name === "floorDiv" || name === "mod") && operand === 1 && x === 0 ? 7 : x;
@@ -98,6 +117,10 @@ function value(op: string, operand: number, type: "f32" | "i32", random: () => n
   if (random() < 0.25) return Math.fround(specials[Math.floor(random() * specials.length)] ?? 0);
   return Math.fround((random() - 0.5) * 2 ** Math.floor(random() * 60 - 30));
 }
+
+/** A random byte, also the ends of the range. */
+const byte = (type: "i8" | "u8", random: () => number): number =>
+  Math.floor(random() * 256) - (type === "i8" ? 128 : 0);
 
 const f32Bytes = (values: readonly number[]): Buffer => Buffer.from(Float32Array.from(values).buffer);
 const i32Bytes = (values: readonly number[]): Buffer => Buffer.from(Int32Array.from(values).buffer);
@@ -128,6 +151,12 @@ function operand(i: Instruction, at: number, kind: Kind, lanes: number, random: 
       const values = Array.from({ length: kind === "mask" ? lanes : 1 }, () => Number(random() < (rare ? 0.03 : 0.5)));
       return { lanes: values, bytes: i32Bytes(values) };
     }
+    case "quads.i8":
+    case "quads.u8": {
+      const type = kind === "quads.i8" ? "i8" : "u8";
+      const values = Array.from({ length: 4 * lanes }, () => byte(type, random));
+      return { lanes: values, bytes: Buffer.from(new elementArrays[type](values).buffer) };
+    }
     case "pairs": {
       const values = draw(2 * lanes, "f32").map((x) => bf16ToF32(f32ToBf16(x)));
       return { lanes: values, bytes: bf16Bytes(values) };
@@ -137,6 +166,15 @@ function operand(i: Instruction, at: number, kind: Kind, lanes: number, random: 
       if (i.memory === "i32") {
         const values = draw(count, "i32");
         return { lanes: values, bytes: i32Bytes(values) };
+      }
+      if (i.memory === "i8" || i.memory === "u8") {
+        const { memory } = i;
+        const values = Array.from({ length: count }, () => byte(memory, random));
+        return { lanes: values, bytes: Buffer.from(new elementArrays[memory](values).buffer) };
+      }
+      if (i.memory === "f16") {
+        const bits = Uint16Array.from({ length: count }, () => Math.floor(random() * 2 ** 16));
+        return { lanes: Array.from(bits, f16ToF32), bytes: Buffer.from(bits.buffer) };
       }
       const values = draw(count, "f32");
       if (i.memory === "f32") return { lanes: values, bytes: f32Bytes(values) };
@@ -151,9 +189,16 @@ function operand(i: Instruction, at: number, kind: Kind, lanes: number, random: 
 }
 
 /** More than any instruction reads, so that a store that writes too much is seen. */
-const memoryElements = (lanes: number): number => 2 * lanes + 4;
+const memoryElements = (lanes: number): number => 4 * lanes + 4;
 
-const cTypes = { f32: "float", bf16: "uint16_t", i32: "int32_t" } as const;
+const cTypes = {
+  f32: "float",
+  f16: "uint16_t",
+  bf16: "uint16_t",
+  i32: "int32_t",
+  i8: "int8_t",
+  u8: "uint8_t",
+} as const;
 
 /** C that reads an instruction's operands for each case from stdin and writes its result to stdout. */
 function harness(i: Instruction, isa: VectorIsa): string {
@@ -191,6 +236,10 @@ function harness(i: Instruction, isa: VectorIsa): string {
       const mask = table.text("lt.i32", { a: zero, b: table.text("load.i32", { p }) });
       lines.push(`int32_t raw_${name}[${L}]; READ(raw_${name}); const ${isa.types.bool} ${name} = ${mask};`);
     }
+    if (kind === "quads.i8" || kind === "quads.u8")
+      lines.push(
+        `uint8_t raw_${name}[${4 * L}]; READ(raw_${name}); const ${isa.types.quads} ${name} = ${table.text("load_quads.u8", { p })};`,
+      );
     if (kind === "pairs")
       lines.push(
         `uint16_t raw_${name}[${2 * L}]; READ(raw_${name}); const ${isa.types.pairs} ${name} = ${table.text("load_pairs.bf16", { p })};`,
@@ -216,6 +265,10 @@ function harness(i: Instruction, isa: VectorIsa): string {
       lines.push(`int32_t out[${L}]; ${table.text("store.i32", { p: out, a: ints })}; WRITE(out);`);
       break;
     }
+    case "quads.i8":
+    case "quads.u8":
+      lines.push(`const ${isa.types.quads} out = ${text}; fwrite(&out, sizeof out, 1, stdout);`);
+      break;
     case "pairs":
       lines.push(`const ${isa.types.pairs} out = ${text}; fwrite(&out, sizeof out, 1, stdout);`);
       break;
@@ -230,6 +283,8 @@ function harness(i: Instruction, isa: VectorIsa): string {
 
 function decode(kind: Kind, i: Instruction, bytes: Buffer): number[] {
   const copy = new Uint8Array(bytes).buffer;
+  if (kind === "quads.i8" || (kind === "memory" && i.memory === "i8")) return [...new Int8Array(copy)];
+  if (kind === "quads.u8") return [...new Uint8Array(copy)];
   if (kind === "pairs" || (kind === "memory" && i.memory === "bf16"))
     return Array.from(new Uint16Array(copy), bf16ToF32);
   if (kind === "f32" || kind === "one.f32" || (kind === "memory" && i.memory === "f32"))
@@ -238,7 +293,7 @@ function decode(kind: Kind, i: Instruction, bytes: Buffer): number[] {
 }
 
 function resultBytes(kind: Kind, i: Instruction, lanes: number): number {
-  if (kind === "memory") return memoryElements(lanes) * (i.memory === "bf16" ? 2 : 4);
+  if (kind === "memory") return memoryElements(lanes) * dtypeBytes[i.memory ?? "f32"];
   return kind.startsWith("one.") ? 4 : 4 * lanes;
 }
 

@@ -1,5 +1,6 @@
 import type { Instruction } from "../../../codegen/instructions.ts";
 import { bf16ToF32, f32ToBf16 } from "../../../ir/core/float16.ts";
+import type { ElementType } from "../../../ir/core/types.ts";
 
 type Meaning = Instruction["meaning"];
 
@@ -134,6 +135,9 @@ export function meanings(lanes: number) {
     "load.f32": load,
     "load.bf16": load,
     "load.i32": load,
+    "load.f16": load,
+    "load.i8": load,
+    "load.u8": load,
     "load_partial.f32": loadPartial,
     "load_partial.bf16": loadPartial,
     "load_partial.i32": loadPartial,
@@ -144,11 +148,21 @@ export function meanings(lanes: number) {
     "store.f32": store(same),
     "store.bf16": store(toBf16),
     "store.i32": store(same),
+    "store.i8": store(same),
     "store_partial.f32": storePartial(same),
     "store_partial.bf16": storePartial(toBf16),
     "store_partial.i32": storePartial(same),
     "reduce_add.f32": fold((x, y) => float(x + y)),
     "reduce_max.f32": fold(max),
+    "reduce_add.i32": fold((x, y) => x + y),
+    // Quads: four bytes in each lane.
+    "load_quads.u8": (p: readonly number[] = []) => p.slice(0, 4 * lanes),
+    "broadcast_quad.i8": (p: readonly number[] = []) => Array.from({ length: 4 * lanes }, (_, i) => p[i % 4] ?? 0),
+    "low_half.u8": map1((x) => x & 15),
+    "high_half.u8": map1((x) => x >> 4),
+    // c + Σ a·b over each lane's quad: a in i8, b in u8.
+    "dot.quads": (a: readonly number[] = [], b: readonly number[] = [], c: readonly number[] = []) =>
+      c.map((sum, i) => [0, 1, 2, 3].reduce((s, j) => s + (a[4 * i + j] ?? 0) * (b[4 * i + j] ?? 0), sum)),
   } satisfies Record<string, Meaning>;
 }
 
@@ -161,8 +175,8 @@ export type Row = readonly [text: string, cost: number];
 const memoryOf = (op: string): Instruction["memory"] | undefined =>
   op === "prefetch"
     ? "f32"
-    : /^(load|store|broadcast_load)/.test(op)
-      ? (op.slice(op.indexOf(".") + 1) as "f32" | "bf16" | "i32")
+    : /^(load|store|broadcast_load|broadcast_quad)/.test(op)
+      ? (op.slice(op.indexOf(".") + 1) as ElementType)
       : undefined;
 
 /** A table from texts and the common meanings; `special` replaces meanings where a CPU's instruction differs. */

@@ -62,6 +62,31 @@ static inline float unmoor_reduce_max_f32x8(__m256 a) {
 }
 
 /* value = mantissa * 2^exponent with 1 <= mantissa < 2. For positive normal values. */
+static inline int32_t unmoor_reduce_add_i32x8(__m256i a) {
+  __m128i x = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  x = _mm_add_epi32(x, _mm_shuffle_epi32(x, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
+}
+
+/* The low bytes of 32-bit lanes. */
+static inline void unmoor_store_i8x8(int8_t *p, __m256i value) {
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
+  _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(words, words));
+}
+
+/*
+ * sum + the products of four signed bytes of a with four unsigned ones of b, per 32-bit lane. In halves of 16 bits, even and odd
+ * bytes apart: their products in one instruction would saturate.
+ */
+static inline __m256i unmoor_dot_quads_x8(__m256i sum, __m256i a, __m256i b) {
+  const __m256i even_a = _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
+  const __m256i odd_a = _mm256_srai_epi16(a, 8);
+  const __m256i even_b = _mm256_and_si256(b, _mm256_set1_epi16(0xff));
+  const __m256i odd_b = _mm256_srli_epi16(b, 8);
+  const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(even_a, even_b), _mm256_madd_epi16(odd_a, odd_b));
+  return _mm256_add_epi32(sum, products);
+}
+
 static inline __m256 unmoor_exponent_f32x8(__m256 value) {
   const __m256i exponent = _mm256_srli_epi32(_mm256_castps_si256(value), 23);
   return _mm256_cvtepi32_ps(_mm256_sub_epi32(exponent, _mm256_set1_epi32(127)));

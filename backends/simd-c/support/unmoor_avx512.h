@@ -47,6 +47,19 @@ static inline void unmoor_store_first_bf16x16(uint16_t *p, int64_t n, __m512 val
 }
 
 /* Two neighbouring bf16 in every lane. */
+/*
+ * sum + the products of four signed bytes of a with four unsigned ones of b, per 32-bit lane, without VNNI. In halves of 16 bits,
+ * even and odd bytes apart: their products in one instruction would saturate.
+ */
+static inline __m512i unmoor_dot_quads_x16(__m512i sum, __m512i a, __m512i b) {
+  const __m512i even_a = _mm512_srai_epi16(_mm512_slli_epi16(a, 8), 8);
+  const __m512i odd_a = _mm512_srai_epi16(a, 8);
+  const __m512i even_b = _mm512_and_si512(b, _mm512_set1_epi16(0xff));
+  const __m512i odd_b = _mm512_srli_epi16(b, 8);
+  const __m512i products = _mm512_add_epi32(_mm512_madd_epi16(even_a, even_b), _mm512_madd_epi16(odd_a, odd_b));
+  return _mm512_add_epi32(sum, products);
+}
+
 static inline __m512i unmoor_broadcast_pair_bf16x16(const uint16_t *p) {
   int32_t pair;
   memcpy(&pair, p, sizeof pair);

@@ -22,6 +22,35 @@ static inline float unmoor_bf16_to_f32(uint16_t bits) {
 }
 
 /* To nearest, ties to even; NaN stays NaN. */
+/* Subnormal numbers are made normal by the multiplication; infinities and NaN keep their exponent. */
+static inline float unmoor_f16_to_f32(uint16_t bits) {
+  const uint32_t magnitude = (uint32_t)(bits & 0x7fff) << 13;
+  const uint32_t scale = 0x77800000; /* 2^112 */
+  float value, factor;
+  memcpy(&value, &magnitude, sizeof value);
+  memcpy(&factor, &scale, sizeof factor);
+  value *= factor;
+  uint32_t whole;
+  memcpy(&whole, &value, sizeof whole);
+  if ((bits & 0x7c00) == 0x7c00) whole = 0x7f800000 | (magnitude & 0x7fffff);
+  whole |= (uint32_t)(bits & 0x8000) << 16;
+  memcpy(&value, &whole, sizeof value);
+  return value;
+}
+
+/* Four bytes as they lie in memory. */
+static inline uint32_t unmoor_load_quad(const void *p) {
+  uint32_t quad;
+  memcpy(&quad, p, sizeof quad);
+  return quad;
+}
+
+/* sum + the products of the four signed bytes of a with the four unsigned ones of b. */
+static inline int64_t unmoor_dot_quad(int64_t sum, uint32_t a, uint32_t b) {
+  for (int i = 0; i < 32; i += 8) sum += (int8_t)(a >> i) * (uint8_t)(b >> i);
+  return sum;
+}
+
 static inline uint16_t unmoor_f32_to_bf16(float value) {
   uint32_t bits;
   memcpy(&bits, &value, 4);

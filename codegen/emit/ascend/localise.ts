@@ -1,5 +1,5 @@
 import { i32, type ScalarExpr, substitute, variable } from "../../../ir/core/scalar.ts";
-import type { DType } from "../../../ir/core/types.ts";
+import type { ElementType } from "../../../ir/core/types.ts";
 import { staticValue } from "../../tile/fold.ts";
 import { conditional, expressionsOf, scalarTypeOf, subexpressions, viewShape } from "../../tile/shape.ts";
 import type { Kernel, Statement, Tile, View, ViewIndex } from "../../tile/types.ts";
@@ -16,7 +16,7 @@ export function localise(kernel: Kernel): readonly Statement[] {
 
 class Localiser {
   readonly #names = new Set<string>();
-  readonly #dtypes = new Map<string, DType>();
+  readonly #dtypes = new Map<string, ElementType>();
   readonly #global = new Set<string>();
   /** Tiles in the memories of a cube core. */
   readonly #cube = new Set<string>();
@@ -76,7 +76,7 @@ class Localiser {
     }
   }
 
-  #dtype(view: View): DType {
+  #dtype(view: View): ElementType {
     return this.#dtypes.get(view.base) ?? "f32";
   }
 
@@ -88,7 +88,7 @@ class Localiser {
   }
 
   /** A tile in UB of a view's shape, as large as the whole view. */
-  #tile(hint: string, dtype: DType, view: View): { readonly alloc: Statement; readonly whole: View } {
+  #tile(hint: string, dtype: ElementType, view: View): { readonly alloc: Statement; readonly whole: View } {
     const tile: Tile = { name: this.#unique(hint), dtype, dims: viewShape(view), space: "ub" };
     this.#dtypes.set(tile.name, dtype);
     return { alloc: { kind: "alloc", tile }, whole: wholeOf(tile) };

@@ -1,7 +1,7 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
-import { type DType, dtypeBytes } from "../../../ir/core/types.ts";
+import { dtypeBytes, type ElementType } from "../../../ir/core/types.ts";
 import type { View } from "../../tile/types.ts";
 import { Offset } from "../c-family/offset.ts";
 import type { AscendTable } from "./isa.ts";
@@ -22,7 +22,7 @@ export interface KeptDim {
 export interface Place {
   readonly view: View;
   readonly binding: Exclude<Binding, { kind: "scalar" }>;
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   /** Offset of the indices that the view drops. */
   readonly fixed: Offset;
   readonly kept: readonly KeptDim[];
@@ -84,7 +84,7 @@ export class Lowering {
   }
 
   /** A temporary in UB that lives until it is released. */
-  temporary(hint: string, dtype: DType, elements: number): LocalVariable {
+  temporary(hint: string, dtype: ElementType, elements: number): LocalVariable {
     const bytes = Math.ceil((elements * dtypeBytes[dtype]) / 32) * 32;
     const variable: LocalVariable = { name: this.scope.names.unique(hint), dtype, bytes, space: "ub" };
     this.push({ kind: "local", variable });

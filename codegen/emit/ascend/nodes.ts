@@ -1,4 +1,4 @@
-import type { DType } from "../../../ir/core/types.ts";
+import type { ElementType } from "../../../ir/core/types.ts";
 
 /** The instruction queues of a core of architecture 2201, by the vendor's names. */
 export const pipes = ["S", "V", "M", "MTE1", "MTE2", "MTE3", "FIX"] as const;
@@ -16,7 +16,7 @@ export interface Access {
 export interface LocalVariable {
   /** Its name in C++, unique in the kernel; also the resource's name. */
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   readonly bytes: number;
   /** "ub", "l1", "l0a", "l0b", "l0c". */
   readonly space: string;

@@ -1,7 +1,7 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
-import { type DType, dtypeBytes } from "../../../ir/core/types.ts";
+import { dtypeBytes, type ElementType } from "../../../ir/core/types.ts";
 import type { Tile } from "../../tile/types.ts";
 import { atom, isClosed } from "../c-family/atom.ts";
 import { Names } from "../c-family/names.ts";
@@ -10,7 +10,7 @@ import type { Access, LocalVariable } from "./nodes.ts";
 
 /** What a name of tile IR stands for in C++. */
 export type Binding =
-  | { readonly kind: "global"; readonly name: string; readonly dtype: DType; readonly dims: readonly Dim[] }
+  | { readonly kind: "global"; readonly name: string; readonly dtype: ElementType; readonly dims: readonly Dim[] }
   | LocalBinding
   | {
       readonly kind: "scalar";
@@ -34,14 +34,14 @@ export interface LocalBinding {
 }
 
 /** C++ types of elements. */
-export const elementTypes: Readonly<Partial<Record<DType, string>>> = {
+export const elementTypes: Readonly<Partial<Record<ElementType, string>>> = {
   f32: "float",
   bf16: "bfloat16_t",
   f16: "half",
   i32: "int32_t",
 };
 
-export function elementType(dtype: DType, what: string): string {
+export function elementType(dtype: ElementType, what: string): string {
   const type = elementTypes[dtype];
   if (type === undefined)
     throw new IrError(
@@ -144,7 +144,7 @@ export class Scope {
     base: string,
     index: readonly ScalarExpr[],
     reads: Access[],
-  ): { readonly name: string; readonly offset: Offset; readonly dtype: DType } {
+  ): { readonly name: string; readonly offset: Offset; readonly dtype: ElementType } {
     const binding = this.lookup(base);
     if (binding.kind === "scalar") throw new IrError(`${base} is a scalar`, "Use its name.");
     const strides = binding.kind === "global" ? rowMajor(binding.dims) : binding.strides.map((s) => dimOf(s));

@@ -1,5 +1,5 @@
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
-import type { DType } from "../../../ir/core/types.ts";
+import type { ElementType } from "../../../ir/core/types.ts";
 import { viewShape } from "../../tile/shape.ts";
 import type { Statement } from "../../tile/types.ts";
 import { access, type Lowering, type Place } from "./lowering.ts";
@@ -133,7 +133,7 @@ export function lowerLocalCopy(to: Lowering, dst: Place, src: Place, shape: read
 
 interface RowOperand {
   readonly text: string;
-  readonly dtype: DType;
+  readonly dtype: ElementType;
   readonly resource: string;
 }
 

@@ -1,5 +1,5 @@
 import type { Dim } from "../../../ir/core/dim.ts";
-import type { DType } from "../../../ir/core/types.ts";
+import type { ElementType } from "../../../ir/core/types.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import { identifier } from "./names.ts";
@@ -24,4 +24,4 @@ export const cInterface = (program: Program): CInterface => ({
 export const touched = (kernels: readonly Kernel[]): ReadonlySet<string> =>
   new Set(kernels.flatMap((k) => k.buffers.map((b) => b.name)));
 
-export const typeText = (dtype: DType, dims: readonly Dim[]): string => `${dtype}[${dims.join(", ")}]`;
+export const typeText = (dtype: ElementType, dims: readonly Dim[]): string => `${dtype}[${dims.join(", ")}]`;

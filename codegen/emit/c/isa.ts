@@ -19,8 +19,8 @@ export interface VectorIsa {
   readonly architecture: Architecture | "any";
   /** 32-bit lanes of a vector. 1 for plain C. */
   readonly lanes: number;
-  /** C types of vectors. `pairs` where the table multiplies bf16 by pairs. */
-  readonly types: Readonly<Record<ScalarType, string> & Partial<Record<"pairs", string>>>;
+  /** C types of vectors. `pairs` where the table multiplies bf16 by pairs; `quads`: four bytes in each lane. */
+  readonly types: Readonly<Record<ScalarType, string> & Partial<Record<"pairs" | "quads", string>>>;
   /** Lines such as `<immintrin.h>` that the source includes. */
   readonly includes: readonly string[];
   /** Compiler flags that make the instructions available. */

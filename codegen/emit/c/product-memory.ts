@@ -195,13 +195,15 @@ function emitScalars(scope: Scope, s: Mma, product: Product): void {
       const [row, column, step] = [Offset.text(m), Offset.text(n), Offset.text(k)];
       const at = viewAddress(scope, acc, [row, column]);
       const sum = scope.names.unique("sum");
-      out.line(`float ${sum} = ${scope.loadScalar(at, acc.binding.dtype)};`);
+      const { dtype } = acc.binding;
+      out.line(`${dtype === "i32" ? "int64_t" : "float"} ${sum} = ${scope.loadScalar(at, dtype)};`);
       out.block(`for (int64_t ${k} = 0; ${k} < ${depth}; ${k}++)`, () => {
         const x = scope.loadScalar(viewAddress(scope, a, [row, step]), a.binding.dtype);
-        const w = scope.loadScalar(viewAddress(scope, b, [column, step]), b.binding.dtype);
+        const byte = scope.loadScalar(viewAddress(scope, b, [column, step]), b.binding.dtype);
+        const w = s.half === undefined ? byte : s.half === "low" ? `(${byte} & 15)` : `(${byte} >> 4)`;
         out.line(`${sum} += ${x} * ${w};`);
       });
-      out.line(scope.storeScalar(at, acc.binding.dtype, sum));
+      out.line(scope.storeScalar(at, dtype, sum));
     }),
   );
 }

@@ -1,5 +1,5 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
-import type { Statement } from "../../tile/types.ts";
+import type { Half, Statement } from "../../tile/types.ts";
 import { Offset } from "../c-family/offset.ts";
 import type { Address, InstructionTable } from "./isa.ts";
 import { emitMemoryProduct } from "./product-memory.ts";
@@ -28,7 +28,7 @@ export interface Product {
 
 /** Products that share their rows of activations are computed in one sweep: each row is broadcast once. */
 export function sharesRows(x: Mma, y: Mma): boolean {
-  const key = (s: Mma): string => JSON.stringify([s.a, s.rows ?? null, s.init ?? null]);
+  const key = (s: Mma): string => JSON.stringify([s.a, s.half ?? null, s.rows ?? null, s.init ?? null]);
   return key(x) === key(y);
 }
 
@@ -80,7 +80,8 @@ function emitClear(scope: Scope, { acc, rows, columns }: Product): void {
   const { table } = scope.file;
   if (acc.binding.kind === "vectors") {
     const { lanes } = table.isa;
-    const zero = table.text("broadcast.f32", { a: "0.0f" });
+    const whole = acc.binding.dtype === "i32";
+    const zero = whole ? table.text("broadcast.i32", { a: "0" }) : table.text("broadcast.f32", { a: "0.0f" });
     for (let m = 0; m < rows; m++) {
       for (let n = 0; n < columns; n += lanes) {
         scope.out.line(`${vectorVariable(acc, [Offset.constant(m), Offset.constant(n)], lanes)} = ${zero};`);
@@ -106,21 +107,21 @@ interface Step {
   readonly columnType: string;
 }
 
-function chooseStep(table: InstructionTable, product: Product): Step {
+function chooseStep(table: InstructionTable, product: Product, half: Half | undefined): Step {
   const { types, lanes } = table.isa;
   const a = product.a.binding.dtype;
   const b = product.b.binding.dtype;
   const bColumns = product.b.kept[0];
   const bDepth = product.b.kept[1];
   const aDepth = product.a.kept[1];
-  const pairsTogether = [bDepth, aDepth].every((d) => d?.stride.constant === 1 && d.positions === undefined);
+  const together = [bDepth, aDepth].every((d) => d?.stride.constant === 1 && d.positions === undefined);
   if (
     a === "bf16" &&
     b === "bf16" &&
     types.pairs !== undefined &&
     table.has("dot.bf16") &&
     product.depth % 2 === 0 &&
-    pairsTogether &&
+    together &&
     bColumns?.stride.constant === 2
   ) {
     return {
@@ -130,6 +131,24 @@ function chooseStep(table: InstructionTable, product: Product): Step {
       column: (p) => table.text("load_pairs.bf16", { p }),
       rowType: types.pairs,
       columnType: types.pairs,
+    };
+  }
+  if (
+    a === "i8" &&
+    b === "u8" &&
+    types.quads !== undefined &&
+    product.depth % 4 === 0 &&
+    together &&
+    bColumns?.stride.constant === 4
+  ) {
+    const load = (p: Address): string => table.text("load_quads.u8", { p });
+    return {
+      depth: 4,
+      accumulate: (c, x, y) => table.text("dot.quads", { c, a: x, b: y }),
+      row: (p) => table.text("broadcast_quad.i8", { p }),
+      column: half === undefined ? load : (p) => table.text(`${half}_half.u8`, { a: load(p) }),
+      rowType: types.quads,
+      columnType: types.quads,
     };
   }
   if (lanes > 1 && !(bColumns?.stride.constant === 1 && bColumns.positions === undefined)) {
@@ -154,7 +173,7 @@ function emitRegisters(scope: Scope, s: Mma, products: readonly Product[]): void
   const { out, names } = scope;
   const [first] = products;
   if (!first) return;
-  const steps = products.map((p) => chooseStep(table, p));
+  const steps = products.map((p) => chooseStep(table, p, s.half));
   const depths = new Set(steps.map((step) => step.depth));
   const [depth = 1] = depths;
   if (depths.size > 1) {

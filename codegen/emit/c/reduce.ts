@@ -1,4 +1,5 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
+import { isFloat } from "../../../ir/core/types.ts";
 import type { Statement } from "../../tile/types.ts";
 import { Offset } from "../c-family/offset.ts";
 import { tuples } from "./elementwise-unrolled.ts";
@@ -22,7 +23,7 @@ export function emitReduce(scope: Scope, s: Reduce): void {
   const { join, across, empty } = reductions[s.op];
   const { out, names } = scope;
   const width = src.kept.at(-1)?.extent ?? 1;
-  const type = src.binding.dtype === "i32" ? "i32" : "f32";
+  const type = isFloat(src.binding.dtype) ? "f32" : "i32";
   const scalarType = type === "i32" ? "int64_t" : "float";
   const rows = src.kept.slice(0, -1).map((d) => d.extent);
   if (dst.binding.kind !== "memory") {
@@ -37,7 +38,13 @@ export function emitReduce(scope: Scope, s: Reduce): void {
       const index = row.map((r) => Offset.constant(r));
       const vectors: string[] = [];
       for (let c = 0; c < width; c += lanes) vectors.push(vectorVariable(src, [...index, Offset.constant(c)], lanes));
-      const total = vectors.reduce((a, b) => table.text(`${join}.${type}`, { a, b }));
+      let [total = ""] = vectors;
+      if (vectors.length > 2) {
+        const name = names.unique(`${s.op}s`);
+        out.line(`${types[type]} ${name} = ${total};`);
+        for (const b of vectors.slice(1)) out.line(`${name} = ${table.text(`${join}.${type}`, { a: name, b })};`);
+        total = name;
+      } else if (vectors[1] !== undefined) total = table.text(`${join}.${type}`, { a: total, b: vectors[1] });
       store(index, lanes === 1 ? total : table.text(`${across}.${type}`, { a: total }));
     }
     return;

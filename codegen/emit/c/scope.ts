@@ -1,7 +1,7 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
-import type { DType } from "../../../ir/core/types.ts";
+import type { ElementType } from "../../../ir/core/types.ts";
 import type { View } from "../../tile/types.ts";
 import type { Names } from "../c-family/names.ts";
 import { Offset } from "../c-family/offset.ts";
@@ -15,7 +15,7 @@ export type Binding =
   | {
       readonly kind: "memory";
       readonly name: string;
-      readonly dtype: DType;
+      readonly dtype: ElementType;
       readonly dims: readonly Dim[];
       readonly global: boolean;
     }
@@ -33,10 +33,13 @@ export type Binding =
 export type MemoryBinding = Extract<Binding, { kind: "memory" }>;
 
 /** C types of elements in memory. */
-export const elementTypes: Readonly<Partial<Record<DType, string>>> = {
+export const elementTypes: Readonly<Partial<Record<ElementType, string>>> = {
   f32: "float",
+  f16: "uint16_t",
   bf16: "uint16_t",
   i32: "int32_t",
+  i8: "int8_t",
+  u8: "uint8_t",
 };
 
 /** What all statements of one source file share. */
@@ -133,11 +136,11 @@ export class Scope {
     return { base: binding.name, offset: offset.toString() };
   }
 
-  loadScalar(address: Address, dtype: DType): string {
+  loadScalar(address: Address, dtype: ElementType): string {
     return this.file.scalars.text(`load.${dtype}`, { p: address });
   }
 
-  storeScalar(address: Address, dtype: DType, value: string): string {
+  storeScalar(address: Address, dtype: ElementType, value: string): string {
     return `${this.file.scalars.text(`store.${dtype}`, { p: address, a: value })};`;
   }
 }

@@ -65,7 +65,7 @@ export const writes = (body: readonly Statement[], name: string): boolean =>
  */
 export function isHeldInVectors(tile: Tile, rest: readonly Statement[], lanes: number): boolean {
   const width = tile.dims.at(-1) ?? 1;
-  if (tile.space !== "register" || tile.dtype === "bf16" || width % lanes !== 0) return false;
+  if (tile.space !== "register" || (tile.dtype !== "f32" && tile.dtype !== "i32") || width % lanes !== 0) return false;
   return rest.every((s) => fits(s, tile, lanes));
 }
 

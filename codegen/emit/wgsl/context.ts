@@ -1,7 +1,7 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
-import type { DType } from "../../../ir/core/types.ts";
+import type { ElementType } from "../../../ir/core/types.ts";
 import type { KernelBuffer, Tile } from "../../tile/types.ts";
 import { applyOp, type Code, constant, primary, print, sum, times } from "./code.ts";
 import type { WgslLanguage } from "./language.ts";
@@ -315,7 +315,7 @@ function scalarName(name: string, dims: readonly number[], position: number): st
   return [name, ...parts].join("_");
 }
 
-function scalarType(dtype: DType, where: string): ScalarType {
+function scalarType(dtype: ElementType, where: string): ScalarType {
   if (dtype === "f32" || dtype === "i32" || dtype === "bool") return dtype;
   throw new IrError(
     `${where} holds ${dtype}, and WGSL without extensions computes with f32 and i32`,

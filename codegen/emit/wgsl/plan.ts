@@ -1,6 +1,6 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import { formatSpan } from "../../../ir/core/span.ts";
-import { type DType, dtypeBytes } from "../../../ir/core/types.ts";
+import { dtypeBytes, type ElementType } from "../../../ir/core/types.ts";
 import { type Program, routingsOf } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import type { WgslModule } from "./kernel.ts";
@@ -76,7 +76,7 @@ export interface PrintedKernel {
 const polynomial = (dim: Dim): Polynomial =>
   dim.terms.map(({ coefficient, factors }) => ({ coefficient, factors: [...factors] }));
 
-const dtypeOf = (dtype: DType): "f32" | "i32" => (dtype === "i32" ? "i32" : "f32");
+const dtypeOf = (dtype: ElementType): "f32" | "i32" => (dtype === "i32" ? "i32" : "f32");
 
 /** The plan that runs the printed kernels of a program. */
 export function makePlan(
