@@ -103,7 +103,7 @@ export function builtin(
 ): StaticValue {
   if (isScalarFunction(name)) return elementwise(machine, name, args, call, hint);
   if (typeNames.includes(name)) throw problem("U008", call, `${name} is a type, not a function`);
-  const run = builtins[name];
+  const run = Object.hasOwn(builtins, name) ? builtins[name] : undefined;
   // A name that "unmoor" does not have was reported at its import.
   if (run === undefined) throw new Problem(undefined);
   return run(machine, args, call, hint);

@@ -98,7 +98,7 @@ function identifier(machine: Machine, node: ts.Identifier, scope: Scope): Static
   const value = local ?? machine.lookup(scope.module, name, node) ?? globalValue(name);
   if (value?.kind === "unknown") throw new Problem(undefined);
   if (value !== undefined) return value;
-  const instead = runTime[name];
+  const instead = Object.hasOwn(runTime, name) ? runTime[name] : undefined;
   if (instead !== undefined) {
     throw problem("U066", node, `${name} belongs to JavaScript's run time`, instead === "" ? {} : { help: instead });
   }

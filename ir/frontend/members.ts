@@ -82,7 +82,7 @@ function named(machine: Machine, node: ts.Node, base: StaticValue, name: string)
   }
   if (base.kind === "array") {
     if (name === "length") return numberValue(base.items.length);
-    const run = arrayMethods[name];
+    const run = Object.hasOwn(arrayMethods, name) ? arrayMethods[name] : undefined;
     if (run !== undefined) return { kind: "native", name, run: (args, call) => run(machine, base.items, args, call) };
     if (mutators.has(name)) {
       throw problem("U010", at, `${name} would change the array`, {
