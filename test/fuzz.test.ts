@@ -5,11 +5,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { codes } from "../bin/codes.ts";
 import { compileLayer } from "../codegen/compile.ts";
 import { cubeTarget, packedTarget, plainTarget } from "../codegen/testing.ts";
 import { DiagnosticError } from "../ir/core/diagnostic.ts";
 import type { Layer } from "../ir/core/layer.ts";
-import { codes, compileSource, memoryHost } from "../ir/frontend/index.ts";
+import { compileSource, memoryHost } from "../ir/frontend/index.ts";
 import { parseLayer, printLayer } from "../ir/text/index.ts";
 import { type Mutation, mutate } from "./mutate.ts";
 

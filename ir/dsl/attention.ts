@@ -1,5 +1,5 @@
 import { concrete, type EagerTensor, evaluateOne } from "./tensor.ts";
-import type { AnyTensor, DimName, Dims, SameDim, Tensor } from "./types.ts";
+import type { DimName, Dims, SameDim, Tensor } from "./types.ts";
 
 /** What a query attends to, and how scores become weights. `A` are the query's heads. */
 export interface AttentionOptions<A extends DimName = DimName> {
@@ -12,7 +12,7 @@ export interface AttentionOptions<A extends DimName = DimName> {
   /** Scores become softCap·tanh(score / softCap). */
   readonly softCap?: number;
   /** One more logit for each head, which takes weight and gives nothing. */
-  readonly sinks?: AnyTensor<readonly [A]>;
+  readonly sinks?: Tensor<readonly [A]>;
 }
 
 type Shape<D extends Dims, Expected extends string, What extends string> = D extends readonly [
@@ -48,9 +48,9 @@ type ValuesFit<K extends Dims, V extends Dims> =
  * a reads the keys of head ⌊a·G/A⌋. With a cache of P earlier tokens, S = P + T. A query that sees no key gives zeros.
  */
 export function attention<Q extends Dims, K extends Dims, V extends Dims>(
-  q: AnyTensor<Q> & Shape<Q, "[T, A, D]", "queries">,
-  k: AnyTensor<K> & KeysFit<Q, K>,
-  v: AnyTensor<V> & ValuesFit<K, V>,
+  q: Tensor<Q> & Shape<Q, "[T, A, D]", "queries">,
+  k: Tensor<K> & KeysFit<Q, K>,
+  v: Tensor<V> & ValuesFit<K, V>,
   options: AttentionOptions<At<Q, 1>> = {},
 ): Tensor<[At<Q, 0>, At<Q, 1>, At<V, 2>], "f32"> {
   const { causal = true, window, scale, softCap, sinks } = options;
@@ -82,8 +82,8 @@ type HeadsFit<X extends Dims, W extends Dims> = X extends readonly [DimName, Dim
 
 /** A product per head: x [T, A, K] and w [A, N, K] give [T, A, N], with y[t, a] = x[t, a]·w[a]ᵀ, summed in f32. */
 export function headLinear<X extends Dims, W extends Dims>(
-  x: AnyTensor<X>,
-  w: AnyTensor<W> & HeadsFit<X, W>,
+  x: Tensor<X>,
+  w: Tensor<W> & HeadsFit<X, W>,
 ): Tensor<[At<X, 0>, At<X, 1>, At<W, 1>], "f32"> {
   const operands = [concrete(x, "the input of headLinear"), concrete(w, "the weight of headLinear")];
   return evaluateOne("head_linear", operands, {}) as unknown as Tensor<[At<X, 0>, At<X, 1>, At<W, 1>], "f32">;

@@ -10,8 +10,8 @@ const symbolic = <D extends Dims, S extends ElementType>(t: EagerTensor): Tensor
 
 /** x·wᵀ: x [..., K] and w [N, K] give [..., N], summed in f32. */
 export function linear<A extends Dims, W extends Dims>(
-  x: AnyTensor<A>,
-  w: AnyTensor<W> & LinearFits<A, W>,
+  x: Tensor<A>,
+  w: Tensor<W> & LinearFits<A, W>,
 ): Tensor<[...Init<A>, W[0]], "f32"> {
   return symbolic(evaluateOne("linear", [concrete(x, "the input of linear"), concrete(w, "the weight of linear")], {}));
 }
@@ -26,14 +26,14 @@ export function cast<D extends Dims, S extends "f32" | "f16" | "bf16" | "i32">(x
 
 interface Unary {
   (x: number): number;
-  <D extends Dims>(x: AnyTensor<D>): Tensor<D, "f32">;
+  <D extends Dims>(x: Tensor<D>): Tensor<D, "f32">;
 }
 
 interface Binary {
   (a: number, b: number): number;
-  <A extends Dims>(a: AnyTensor<A>, b: number): Tensor<A, "f32">;
-  <B extends Dims>(a: number, b: AnyTensor<B>): Tensor<B, "f32">;
-  <A extends Dims, B extends Dims>(a: AnyTensor<A>, b: AnyTensor<B> & Broadcasts<A, B>): Tensor<Broadcast<A, B>, "f32">;
+  <A extends Dims>(a: Tensor<A>, b: number): Tensor<A, "f32">;
+  <B extends Dims>(a: number, b: Tensor<B>): Tensor<B, "f32">;
+  <A extends Dims, B extends Dims>(a: Tensor<A>, b: Tensor<B> & Broadcasts<A, B>): Tensor<Broadcast<A, B>, "f32">;
 }
 
 /** Numbers among the arguments of an elementwise function become constants of the expression. */
@@ -86,18 +86,25 @@ export const div = binary("div");
 export const min = binary("min");
 export const max = binary("max");
 
+/** `unknown` where a function takes a number for each of N tensors, else the message that the editor shows. */
+type TakesAll<F, N extends number> = F extends (...args: infer P) => number
+  ? P["length"] extends N
+    ? unknown
+    : `map's function takes ${P["length"] & number} of ${N} numbers`
+  : unknown;
+
 interface MapFunction {
-  <A extends Dims>(a: AnyTensor<A>, fn: (a: number) => number): Tensor<A, "f32">;
-  <A extends Dims, B extends Dims>(
-    a: AnyTensor<A>,
-    b: AnyTensor<B> & Broadcasts<A, B>,
-    fn: (a: number, b: number) => number,
+  <A extends Dims, F extends (a: number) => number>(a: Tensor<A>, fn: F & TakesAll<F, 1>): Tensor<A, "f32">;
+  <A extends Dims, B extends Dims, F extends (a: number, b: number) => number>(
+    a: Tensor<A>,
+    b: Tensor<B> & Broadcasts<A, B>,
+    fn: F & TakesAll<F, 2>,
   ): Tensor<Broadcast<A, B>, "f32">;
-  <A extends Dims, B extends Dims, C extends Dims>(
-    a: AnyTensor<A>,
-    b: AnyTensor<B> & Broadcasts<A, B>,
-    c: AnyTensor<C> & Broadcasts<Broadcast<A, B>, C>,
-    fn: (a: number, b: number, c: number) => number,
+  <A extends Dims, B extends Dims, C extends Dims, F extends (a: number, b: number, c: number) => number>(
+    a: Tensor<A>,
+    b: Tensor<B> & Broadcasts<A, B>,
+    c: Tensor<C> & Broadcasts<Broadcast<A, B>, C>,
+    fn: F & TakesAll<F, 3>,
   ): Tensor<Broadcast<Broadcast<A, B>, C>, "f32">;
 }
 

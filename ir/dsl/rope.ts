@@ -1,6 +1,6 @@
 import { type RopeScaling, ropeParameters } from "../ops/rope-frequencies.ts";
 import { concrete, type EagerTensor, evaluateOne } from "./tensor.ts";
-import type { AnyTensor, DimName, Dims, Tensor } from "./types.ts";
+import type { DimName, Dims, Tensor } from "./types.ts";
 
 export interface RopeOptions {
   /** The base of the frequencies theta^(−2i / rotary), such as 10000. */
@@ -25,7 +25,7 @@ type RopeFits<D extends Dims> = D extends readonly [DimName, DimName] | readonly
  * dimensions that are not rotated stay.
  */
 export function rope<D extends Dims>(
-  x: AnyTensor<D> & RopeFits<D>,
+  x: Tensor<D> & RopeFits<D>,
   positions: Tensor<readonly [D[0] & DimName], "i32">,
   options: RopeOptions,
 ): Tensor<D, "f32"> {

@@ -3,7 +3,7 @@ import { Dim } from "../core/dim.ts";
 import type { AttributeMap, Value } from "../core/layer.ts";
 import { add, map } from "./ops.ts";
 import { concrete, EagerTensor, evaluate, evaluateChecked, evaluateOne, stack } from "./tensor.ts";
-import type { AnyTensor, DimName, Dims, Expert, Last, SameDim, Tail, Tensor } from "./types.ts";
+import type { DimName, Dims, Expert, Last, SameDim, Tail, Tensor } from "./types.ts";
 
 /** How each token chooses its experts, in the order in which the parts apply. */
 export interface RouteOptions<T extends DimName = DimName, N extends DimName = DimName> {
@@ -15,7 +15,7 @@ export interface RouteOptions<T extends DimName = DimName, N extends DimName = D
   /** What experts are chosen by: their score (default), or their logit. */
   readonly selectBy?: "score" | "logits";
   /** Added for choosing only. */
-  readonly selectBias?: AnyTensor<[N]>;
+  readonly selectBias?: Tensor<[N]>;
   /**
    * Only experts of the `keep` best of `count` groups of neighbours can be chosen. A group is as good as its best key ("max"), or
    * its two best added ("top2").
@@ -24,7 +24,10 @@ export interface RouteOptions<T extends DimName = DimName, N extends DimName = D
   /** Experts per token: those with the largest key. On ties the lowest id wins. */
   readonly topK: number;
   /** Instead: the experts of each token are a row of a table, by the token's id. */
-  readonly table?: { readonly experts: AnyTensor<readonly [DimName, DimName]>; readonly tokenIds: AnyTensor<[T]> };
+  readonly table?: {
+    readonly experts: Tensor<readonly [DimName, DimName], "i32">;
+    readonly tokenIds: Tensor<[T], "i32">;
+  };
   /**
    * The weight of a chosen expert: its score (default) without the bias; "softmax" over the chosen logits; "sigmoid" of its logit;
    * or `sequential`: softmax over the logits l not chosen before it that are near its own, z: z − l ≤ sequential · max(|l|, z).
@@ -40,7 +43,7 @@ export interface RouteOptions<T extends DimName = DimName, N extends DimName = D
   /** The weights are multiplied by it. Default 1. */
   readonly scale?: number;
   /** The weight of each expert is multiplied by its own number. */
-  readonly expertScale?: AnyTensor<[N]>;
+  readonly expertScale?: Tensor<[N]>;
   /**
    * Kinds of experts, in the order of their ids: `ffn` run the body; `identity` return the token; each row of `constant` [C, N] is
    * what an expert gives for every token; `zero` give nothing.
@@ -48,7 +51,7 @@ export interface RouteOptions<T extends DimName = DimName, N extends DimName = D
   readonly experts: {
     readonly ffn: number;
     readonly identity?: number;
-    readonly constant?: AnyTensor<readonly [DimName, DimName]>;
+    readonly constant?: Tensor<readonly [DimName, DimName]>;
     readonly zero?: number;
   };
 }
@@ -64,8 +67,8 @@ export interface Routing<T extends DimName = DimName> {
    * itself.
    */
   mix<X extends Dims, N extends Dims>(
-    x: AnyTensor<X> & TokensFit<T, X>,
-    body: (token: Tensor<Tail<X>>, e: Expert, weight: Tensor<[1], "f32">) => AnyTensor<N>,
+    x: Tensor<X> & TokensFit<T, X>,
+    body: (token: Tensor<Tail<X>>, e: Expert, weight: Tensor<[1], "f32">) => Tensor<N>,
   ): Tensor<[T, ...N], "f32">;
 }
 
@@ -77,7 +80,7 @@ type TokensFit<T extends DimName, X extends Dims> = X extends readonly [infer F 
 
 /** Chooses experts by their logits [T, N]. */
 export function route<L extends Dims>(
-  logits: AnyTensor<L>,
+  logits: Tensor<L>,
   options: RouteOptions<L[0] & DimName, Last<L>>,
 ): Routing<L[0] & DimName> {
   const { selectBias, table, expertScale, experts } = options;
@@ -114,7 +117,7 @@ export function route<L extends Dims>(
     const mixed = mixEagerly(concrete(x, "the tokens of mix"), chosen, factors, ffn, identity, body);
     if (constant === undefined) return mixed;
     const share = evaluateOne("constant_experts", [constant, chosen, factors], { first: ffn + identity });
-    return concrete(add(mixed as unknown as AnyTensor<Dims>, share as unknown as AnyTensor<Dims>), "the mixture");
+    return concrete(add(mixed as unknown as Tensor<Dims>, share as unknown as Tensor<Dims>), "the mixture");
   };
   return { ids, weights, mix } as unknown as Routing<L[0] & DimName>;
 }

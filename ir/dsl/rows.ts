@@ -2,33 +2,33 @@ import type { AttributeMap } from "../core/layer.ts";
 import type { Reduction } from "../ops/reduce.ts";
 import { concrete, type EagerTensor, evaluateOne } from "./tensor.ts";
 import type { Tensor as Typed } from "./tensor-type.ts";
-import type { AnyTensor, Dims, Init, Join, Last, SameDim, Tensor } from "./types.ts";
+import type { Dims, Init, Join, Last, SameDim, Tensor } from "./types.ts";
 
 /** What works along the last dimension of a tensor: on its rows. */
 
 /** What the functions below give is concrete; the type system sees it as symbolic. */
 const symbolic = <D extends Dims>(t: EagerTensor): Tensor<D, "f32"> => t as unknown as Tensor<D, "f32">;
 
-const reduced = <D extends Dims>(name: string, kind: Reduction, x: AnyTensor<D>): Tensor<[...Init<D>, 1], "f32"> =>
+const reduced = <D extends Dims>(name: string, kind: Reduction, x: Tensor<D>): Tensor<[...Init<D>, 1], "f32"> =>
   symbolic(evaluateOne("reduce", [concrete(x, `the operand of ${name}`)], { kind }));
 
 /** The sum over the last dimension, which becomes 1. */
-export function sum<D extends Dims>(x: AnyTensor<D>): Tensor<[...Init<D>, 1], "f32"> {
+export function sum<D extends Dims>(x: Tensor<D>): Tensor<[...Init<D>, 1], "f32"> {
   return reduced("sum", "sum", x);
 }
 
 /** The mean over the last dimension, which becomes 1. */
-export function mean<D extends Dims>(x: AnyTensor<D>): Tensor<[...Init<D>, 1], "f32"> {
+export function mean<D extends Dims>(x: Tensor<D>): Tensor<[...Init<D>, 1], "f32"> {
   return reduced("mean", "mean", x);
 }
 
 /** The largest element of the last dimension, which becomes 1. */
-export function amax<D extends Dims>(x: AnyTensor<D>): Tensor<[...Init<D>, 1], "f32"> {
+export function amax<D extends Dims>(x: Tensor<D>): Tensor<[...Init<D>, 1], "f32"> {
   return reduced("amax", "max", x);
 }
 
 /** The smallest element of the last dimension, which becomes 1. */
-export function amin<D extends Dims>(x: AnyTensor<D>): Tensor<[...Init<D>, 1], "f32"> {
+export function amin<D extends Dims>(x: Tensor<D>): Tensor<[...Init<D>, 1], "f32"> {
   return reduced("amin", "min", x);
 }
 
@@ -41,7 +41,7 @@ type VectorFits<D extends Dims, W extends Dims> = W extends readonly [infer N ex
 
 export interface RmsNormOptions<D extends Dims, W extends Dims> {
   /** Multiplies each element of a row: a vector [N]. */
-  readonly weight?: AnyTensor<W> & VectorFits<D, W>;
+  readonly weight?: Tensor<W> & VectorFits<D, W>;
   /** Added to the mean of the squares. */
   readonly epsilon: number;
   /** Weights count from 1: rows are multiplied by 1 + weight. Default false. */
@@ -50,7 +50,7 @@ export interface RmsNormOptions<D extends Dims, W extends Dims> {
 
 /** Rows divided by their root mean square: x / √(mean(x²) + epsilon), times weight. */
 export function rmsNorm<D extends Dims, const W extends Dims = Dims>(
-  x: AnyTensor<D>,
+  x: Tensor<D>,
   options: RmsNormOptions<D, W>,
 ): Tensor<D, "f32"> {
   const { weight, epsilon, unitOffset = false } = options;
@@ -59,16 +59,16 @@ export function rmsNorm<D extends Dims, const W extends Dims = Dims>(
 
 export interface LayerNormOptions<D extends Dims, W extends Dims, B extends Dims> {
   /** Multiplies each element of a row: a vector [N]. */
-  readonly weight?: AnyTensor<W> & VectorFits<D, W>;
+  readonly weight?: Tensor<W> & VectorFits<D, W>;
   /** Added to each element of a row, at the end: a vector [N]. */
-  readonly bias?: AnyTensor<B> & VectorFits<D, B>;
+  readonly bias?: Tensor<B> & VectorFits<D, B>;
   /** Added to the variance. */
   readonly epsilon: number;
 }
 
 /** Rows less their mean, divided by their deviation: (x − mean) / √(variance + epsilon), times weight, plus bias. */
 export function layerNorm<D extends Dims, const W extends Dims = Dims, const B extends Dims = Dims>(
-  x: AnyTensor<D>,
+  x: Tensor<D>,
   options: LayerNormOptions<D, W, B>,
 ): Tensor<D, "f32"> {
   const { weight, bias, epsilon } = options;
@@ -77,7 +77,7 @@ export function layerNorm<D extends Dims, const W extends Dims = Dims, const B e
 
 function normed<D extends Dims>(
   name: string,
-  x: AnyTensor<D>,
+  x: Tensor<D>,
   attributes: AttributeMap,
   vectors: Readonly<Record<string, unknown>>,
 ): Tensor<D, "f32"> {
@@ -90,12 +90,12 @@ function normed<D extends Dims>(
 }
 
 /** exp(x) divided by its sum over the last dimension. */
-export function softmax<D extends Dims>(x: AnyTensor<D>): Tensor<D, "f32"> {
+export function softmax<D extends Dims>(x: Tensor<D>): Tensor<D, "f32"> {
   return symbolic(evaluateOne("softmax", [concrete(x, "the operand of softmax")], {}));
 }
 
 /** Each element is the sum of those of the last dimension up to it. */
-export function cumsum<D extends Dims>(x: AnyTensor<D>): Tensor<D, "f32"> {
+export function cumsum<D extends Dims>(x: Tensor<D>): Tensor<D, "f32"> {
   return symbolic(evaluateOne("cumsum", [concrete(x, "the operand of cumsum")], {}));
 }
 
@@ -103,7 +103,7 @@ export function cumsum<D extends Dims>(x: AnyTensor<D>): Tensor<D, "f32"> {
  * The index of the largest element of the last dimension, the lowest among equals: of logits [T, V] the ids [T]. Where rounding may
  * change which is largest, targets may give any of those.
  */
-export function argMax<D extends Dims>(x: AnyTensor<D>): Typed<Init<D>, "i32"> {
+export function argMax<D extends Dims>(x: Tensor<D>): Typed<Init<D>, "i32"> {
   const ids: unknown = evaluateOne("arg_max", [concrete(x, "the operand of argMax")], {});
   return ids as Typed<Init<D>, "i32">;
 }
