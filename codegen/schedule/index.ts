@@ -8,6 +8,7 @@ import { scheduleMap, schedulePermute, scheduleRounding } from "./elementwise.ts
 import { scheduleGather, scheduleScatter } from "./indexed.ts";
 import { scheduleCubeProduct } from "./matmul-cube.ts";
 import { scheduleRegisterProduct } from "./matmul-registers.ts";
+import { scheduleNgramIds } from "./ngram-ids.ts";
 import { scheduleNorm } from "./norm.ts";
 import { schedulePack } from "./pack.ts";
 import { scheduleReduce } from "./reduce.ts";
@@ -48,6 +49,7 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   transpose: scheduleTranspose,
   gather: scheduleGather,
   scatter: scheduleScatter,
+  ngram_ids: scheduleNgramIds,
   reduce: scheduleReduce,
   norm: scheduleNorm,
   softmax: scheduleSoftmax,

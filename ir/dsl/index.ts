@@ -32,6 +32,6 @@ export {
 export { type RopeOptions, rope } from "./rope.ts";
 export { type RouteOptions, type Routing, route } from "./routing.ts";
 export { amax, amin, argMax, cumsum, layerNorm, mean, rmsNorm, softmax, sum } from "./rows.ts";
-export { concat, gather, reshape, scatter, slice, transpose } from "./shapes.ts";
+export { concat, gather, type NgramOptions, ngramIds, reshape, scatter, slice, transpose } from "./shapes.ts";
 export { type ConcreteTensor, tensor } from "./tensor.ts";
 export type { AnyTensor, Dims, Expert, Storage, Tensor } from "./types.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { concat, gather, layer, reshape, scatter, slice, type Tensor, tensor, transpose } from "./index.ts";
+import { concat, gather, layer, ngramIds, reshape, scatter, slice, type Tensor, tensor, transpose } from "./index.ts";
 
 /** Functions that move elements, on concrete tensors. */
 
@@ -89,4 +89,12 @@ test("gather and scatter find rows by ids; outside, the nearest row is read and 
   expect(text(written)).toBe("f32[3, 2] [[0, 1], [2, 3], [14, 15]]");
   const pairs = layer({}, (_, x: Tensor<["P"], "i32">, ids: Tensor<["T", 2], "i32">) => gather(x, ids));
   expect(text(pairs(tensor([3], [7, 8, 9], "i32"), tensor([1, 2], [2, 0], "i32")))).toBe("i32[1, 2] [[9, 7]]");
+});
+
+test("ngramIds numbers n-grams, of whole numbers alone", () => {
+  const tokens = tensor([3], [3, 7, 1], "i32") as unknown as Tensor<["T"], "i32">;
+  const previous = tensor([1], [8], "i32") as unknown as Tensor<[1], "i32">;
+  const found = ngramIds(tokens, previous, { heads: 2, rows: 100, vocab: 10, eos: 7 });
+  expect(text(found)).toBe("i32[3, 2] [[83, 83], [37, 37], [1, 1]]");
+  expect(() => ngramIds(tokens, previous, { heads: 0, rows: 9, vocab: 9 })).toThrow("heads of ngram_ids is 0");
 });

@@ -126,6 +126,34 @@ export function scatter<D extends Dims, S extends ElementType, I extends Dims, R
   return symbolic(evaluateOne("scatter", [...operands, concrete(rows, "the rows of scatter")], {}));
 }
 
+export interface NgramOptions {
+  /** Tables for each length of n-grams. */
+  readonly heads: number;
+  /** Table t has `rows` + 2t + 1 rows. */
+  readonly rows: number;
+  /** Tokens that there are: the base of the number that an n-gram is. */
+  readonly vocab: number;
+  /** The token that ends a text: no n-gram reaches back to one, though it may begin with one that is its newest token. */
+  readonly eos?: number;
+}
+
+/**
+ * Ids of hashed n-grams, LongCat's input embedding: for n = 2 … N and k < heads, with t = (n − 2)·heads + k, column t is
+ * (Σ_{j<n} token[i − j]·vocab^j) mod (rows + 2t + 1). `previous` are the N − 1 tokens before the first, oldest first; a negative one,
+ * and all before it, count 0.
+ */
+export function ngramIds<T extends Dims, P extends Dims>(
+  tokens: Typed<T, "i32">,
+  previous: Typed<P, "i32">,
+  options: NgramOptions,
+): Typed<[T[0], DimName], "i32"> {
+  const operands = [
+    concrete(tokens, "the tokens of ngramIds"),
+    concrete(previous, "the tokens before those of ngramIds"),
+  ];
+  return symbolic(evaluateOne("ngram_ids", operands, { ...options }));
+}
+
 /** A dimension of a tensor of `rank`, counted from the last: −1 … −rank. */
 export function fromLast(what: string, axis: number, rank: number): number {
   if (Number.isInteger(axis) && axis >= -rank && axis < rank) return axis < 0 ? axis : axis - rank;

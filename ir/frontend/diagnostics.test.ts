@@ -188,6 +188,26 @@ const cases: Readonly<Record<string, Case>> = {
     args: 'x: Tensor<["T", "H"]>, y: Tensor<["P", "H"]>',
     body: 'return slice(x, 0, "T+T", { axis: 0 });',
   },
+  "U069 ngramIds": {
+    uses: "ngramIds",
+    args: 'tokens: Tensor<["T"], "i32">, x: Tensor<["H"]>',
+    body: "return ngramIds(tokens, x, { heads: 2, rows: 9, vocab: 10 });",
+  },
+  "U013 ngramIds": {
+    uses: "ngramIds",
+    args: 'tokens: Tensor<["T"], "i32">, before: Tensor<[2], "i32">',
+    body: "return ngramIds(tokens, before, { heads: 2, vocab: 10 });",
+  },
+  "U022 ngramIds": {
+    uses: "ngramIds",
+    args: 'tokens: Tensor<["T"], "i32">, before: Tensor<[2], "i32">',
+    body: "return ngramIds(tokens, before, { heads: 2, rows: 9, vocab: 10, end: 2 });",
+  },
+  "U201 n-grams of a run-time length": {
+    uses: "ngramIds",
+    args: 'tokens: Tensor<["T"], "i32">, before: Tensor<["P"], "i32">',
+    body: "return ngramIds(tokens, before, { heads: 2, rows: 9, vocab: 10 });",
+  },
   "U020 gather": { uses: "gather", body: "return gather(w.up, x);" },
   "U020 scatter": {
     uses: "scatter",

@@ -79,6 +79,22 @@ export const shapeBuiltins: Readonly<Record<string, Builtin>> = {
     );
     return machine.one("scatter", operands, {}, call, { names: [hint ?? "scatter"] });
   },
+  ngramIds(machine, args, call, hint) {
+    checkCount(call, "ngramIds", args.length, 3);
+    const operands = ["tokens", "tokens before those"].map((what, i) =>
+      tensorArgument(args[i], `the ${what} of ngramIds`, argumentNode(call, i)),
+    );
+    const given = options(args[2], argumentNode(call, 2), "ngramIds", ["heads", "rows", "vocab", "eos"]);
+    const size = (name: string): Dim => wholeNumber(given.get(name), given.at(name), `${name} of ngramIds`, 1);
+    const [heads, rows, vocab] = [size("heads"), size("rows"), size("vocab")];
+    const eos = given.get("eos");
+    const attributes: AttributeMap = { heads, rows, vocab };
+    if (eos === undefined || eos.kind === "undefined")
+      return machine.one("ngram_ids", operands, attributes, call, { names: [hint ?? "ngrams"] });
+    wholeNumber(eos, given.at("eos"), "eos of ngramIds", 0);
+    const all = { ...attributes, eos: eos.kind === "number" ? eos.value : 0 };
+    return machine.one("ngram_ids", operands, all, call, { names: [hint ?? "ngrams"] });
+  },
 };
 
 const noOptions: StaticValue = { kind: "object", members: new Map() };

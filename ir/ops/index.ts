@@ -18,6 +18,7 @@ import { headLinear } from "./head-linear.ts";
 import { linear } from "./linear.ts";
 import { map } from "./map.ts";
 import { mix } from "./mix.ts";
+import { ngramIds } from "./ngram-ids.ts";
 import { norm } from "./norm.ts";
 import { pack } from "./pack.ts";
 import { permute } from "./permute.ts";
@@ -46,6 +47,7 @@ const ops = {
   transpose,
   gather,
   scatter,
+  ngram_ids: ngramIds,
   reduce,
   norm,
   softmax,

@@ -47,10 +47,7 @@ export function expectFloat(op: string, what: string, type: TensorType, rank: nu
 /** An i32 tensor of `rank` dimensions. */
 export function expectIds(op: string, what: string, type: TensorType, rank: number, shape: string): void {
   if (type.dtype !== "i32")
-    throw new IrError(
-      `${what} of ${op} holds whole numbers, found ${formatType(type)}`,
-      `Give i32${shape} as route or dispatch makes it.`,
-    );
+    throw new IrError(`${what} of ${op} holds whole numbers, found ${formatType(type)}`, `Give a tensor i32${shape}.`);
   expectRank(op, what, type, rank, shape);
 }
 
