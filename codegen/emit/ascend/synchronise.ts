@@ -29,6 +29,15 @@ const events = new Set(
   S_MTE3 MTE3_S MTE2_FIX FIX_MTE2 FIX_S M_S MTE2_M M_MTE2 MTE1_FIX FIX_MTE1`.split(/\s+/),
 );
 
+/** An access of pipe `to` after one of pipe `from` that it may not overtake. */
+interface Conflict {
+  readonly from: Pipe;
+  readonly to: Pipe;
+  readonly resource: string;
+  /** Whether the resource lies in global memory and one of the two goes through the scalar unit's cache. */
+  readonly cached: boolean;
+}
+
 class Synchroniser {
   readonly #physical: (resource: string) => string;
   readonly #global: ReadonlyMap<string, { readonly ordered: boolean }>;
@@ -73,7 +82,7 @@ class Synchroniser {
   }
 
   #touch(accesses: readonly Access[], node: Node, state: State, out: Node[]): void {
-    for (const access of accesses) this.#before(access, state, out);
+    this.#before(accesses, state, out);
     for (const access of accesses) state.set(this.#key(access), all);
     out.push(node);
   }
@@ -111,21 +120,39 @@ class Synchroniser {
     return `${this.#physical(access.resource)} ${access.pipe} ${access.write ? "w" : "r"}`;
   }
 
-  #before(access: Access, state: State, out: Node[]): void {
-    const { pipe, write } = access;
-    const scalarGlobal = this.#global.has(access.resource);
-    // Waiting for another pipe may already order what this pipe did before.
-    for (const earlier of [...pipes.filter((p) => p !== pipe), pipe]) {
-      if (earlier === pipe && (pipe === "S" || this.#global.get(access.resource)?.ordered === false)) continue;
-      const open = (isWrite: boolean): boolean =>
-        ((state.get(this.#key({ ...access, pipe: earlier, write: isWrite })) ?? 0) & bit(pipe)) !== 0;
-      const afterWrite = open(true);
-      if (!afterWrite && !(write && open(false))) continue;
-      if (scalarGlobal && earlier === "S" && afterWrite) out.push(cleanCache(access.resource));
-      out.push(orderLine(earlier, pipe));
-      wait(state, earlier, pipe);
-      if (scalarGlobal && pipe === "S" && afterWrite) out.push(cleanCache(access.resource));
+  /**
+   * The waits that an instruction needs. One wait may serve for others: what a pipe has
+   * waited for itself is complete too. Waits that concern the scalar unit's cache come first, since others do not clean it.
+   */
+  #before(accesses: readonly Access[], state: State, out: Node[]): void {
+    const conflicts = (at: State) => accesses.flatMap((a) => this.#conflicts(a, at));
+    for (let open = conflicts(state); open.length > 0; open = conflicts(state)) {
+      const left = ({ from, to }: Conflict): number => {
+        const trial: State = new Map(state);
+        wait(trial, from, to);
+        return conflicts(trial).length;
+      };
+      const best = open.find((c) => c.cached) ?? open.reduce((a, b) => (left(b) < left(a) ? b : a));
+      const stale = open.filter((c) => c.cached && c.from === best.from && c.to === best.to).map((c) => c.resource);
+      const clean = [...new Set(stale)].map(cleanCache);
+      if (best.from === "S") out.push(...clean);
+      out.push(orderLine(best.from, best.to));
+      wait(state, best.from, best.to);
+      if (best.to === "S") out.push(...clean);
     }
+  }
+
+  /** Pipes with accesses that an access conflicts with and that its own pipe has not waited for; its own pipe last. */
+  #conflicts(access: Access, state: State): Conflict[] {
+    const { pipe: to, write, resource } = access;
+    return [...pipes.filter((p) => p !== to), to].flatMap((from) => {
+      if (from === to && (to === "S" || this.#global.get(resource)?.ordered === false)) return [];
+      const open = (isWrite: boolean): boolean =>
+        ((state.get(this.#key({ ...access, pipe: from, write: isWrite })) ?? 0) & bit(to)) !== 0;
+      const afterWrite = open(true);
+      const cached = this.#global.has(resource) && afterWrite && (from === "S" || to === "S");
+      return afterWrite || (write && open(false)) ? [{ from, to, resource, cached }] : [];
+    });
   }
 
   /** A queue gives a buffer to its producer only after the consumer freed it. */
