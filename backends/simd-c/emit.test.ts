@@ -4,6 +4,7 @@ import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { at, gather, kernelBuilder, load, range, view, whole } from "../../codegen/tile/builder.ts";
 import { add, floorDiv, mul, sub } from "../../codegen/tile/fold.ts";
 import type { TypedArray } from "../../codegen/tile/interpreter.ts";
+import type { View } from "../../codegen/tile/types.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { apply, f32, i32, silu, variable } from "../../ir/core/scalar.ts";
 import type { ElementType } from "../../ir/core/types.ts";
@@ -304,6 +305,22 @@ describe.each(isas)("C for %s", (isa) => {
     });
     const cases = [0, 1, 3, 4, 5, 9].map((t) => ({ dims: { T: t } }));
     await agrees(testProgram("tiles", buffers, [b.build()]), isa, cases, 1e-5);
+  });
+
+  it("keeps the vectors of a register tile apart from tiles of one name", async () => {
+    const n = 4 * lanes;
+    const buffers = [buffer("x", "f32", ["T", n], "input"), buffer("y", "f32", ["T", n], "output")];
+    const [x, y] = buffers as [ProgramBuffer, ProgramBuffer];
+    const b = kernelBuilder("names", origin);
+    b.read(x);
+    b.write(y);
+    const token = b.grid("token", "T");
+    // Vectors part_0 … part_3, then tiles that C would call part_2, part_3.
+    const parts = ["register", "scratch", "scratch"].map((space) => b.alloc("part", "f32", [n], space));
+    for (const part of parts) b.copy(whole(part), view(x, token, range(0, n)));
+    const [p, q, r] = parts.map((part) => whole(part)) as [View, View, View];
+    b.map(view(y, token, range(0, n)), { p, q, r }, (v) => apply("add", v.p, apply("mul", v.q, v.r)));
+    await agrees(testProgram("names", buffers, [b.build()]), isa, [{ dims: { T: 2 } }], 1e-6);
   });
 
   it.each([

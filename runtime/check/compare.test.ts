@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { compileLayer } from "../../codegen/compile.ts";
+import { type Compilation, compileLayer } from "../../codegen/compile.ts";
 import { packedTarget } from "../../codegen/testing.ts";
 import { runProgram, type TypedArray } from "../../codegen/tile/interpreter.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { parseLayer } from "../../ir/text/index.ts";
+import { fromFloats } from "../tensors.ts";
 import { type Case, casesFor } from "./cases.ts";
 import { compareWithOracle } from "./compare.ts";
 
@@ -17,20 +18,20 @@ const compilation = compileLayer(layer, packedTarget, "f32");
 const cases = [...casesFor(compilation, 5)];
 
 /** What a right target gives for a case (the tile interpreter stands for it), with a change. */
-function agreement(made: Case, change: (outputs: Map<string, Tensor>) => void = () => {}) {
+function agreement(made: Case, change: (outputs: Map<string, Tensor>) => void = () => {}, of = compilation) {
   const given = (role: string) =>
     new Map(
-      layer.args
+      of.stored.args
         .filter((a) => a.role === role)
         .map((a) => [a.value.name, made.tensors.get(a.value.name)?.data as TypedArray]),
     );
-  const buffers = runProgram(compilation.program, {
+  const buffers = runProgram(of.program, {
     weights: given("weight"),
     inputs: given("input"),
     dims: made.dims,
   });
   const outputs = new Map<string, Tensor>(
-    compilation.program.buffers
+    of.program.buffers
       .filter((b) => b.role === "output")
       .map((b) => [
         b.name,
@@ -42,7 +43,7 @@ function agreement(made: Case, change: (outputs: Map<string, Tensor>) => void = 
       ]),
   );
   change(outputs);
-  return compareWithOracle(compilation, made.tensors, made.dims, outputs, made.tied);
+  return compareWithOracle(of, made.tensors, made.dims, outputs, made.tied);
 }
 
 const randomCase = cases.find((c) => (c.dims.T ?? 0) > 5 && c.tied !== true) as Case;
@@ -138,5 +139,58 @@ describe("what is wrong is found", () => {
   ])("%s", (_, change, message) => {
     const { disagreements } = agreement(randomCase, change);
     expect(disagreements.join("\n")).toMatch(new RegExp(message.source, "m"));
+  });
+});
+
+describe("the index of a largest element", () => {
+  const head = parseLayer(`layer @head {H = 24, V = 6} (
+  input auto %x: f32[T, H],
+  weight auto %w: f32[V, H]
+) {
+  %logits = linear(%x, %w) : f32[T, V]
+  %best = arg_max(%logits) : i32[T]
+  return best = %best
+}`);
+  /** Rows 0 and 1 of the weight give the largest logits, a thousandth apart. */
+  const made = (of: Compilation): Case => {
+    const x = Float32Array.from({ length: 3 * 24 }, (_, i) => 0.3 + (i % 7) / 11);
+    const w = Float32Array.from(
+      { length: 6 * 24 },
+      (_, i) => (i < 24 ? 1.001 : i < 48 ? 1 : -1) * (0.2 + (i % 24) / 31),
+    );
+    const [, weight] = of.stored.args;
+    const tensors = new Map<string, Tensor>([
+      ["x", { dtype: "f32", dims: [3, 24], data: x }],
+      ["w", fromFloats(w, [6, 24], weight?.value.type.dtype ?? "f32")],
+    ]);
+    return { name: "near", dims: { T: 3 }, tensors };
+  };
+  const other = (index: number) => (outputs: Map<string, Tensor>) => {
+    (outputs.get("best") as Tensor).data[1] = index;
+  };
+  const [narrow, wide] = (["f32", "bf16"] as const).map((storage) => compileLayer(head, packedTarget, storage)) as [
+    Compilation,
+    Compilation,
+  ];
+
+  test("is followed where the roundings that a target makes explain it, and counts as ambiguous", () => {
+    for (const index of [0, 1]) {
+      const { disagreements, ambiguousTokens } = agreement(made(wide), other(index), wide);
+      expect(disagreements).toEqual([]);
+      expect(ambiguousTokens).toBe(3);
+    }
+  });
+
+  test.each([
+    ["f32", narrow, 1],
+    ["bf16", wide, 2],
+    ["bf16, beyond the row", wide, 6],
+  ] as const)("is wrong where none does: %s", (_, of, index) => {
+    const { disagreements } = agreement(made(of), other(index), of);
+    expect(disagreements[0]).toContain("best: the index in row 1 is not that of the largest element");
+  });
+
+  test("agrees as it comes", () => {
+    for (const of of [narrow, wide]) expect(agreement(made(of), undefined, of).disagreements).toEqual([]);
   });
 });
