@@ -1,11 +1,11 @@
 /**
- * Ops that no example uses, on every target, against the oracle. Each file of test/layers declares one layer, whose results
+ * Ops that no example uses, on every target, against the oracle, and called as functions. Each file of test/layers declares one layer, whose results
  * use several ops each, and exports the sizes at which it is checked: arrays of parameters, some of which no tile divides.
  */
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { expectAgreement, variants } from "./support.ts";
+import { expectAgreement, expectSameAsFunction, variants } from "./support.ts";
 
 const folder = resolve(import.meta.dirname, "layers");
 
@@ -22,8 +22,11 @@ const targets = await variants();
 test("there are layers to check", () => expect(cases.length).toBeGreaterThan(0));
 
 describe.concurrent.each(cases)("test/layers/%s", (file, sizes) => {
-  for (const params of sizes)
+  for (const params of sizes) {
+    test(`is the same called as a function at ${JSON.stringify(params)}`, () =>
+      expectSameAsFunction(join(folder, file), params));
     test.each(targets)(`%s %s agrees at ${JSON.stringify(params)}`, (name, isa) =>
       expectAgreement(join(folder, file), params, name, isa),
     );
+  }
 });

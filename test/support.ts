@@ -6,13 +6,20 @@ import { expect, onTestFinished } from "vitest";
 import type { Backend, LoadedLayer } from "../backends/backend.ts";
 import type { Environment } from "../bin/environment.ts";
 import { main } from "../bin/main.ts";
+import { compileLayer } from "../codegen/compile.ts";
 import { type TargetName, targetNames } from "../codegen/target.ts";
 import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
+import { isFloat } from "../ir/core/types.ts";
+import { type AnyTensor, type ConcreteTensor, type LayerFunction, type Params, tensor } from "../ir/dsl/index.ts";
+import { interpret } from "../ir/interpreter/index.ts";
 import { type BackendSource, loadBackend } from "../runtime/backends.ts";
+import { casesFor } from "../runtime/check/cases.ts";
 import { checkTarget } from "../runtime/check/check.ts";
 import { fillSeeded, type TensorData, writeSafetensors } from "../runtime/safetensors/index.ts";
 import { readLayer } from "../runtime/source.ts";
+import { toFloats } from "../runtime/tensors.ts";
 
 /** Small sizes of examples/longcat-moe.ts. */
 export const small = { H: 32, I: 16, E: 4, Z: 2, K: 2, scale: 6 } as const;
@@ -144,6 +151,16 @@ const wholeBlocks = (params: Readonly<Record<string, number>>, block: number): R
     Object.entries(params).map(([name, value]) => [name, value < block / 2 ? value : Math.ceil(value / block) * block]),
   );
 
+const read = new Map<string, Promise<Layer>>();
+
+/** The layer of a DSL file, read once. */
+function layerOf(file: string, params: Readonly<Record<string, number>>): Promise<Layer> {
+  const key = JSON.stringify([file, params]);
+  const layer = read.get(key) ?? readLayer({ file, params, cache: undefined });
+  read.set(key, layer);
+  return layer;
+}
+
 /** Holds the layer of a DSL file against the oracle on one variant of a target, in every storage that it reads, those in blocks where asked. Seed 1. */
 export async function expectAgreement(
   file: string,
@@ -156,10 +173,59 @@ export async function expectAgreement(
   for (const storage of backend.target(isa).storages) {
     if (isBlockFormat(storage) && !inBlocks) continue;
     const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockFormats[storage].elements) : params;
-    const layer = await readLayer({ file, params: fitting, cache: undefined });
+    const layer = await layerOf(file, fitting);
     const { cases, agrees } = await checkTarget(layer, backend, isa, storage, 1);
     expect(cases.flatMap((c) => c.disagreements)).toEqual([]);
     expect(agrees).toBe(true);
     expect(cases.length).toBeGreaterThan(4);
+  }
+}
+
+/** Holds a layer called as a function, on a few tokens, against the interpretation of what the frontend makes of it. Seed 1. */
+export async function expectSameAsFunction(file: string, params: Readonly<Record<string, number>>): Promise<void> {
+  const module: Readonly<Record<string, unknown>> = await import(file);
+  const [fn] = Object.values(module).filter((value) => typeof value === "function") as LayerFunction<
+    Params,
+    object[],
+    AnyTensor
+  >[];
+  if (!fn) throw new Error(`${file} exports no layer`);
+  const layer = await layerOf(file, params);
+  const backend = await loadBackend("simd-c");
+  const compilation = compileLayer(layer, backend.target(backend.isas[0] ?? ""), "f32");
+  const made = [...casesFor(compilation, 1)].find((c) => c.name === "3 tokens");
+  if (!made) throw new Error("there is no case of 3 tokens");
+  const { results } = interpret(compilation.stored, made);
+  const given = (name: string): ConcreteTensor => {
+    const { dtype, dims, data } = made.tensors.get(name) as Tensor;
+    if (isBlockFormat(dtype)) throw new Error(`${name} is stored in blocks`);
+    return tensor(dims, isFloat(dtype) ? toFloats({ dtype, dims, data }) : data, dtype);
+  };
+  // Each input is a parameter of its own, neighbouring weights are the members of one.
+  const args: (ConcreteTensor | Record<string, ConcreteTensor>)[] = [];
+  let weights: Record<string, ConcreteTensor> | undefined;
+  for (const { role, value } of compilation.stored.args) {
+    if (role === "input") {
+      weights = undefined;
+      args.push(given(value.name));
+      continue;
+    }
+    if (!weights) {
+      weights = {};
+      args.push(weights);
+    }
+    weights[value.name] = given(value.name);
+  }
+  const found: unknown = fn.with(params).at(made.dims)(...args);
+  const named = results.size === 1 && results.has("y") ? { y: found } : found;
+  for (const [name, want] of results) {
+    const got = (named as Record<string, ConcreteTensor>)[name];
+    expect([name, got?.dtype, got?.dims]).toEqual([name, want.dtype, want.dims]);
+    got?.data.forEach((v, i) => {
+      const expected = Number(want.data[i]);
+      expect(Math.abs(v - expected), `${name}, element ${i}: ${v} found, ${expected} expected`).toBeLessThanOrEqual(
+        1e-9 * (1 + Math.abs(expected)),
+      );
+    });
   }
 }
