@@ -1,5 +1,8 @@
 /** Small sizes for each example, some of which no tile divides. */
 export const exampleSizes: Readonly<Record<string, readonly Readonly<Record<string, number>>[]>> = {
+  "longcat-block.ts": [
+    { H: 37, A: 3, Q: 19, L: 13, N: 6, R: 4, V: 5, F: 29, I: 21, E: 5, Z: 3, K: 2, scale: 6, theta: 1e7 },
+  ],
   "longcat-moe.ts": [
     { H: 64, I: 32, E: 8, Z: 4, K: 3, scale: 6 },
     { H: 37, I: 21, E: 5, Z: 3, K: 2, scale: 2.5 },

@@ -22,7 +22,7 @@ import {
   scheduleSlotWeights,
   scheduleZeroExpertWeight,
 } from "./routing.ts";
-import { scheduleConcat, scheduleReshape, scheduleSlice, scheduleTranspose } from "./shapes.ts";
+import { scheduleConcat, scheduleExpand, scheduleReshape, scheduleSlice, scheduleTranspose } from "./shapes.ts";
 import { scheduleSoftmax } from "./softmax.ts";
 
 const scheduleCast: Schedule = (operation, context) =>
@@ -59,6 +59,7 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   slot_weights: scheduleSlotWeights,
   constant_experts: scheduleConstantExperts,
   pack: schedulePack,
+  expand: scheduleExpand,
   attention: scheduleAttention,
   constant: scheduleConstant,
   rope: scheduleRope,

@@ -3,11 +3,12 @@ import type { Dim } from "../../ir/core/dim.ts";
 import type { Operation, Value } from "../../ir/core/layer.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { concatAxis } from "../../ir/ops/concat.ts";
+import { expandOf } from "../../ir/ops/expand.ts";
 import { sliceOf } from "../../ir/ops/slice.ts";
 import { orderOf } from "../../ir/ops/transpose.ts";
 import { copyReason } from "../memory.ts";
 import type { Target } from "../target.ts";
-import { type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
+import { at, type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, floorDiv, int, mod, mul } from "../tile/fold.ts";
 import type { Kernel, KernelBuffer, ViewIndex } from "../tile/types.ts";
 import { scheduleBlockRows } from "./blocks.ts";
@@ -199,3 +200,27 @@ function partOfConcat(
   );
   return b.build();
 }
+
+/** Rows of the operand, or the one element of each, as often as the result has them. */
+export const scheduleExpand: Schedule = (operation, context) => {
+  const b = kernelBuilder(kernelName(operation, context), originOf(operation, "a dimension of size 1 repeated"));
+  const x = b.read(operandBuffer(operation, 0, context));
+  const y = b.write(context.buffer(resultOf(operation)));
+  const to = rowsOf(resultOf(operation), context);
+  const leading = rowGrid(b, to);
+  const inColumns = columnGrid(b, context.target, to.columns);
+  const axis = y.dims.length + expandOf(operation.attributes).axis;
+  const index = (part: ViewIndex): readonly ViewIndex[] => to.at(leading, part);
+  const source = (part: ViewIndex): readonly ViewIndex[] =>
+    index(part).map((i, d) => (d !== axis ? i : i.kind === "range" ? range(0, 1) : at(0)));
+  inColumns((stretch) => {
+    if (axis < leading.length || to.columns === 1) {
+      copyColumns(b, context.target, stretch, [y, index], [x, source]);
+      return;
+    }
+    const tile = b.alloc("tile", y.dtype, [stretch.width], context.target.vector.space);
+    b.fill(whole(tile), b.letScalar("element", load(x, ...leading, 0)));
+    b.copy(view(y, ...index(range(stretch.start, stretch.width))), whole(tile), validOf(stretch));
+  });
+  return [b.build()];
+};

@@ -12,7 +12,7 @@ export interface RopeOptions {
   /** The first rotated dimension. Default 0. */
   readonly start?: number;
   /** Frequencies for contexts longer than those of the training. */
-  readonly scaling?: RopeScaling;
+  readonly scaling?: RopeScaling | undefined;
 }
 
 /** `unknown` where x can be rotated, else the message that the editor shows. */

@@ -201,3 +201,9 @@ export type ScatterFits<D extends Dims, I extends Dims, R extends Dims> = number
   : [D["length"], I["length"]] extends [R["length"], 1]
     ? AgreeBut<[I[0], ...Tail<D>], R, "none">
     : `the ids [${Join<I>}] do not number the rows [${Join<R>}] that replace rows of [${Join<D>}]`;
+
+// expand
+
+/** `unknown` where the dimension can be repeated, else the message that the editor shows. */
+export type ExpandFits<D extends Dims, A extends number> =
+  SameDim<DimAt<D, A>, 1> extends true ? unknown : `expand repeats a dimension of size 1, found ${DimAt<D, A>}`;

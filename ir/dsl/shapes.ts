@@ -7,6 +7,7 @@ import type {
   Concat,
   ConcatFits,
   DTypeOf,
+  ExpandFits,
   Known,
   OrderFits,
   ReshapeFits,
@@ -84,7 +85,12 @@ export function slice<D extends Dims, S extends ElementType, const N extends Dim
 ): Typed<WithDim<D, A, Known<N>>, S> {
   const tensor = concrete(x, "the operand of slice");
   const axis = fromLast("slice", options.axis ?? -1, tensor.dims.length);
-  const attributes = { axis, start: sizeOf(start, "start"), count: sizeOf(count, "count"), step: options.step ?? 1 };
+  const attributes = {
+    axis,
+    start: sizeOf(start, "start of slice"),
+    count: sizeOf(count, "count of slice"),
+    step: options.step ?? 1,
+  };
   return symbolic(evaluateOne("slice", [tensor], attributes));
 }
 
@@ -92,7 +98,7 @@ function sizeOf(given: DimName, what: string): number {
   const dim = Dim.of(given).substitute(parameterValues());
   if (dim.constant !== undefined) return dim.constant;
   throw new IrError(
-    `${what} of slice is ${given}: the value of ${dim} is not known`,
+    `${what} is ${given}: the value of ${dim} is not known`,
     `Call the layer with values for run-time sizes: myLayer.at({ ${dim.symbols.map((s) => `${s}: 3`).join(", ")} })(x, …).`,
   );
 }
@@ -161,4 +167,15 @@ export function fromLast(what: string, axis: number, rank: number): number {
     `${what} along dimension ${axis} of a tensor with ${rank} dimension${rank === 1 ? "" : "s"}`,
     `Give a whole number from ${-rank} to ${rank - 1}.`,
   );
+}
+
+/** A dimension of size 1 repeated: `expand(key, 1, "A")` of key [T, 1, D] is [T, A, D]. */
+export function expand<D extends Dims, S extends ElementType, A extends number, const N extends DimName>(
+  x: Typed<D, S> & ExpandFits<D, A>,
+  axis: A,
+  size: N,
+): Typed<WithDim<D, A, Known<N>>, S> {
+  const tensor = concrete(x, "the operand of expand");
+  const attributes = { axis: fromLast("expand", axis, tensor.dims.length), size: sizeOf(size, "size of expand") };
+  return symbolic(evaluateOne("expand", [tensor], attributes));
 }

@@ -71,6 +71,16 @@ const perHead = (dims: string): Case => ({
 
 const cases: Readonly<Record<string, Case>> = {
   "U019 of heads": perHead('["A", "D", 6]'),
+  "U020 a dimension to repeat": {
+    uses: "expand",
+    args: 'x: Tensor<["T", 2, "H"]>',
+    body: "return expand(x, 1, p.K);",
+  },
+  "U017 a size to repeat to": {
+    uses: "expand",
+    args: 'x: Tensor<["T", 1, "H"]>',
+    body: 'return expand(x, 1, "S");',
+  },
   "U020 other heads": perHead('[3, 6, "D"]'),
   "U013 a start": rotating("{ theta: 10000, start: -1 }"),
   "U020 too many to rotate": rotating("{ theta: 10000, rotary: 16 }"),
@@ -258,7 +268,12 @@ const cases: Readonly<Record<string, Case>> = {
   "U025 a number for a tensor": { body: "return linear(p.H, w.up);" },
   "U025 a tensor inside map": { uses: "map, mul", body: "return map(x, (v) => mul(v, x));" },
   "U025 a condition from map": { uses: "map", body: "return map(x, (v) => v > 0);" },
-  "U025 index": { body: "return linear(x, w.gate[0]);" },
+  "U025 index": { body: 'return linear(x, w.gate["0"]);' },
+  "U014 a part": { body: "return linear(x, w.gate[3]);" },
+  "U014 a part of a vector": {
+    args: 'x: Tensor<["T", "H"]>, w: { bias: Tensor<["H"]> }',
+    body: "return linear(x, w.bias[0]);",
+  },
   "U025 pattern": { body: "const [a] = p;\nreturn x;" },
   "U026 a number": { body: "return p.H;" },
   "U026 nothing": { body: "return undefined;" },

@@ -57,10 +57,38 @@ function slice(
     }
     return machine.one("index", [base.value, key.value], {}, node, { names: [`${base.value.name}_e`] });
   }
-  throw problem("U025", node.argumentExpression, `a tensor is indexed by an expert, found ${describe(key)}`, {
-    expected: "the expert that mix gives to its function",
-    help: "Write w.gate[e] inside routing.mix(x, (token, e) => …).",
-  });
+  if (key.kind === "number") return partOf(machine, node, base, key.value);
+  throw problem(
+    "U025",
+    node.argumentExpression,
+    `a tensor is indexed by an expert or a number, found ${describe(key)}`,
+    {
+      expected: "the expert that mix gives to its function, or a whole number",
+      help: "Write w.gate[e] inside routing.mix(x, (token, e) => …).",
+    },
+  );
+}
+
+/** `weights[1]`: a part of a tensor along its first dimension. */
+function partOf(
+  machine: Machine,
+  node: ts.ElementAccessExpression,
+  { value }: StaticValue & { kind: "tensor" },
+  at: number,
+): StaticValue {
+  const { dims } = value.type;
+  const count = dims[0]?.substitute(machine.params).constant ?? Number.POSITIVE_INFINITY;
+  if (dims.length < 2 || !Number.isSafeInteger(at) || at < 0 || at >= count)
+    throw problem("U014", node.argumentExpression, `${formatType(value.type)} has no part ${at}`, {
+      expected:
+        dims.length < 2
+          ? "a tensor of at least two dimensions"
+          : `a whole number from 0${Number.isFinite(count) ? ` to ${count - 1}` : ""}`,
+      help: "Index a tensor along its first dimension.",
+    });
+  const names = [`${value.name}_${at}`];
+  const part = machine.one("slice", [value], { axis: -dims.length, start: at, count: 1, step: 1 }, node, { names });
+  return part.kind === "tensor" ? machine.one("reshape", [part.value], { dims: dims.slice(1) }, node, { names }) : part;
 }
 
 function named(machine: Machine, node: ts.Node, base: StaticValue, name: string): StaticValue {

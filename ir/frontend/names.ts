@@ -14,6 +14,7 @@ const ownNames: readonly string[] = [
   "reshape",
   "concat",
   "transpose",
+  "expand",
   "gather",
   "scatter",
   "ngramIds",

@@ -66,6 +66,14 @@ export const shapeBuiltins: Readonly<Record<string, Builtin>> = {
     );
     return machine.one("transpose", [x], { order }, call, { names: [hint ?? "transpose"] });
   },
+  expand(machine, args, call, hint) {
+    checkCount(call, "expand", args.length, 3);
+    const x = tensorArgument(args[0], "the operand of expand", argumentNode(call, 0));
+    const axis = axisArgument(args[1], argumentNode(call, 1), "expand", x.type.dims.length);
+    const known = x.type.dims.flatMap((d) => d.symbols);
+    const size = dimension(machine, args[2] ?? undefinedValue, argumentNode(call, 2), known);
+    return machine.one("expand", [x], { axis, size }, call, { names: [hint ?? "expand"] });
+  },
   gather(machine, args, call, hint) {
     checkCount(call, "gather", args.length, 2);
     const x = tensorArgument(args[0], "the table of gather", argumentNode(call, 0));

@@ -10,6 +10,7 @@ import { constantExperts } from "./constant-experts.ts";
 import { cumsum } from "./cumsum.ts";
 import type { OpDefinition } from "./definition.ts";
 import { dispatch } from "./dispatch.ts";
+import { expand } from "./expand.ts";
 import { index } from "./expert-index.ts";
 import { expertRows, slotWeights } from "./expert-rows.ts";
 import { gather } from "./gather.ts";
@@ -63,6 +64,7 @@ const ops = {
   head_linear: headLinear,
   combine,
   pack,
+  expand,
   attention,
   constant,
   rope,
