@@ -144,7 +144,7 @@ describe("each scalar operation agrees with its meaning on the device", () => {
     const found = await evaluateAll(
       (x, y) => {
         if (op === "select") return apply("select", apply("lt", x, y), x, y);
-        const args = type === "bool" ? [isSet(x), isSet(y)] : [x, y];
+        const args = type === "bool" ? [isSet(x), isSet(y)] : [x, y, zero(operand)];
         return apply(op, ...args.slice(0, arity));
       },
       operand,

@@ -100,6 +100,11 @@ const functions = {
     operands: ["or", "or", "or"],
     meaning: (_, a, b, c) => (a !== 0 ? b : c),
   },
+  fma: {
+    ...call("fma", 3),
+    meaning: (_, a, b, c) => Math.fround(a * b + c),
+    indeterminate: beyond((a, b) => a * b),
+  },
   toFloat: { ...call("f32", 1), meaning: (_, a) => Math.fround(a) },
   toInt: {
     ...call("to_int", 1),

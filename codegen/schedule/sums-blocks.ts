@@ -114,7 +114,7 @@ export class BlockSums implements Sums {
       const own = b.letScalar("scale", load(this.#x.scales, rowAt(place, i), step));
       const row = view(acc, i, columns);
       b.map(row, { sum: row, dots: view(dots, i, columns), scale: whole(scales) }, ({ sum, dots: dot, scale }) =>
-        apply("add", sum, apply("mul", apply("toFloat", dot), apply("mul", scale, own))),
+        apply("fma", apply("toFloat", dot), apply("mul", scale, own), sum),
       );
     }
   }

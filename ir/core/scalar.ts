@@ -86,6 +86,17 @@ export const scalarOps = {
       return e + rounded(Math.abs(r) + e);
     },
   },
+  /** a·b + c, rounded once or twice. */
+  fma: {
+    arity: 3,
+    signature: "float",
+    evaluate: (a, b, c) => a * b + c,
+    bound: (r, [a, b], [ea, eb, ec]) => {
+      const e = Math.abs(a) * eb + Math.abs(b) * ea + ea * eb;
+      const product = rounded(Math.abs(a * b) + e);
+      return e + ec + product + rounded(Math.abs(r) + e + ec + product);
+    },
+  },
   div: {
     arity: 2,
     signature: "float",

@@ -22,6 +22,7 @@ const overflowCarriers: Partial<Record<ScalarOp, readonly number[]>> = {
   add: [0, 1],
   sub: [0, 1],
   mul: [0, 1],
+  fma: [0, 1, 2],
   div: [0],
   log: [0],
   sqrt: [0],
