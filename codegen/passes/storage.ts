@@ -1,4 +1,5 @@
 import { isBlockFormat } from "../../ir/core/block-formats.ts";
+import { makeOperation } from "../../ir/core/builder.ts";
 import { type Argument, type Layer, type Operation, type Value, walk } from "../../ir/core/layer.ts";
 import type { DType } from "../../ir/core/types.ts";
 import { isStorage, type Storage, type Target } from "../target.ts";
@@ -7,11 +8,12 @@ import { producers, rewriteLayer, useCounts } from "./rewrite.ts";
 
 /**
  * Matrices whose storage the author left open are stored as `storage`. Vectors (biases, norms) stay f32; and, where `storage`
- * is a block format, so does all that `blockWeights` leaves out.
+ * is a block format, so does all that `blockWeights` leaves out. What the layer gives keeps its type: parts of a weight (rows of an
+ * embedding) are converted back.
  */
 export function selectStorage(layer: Layer, storage: Storage): Layer {
   const inBlocks = isBlockFormat(storage) ? new Set(blockWeights(layer)) : undefined;
-  return rewriteLayer(
+  const stored = rewriteLayer(
     layer,
     () => false,
     (argument) => {
@@ -20,6 +22,27 @@ export function selectStorage(layer: Layer, storage: Storage): Layer {
       return { ...argument, storage: "fixed", value: { ...argument.value, type: { ...argument.value.type, dtype } } };
     },
   );
+  return keepResults(layer, stored);
+}
+
+/** Results that have another type than before are converted back. */
+function keepResults(before: Layer, after: Layer): Layer {
+  const names = new Set(
+    [...after.args.map((a) => a.value), ...[...walk(after.body)].flatMap((o) => o.results)].map((v) => v.name),
+  );
+  const casts: Operation[] = [];
+  const results = after.results.map(({ name, value }, i) => {
+    const dtype = before.results[i]?.value.type.dtype ?? value.type.dtype;
+    if (dtype === value.type.dtype) return { name, value };
+    let own = `${value.name}_${dtype}`;
+    while (names.has(own)) own = `${own}_1`;
+    names.add(own);
+    const span = after.body.find((o) => o.results.includes(value))?.span ?? after.span;
+    const cast = makeOperation("cast", [value], { to: dtype }, { span, names: [own] });
+    casts.push(cast);
+    return { name, value: cast.results[0] ?? value };
+  });
+  return casts.length === 0 ? after : { ...after, body: [...after.body, ...casts], results };
 }
 
 const isOpenMatrix = ({ role, storage, value }: Argument): boolean =>

@@ -17,7 +17,7 @@ export const scheduleArgMax: Schedule = (operation, context) => {
   b.set(best, 0, f32(Number.NEGATIVE_INFINITY));
   b.set(from, 0, 0);
   stretches(b, target, columns, ({ start, width, valid = width }) => {
-    const part = k.part(target.scratch, { start, width: valid });
+    const part = k.floats(target.scratch, { start, width: valid });
     const largest = b.alloc("largest", "f32", [1], target.scratch);
     b.reduce("max", view(largest, 0), whole(part));
     const value = b.letScalar("value", load(largest, 0));
@@ -29,7 +29,7 @@ export const scheduleArgMax: Schedule = (operation, context) => {
   // As wide as any stretch; the last one begins before the row's end so that it does not pass it.
   const width = Math.min(tileWidth(target, columns), columns);
   const first = b.letScalar("first", min(load(from, 0), columns - width));
-  const keys = k.part(target.scratch, { start: first, width });
+  const keys = k.floats(target.scratch, { start: first, width });
   const ids = b.alloc("ids", "i32", [1], target.scratch);
   b.topK(whole(ids), whole(keys));
   b.set(k.y, [...k.row], add(first, load(ids, 0)));

@@ -53,6 +53,15 @@ export class RowKernel {
     return tile;
   }
 
+  /** As `part`, in f32. */
+  floats(space: string, stretch: Stretch): Tile {
+    const part = this.part(space, stretch);
+    if (part.dtype === "f32") return part;
+    const tile = this.b.alloc("floats", "f32", part.dims, space);
+    this.b.map(whole(tile), { x: whole(part) }, ({ x }) => x);
+    return tile;
+  }
+
   /**
    * The sum or maximum of a term of each element of the row. Whole stretches are joined element by element, in blocks, so that long
    * sums of positive terms, whose roundings are not independent, stay exact; what is left of the row has a tile of its own size.
