@@ -19,7 +19,11 @@ const parts: readonly Part[] = [
   },
   { title: "The text forms of the IRs", codes: /^U1/ },
   { title: "Compiling for a target", codes: /^U2/ },
-  { title: "Weights, inputs and files", codes: /^U3/ },
+  {
+    title: "Weights, inputs and files",
+    codes: /^U3/,
+    examples: new URL("published/messages.txt", import.meta.url),
+  },
   { title: "The command line", codes: /^U4/ },
   {
     title: "The machine, and Unmoor itself",

@@ -53,6 +53,10 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "U301 another model": { example: "mixtral", config: "none", extra: ["--param", "E=2"], weights: (w) => w.clear() },
   "U301 the prefix given": { extra: ["--prefix", "model.layers.4"] },
+  "U302 transposed": {
+    example: "gpt-oss",
+    weights: (w, prefix) => w.set(`${prefix}mlp.experts.gate_up_proj`, zeros("F32", [5, 32, 24])),
+  },
   "U302 scales without blocks": {
     example: "gpt-oss",
     weights: (w, prefix) => {
@@ -61,10 +65,6 @@ const cases: Readonly<Record<string, Case>> = {
     },
   },
   "U302 every expert": { config: { moe_intermediate_size: 32 } },
-  "U302 transposed": {
-    example: "gpt-oss",
-    weights: (w, prefix) => w.set(`${prefix}mlp.experts.gate_up_proj`, zeros("F32", [5, 32, 24])),
-  },
   "U302 blocks": {
     example: "gpt-oss",
     weights: (w, prefix) => {
@@ -82,6 +82,17 @@ const cases: Readonly<Record<string, Case>> = {
     weights: (w, prefix) => w.set(`${prefix}ffn.gate.tid2eid`, zeros("F32", [9, 2])),
   },
   "U303 an input": { input: (x) => x.set("x", zeros("I64", [5, 24])) },
+  "U304 no x": {
+    input: (x) => {
+      x.set("hidden_states", x.get("x") as TensorData);
+      x.delete("x");
+    },
+  },
+  "U305 another width": { input: (x) => x.set("x", zeros("F32", [5, 25])) },
+  "U306 ids of fewer tokens": {
+    example: "deepseek-v4-hash",
+    input: (x) => x.set("token_ids", zeros("I64", [4])),
+  },
   "U307 two layers": {
     weights: (w, prefix) => {
       for (const [name, t] of [...w]) w.set(name.replace(prefix, "model.layers.4."), t);
@@ -123,6 +134,9 @@ const cases: Readonly<Record<string, Case>> = {
     weights: (w, prefix) =>
       w.set(`${prefix}ffn.gate.tid2eid`, { dtype: "I64", shape: [9, 2], data: new BigInt64Array(18).fill(6n) }),
   },
+  "U310 a folder that is not there": { extra: ["--route-out", "nowhere/routing.json"] },
+  "U311 weights that are not there": { extra: ["--weights", "none.safetensors"] },
+  "U312 no config": { extra: ["--config", "examples"] },
   "U041 a config that lacks a size": { config: { num_experts: undefined, num_local_experts: 6 } },
   "U041 a config that lacks a condition": { config: { norm_topk_prob: undefined } },
   "U042 a config with a list": { config: { num_experts: [6, 6] } },
@@ -149,7 +163,7 @@ async function message({ example = "qwen3-moe", config, weights, input, extra = 
   const { ran, folder } = await exec(example, given, extra);
   expect(ran).toMatchObject({ status: 2, out: "" });
   expect(existsSync(join(folder, "y.safetensors"))).toBe(false);
-  return ran.err.replaceAll(folder, "…").trimEnd();
+  return ran.err.replaceAll(folder, "…").replaceAll(process.cwd(), "…").trimEnd();
 }
 
 describe("what does not fit is told in full", () => {
