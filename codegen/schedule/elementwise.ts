@@ -1,12 +1,13 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Dim } from "../../ir/core/dim.ts";
+import { divides } from "../../ir/core/integer-form.ts";
 import type { Operation, Value } from "../../ir/core/layer.ts";
 import { apply, f32, formatScalar, type ScalarExpr, variable } from "../../ir/core/scalar.ts";
 import { wholeRange } from "../../ir/ops/cast.ts";
-import { isFunction } from "../passes/fuse.ts";
+import { mapFunction } from "../../ir/ops/map.ts";
 import type { ProgramBuffer } from "../program.ts";
 import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
-import { floorDiv, int, lt, not } from "../tile/fold.ts";
+import { add, floorDiv, int, lt, not } from "../tile/fold.ts";
 import type { Tile } from "../tile/types.ts";
 import { columnGrid, rowGrid, rowsOf, type Stretch, shifted, validOf } from "./columns.ts";
 import type { Schedule, ScheduleContext } from "./context.ts";
@@ -52,12 +53,16 @@ export const columnsOf = (value: Value, context: ScheduleContext): number => {
 
 /** y = fn(x₀, …), elementwise, operands repeated along leading dimensions and dimensions of size 1. */
 export const scheduleMap: Schedule = (operation, context) => {
-  const { fn } = operation.attributes;
-  if (!isFunction(fn)) throw new IrError("map expects a scalar function", "Give map a function of numbers.");
-  return elementwise(operation, context, `${fn.params.join(", ")} → ${formatScalar(fn.body)}`, (inputs) => {
-    const named = new Map(fn.params.map((p, i) => [p, inputs[i] as Tile | ScalarExpr]));
-    return { fn: fn.body, named };
+  const fn = mapFunction(
+    operation.operands.map((v) => v.type),
+    operation.attributes,
+  );
+  const summary = `${fn.params.join(", ")} → ${formatScalar(fn.body)}`;
+  const bind = (inputs: readonly (Tile | ScalarExpr)[]) => ({
+    fn: fn.body,
+    named: new Map(fn.params.map((p, i) => [p, inputs[i] as Tile | ScalarExpr])),
   });
+  return elementwise(operation, context, summary, bind, divides(fn.body));
 };
 
 /** y = x in another dtype. */
@@ -84,6 +89,7 @@ function elementwise(
   context: ScheduleContext,
   summary: string,
   bind: (inputs: readonly (Tile | ScalarExpr)[]) => { fn: ScalarExpr; named: ReadonlyMap<string, Tile | ScalarExpr> },
+  isDividing = false,
 ) {
   const { target } = context;
   const b = kernelBuilder(kernelName(operation, context), originOf(operation, summary));
@@ -93,6 +99,8 @@ function elementwise(
   const leading = rowGrid(b, rows);
   const inColumns = columnGrid(b, target, rows.columns);
   const rank = y.dims.length;
+  // No target's vectors divide whole numbers: those are computed one by one, in tiles that can be addressed.
+  const space = isDividing ? target.scratch : target.vector.space;
   /** The column that a row of one element is, where the last dimension is known at run time only. */
   const column = leading.length === rank ? (leading.at(-1) ?? int(0)) : undefined;
   /** The index of a source at the block's leading coordinates. */
@@ -103,12 +111,16 @@ function elementwise(
       if (source.dims.at(-1)?.constant === 1 && (rows.columns !== 1 || column !== undefined)) {
         return b.letScalar(source.name, load(source, ...at(source.dims), 0));
       }
-      const tile = b.alloc(`${source.name}_tile`, source.dtype, [stretch.width], target.vector.space);
+      const tile = b.alloc(`${source.name}_tile`, source.dtype, [stretch.width], space);
       const part = shifted(range(stretch.start, stretch.width), column ?? int(0));
       b.copy(whole(tile), view(source, ...at(source.dims), part), validOf(stretch));
       return tile;
     });
     const { fn, named } = bind(inputs);
+    if (isDividing) {
+      divide(fn, named, stretch);
+      return;
+    }
     const out = b.alloc(`${y.name}_tile`, y.dtype, [stretch.width], target.vector.space);
     const tiles = [...named].flatMap(([name, v]) => ("dims" in v ? [[name, whole(v)] as const] : []));
     const scalars = new Map([...named].flatMap(([name, v]) => ("dims" in v ? [] : [[name, v] as const])));
@@ -116,6 +128,13 @@ function elementwise(
     b.copy(view(y, ...rows.at(leading, range(stretch.start, stretch.width))), whole(out), validOf(stretch));
   });
   return [b.build()];
+
+  function divide(fn: ScalarExpr, named: ReadonlyMap<string, Tile | ScalarExpr>, stretch: Stretch): void {
+    b.forLoop("element", 0, stretch.valid ?? stretch.width, 1, (i) => {
+      const values = new Map([...named].map(([name, v]) => [name, "dims" in v ? load(v, i) : v]));
+      b.set(y, [...leading.slice(0, rank - 1), add(add(stretch.start, i), column ?? 0)], replaceScalars(fn, values));
+    });
+  }
 }
 
 const replaceScalars = (fn: ScalarExpr, scalars: ReadonlyMap<string, ScalarExpr>): ScalarExpr =>

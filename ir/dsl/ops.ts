@@ -31,6 +31,12 @@ interface Unary {
 
 interface Binary {
   (a: number, b: number): number;
+  <A extends Dims>(a: Tensor<A, "i32">, b: number): Tensor<A, "i32">;
+  <B extends Dims>(a: number, b: Tensor<B, "i32">): Tensor<B, "i32">;
+  <A extends Dims, B extends Dims>(
+    a: Tensor<A, "i32">,
+    b: Tensor<B, "i32"> & Broadcasts<A, B>,
+  ): Tensor<Broadcast<A, B>, "i32">;
   <A extends Dims>(a: Tensor<A>, b: number): Tensor<A, "f32">;
   <B extends Dims>(a: number, b: Tensor<B>): Tensor<B, "f32">;
   <A extends Dims, B extends Dims>(a: Tensor<A>, b: Tensor<B> & Broadcasts<A, B>): Tensor<Broadcast<A, B>, "f32">;
@@ -94,6 +100,12 @@ type TakesAll<F, N extends number> = F extends (...args: infer P) => number
   : unknown;
 
 interface MapFunction {
+  <A extends Dims, F extends (a: number) => number>(a: Tensor<A, "i32">, fn: F & TakesAll<F, 1>): Tensor<A, "i32">;
+  <A extends Dims, B extends Dims, F extends (a: number, b: number) => number>(
+    a: Tensor<A, "i32">,
+    b: Tensor<B, "i32"> & Broadcasts<A, B>,
+    fn: F & TakesAll<F, 2>,
+  ): Tensor<Broadcast<A, B>, "i32">;
   <A extends Dims, F extends (a: number) => number>(a: Tensor<A>, fn: F & TakesAll<F, 1>): Tensor<A, "f32">;
   <A extends Dims, B extends Dims, F extends (a: number, b: number) => number>(
     a: Tensor<A>,
@@ -108,7 +120,10 @@ interface MapFunction {
   ): Tensor<Broadcast<Broadcast<A, B>, C>, "f32">;
 }
 
-/** Applies an own function of numbers to each element: `map(g, u, (g, u) => (u + 1) * g)`. One to three tensors, which broadcast. */
+/**
+ * Applies an own function of numbers to each element: `map(g, u, (g, u) => (u + 1) * g)`. One to three tensors,
+ * which broadcast. Over i32 it gives whole numbers: divide with Math.floor(a / n).
+ */
 export const map = ((...args: readonly unknown[]): unknown => {
   const fn = args[args.length - 1];
   if (typeof fn !== "function") {
@@ -122,7 +137,14 @@ export const map = ((...args: readonly unknown[]): unknown => {
   for (let i = 0; i < data.length; i++) {
     data[i] = Number(fn(...operands.map((t) => Number(t.data[sourceIndex(t.dims, like.dims, i)]))));
   }
-  return new EagerTensor({ dtype: like.dtype, dims: like.dims, data });
+  if (like.dtype !== "i32") return new EagerTensor({ dtype: like.dtype, dims: like.dims, data });
+  const beyond = data.find((v) => v !== (v | 0));
+  if (beyond !== undefined)
+    throw new IrError(
+      `map gives ${beyond}, which is no i32`,
+      "Give whole numbers of 32 bits, or cast the tensors to f32.",
+    );
+  return new EagerTensor({ dtype: "i32", dims: like.dims, data: Int32Array.from(data) });
 }) as MapFunction;
 
 /** Where element `index` of the result comes from in an operand that broadcasts to it. */

@@ -1,5 +1,18 @@
 import { describe, expect, test } from "vitest";
-import { concat, gather, layer, ngramIds, reshape, scatter, slice, type Tensor, tensor, transpose } from "./index.ts";
+import {
+  add,
+  concat,
+  gather,
+  layer,
+  map,
+  ngramIds,
+  reshape,
+  scatter,
+  slice,
+  type Tensor,
+  tensor,
+  transpose,
+} from "./index.ts";
 
 /** Functions that move elements, on concrete tensors. */
 
@@ -97,4 +110,12 @@ test("ngramIds numbers n-grams, of whole numbers alone", () => {
   const found = ngramIds(tokens, previous, { heads: 2, rows: 100, vocab: 10, eos: 7 });
   expect(text(found)).toBe("i32[3, 2] [[83, 83], [37, 37], [1, 1]]");
   expect(() => ngramIds(tokens, previous, { heads: 0, rows: 9, vocab: 9 })).toThrow("heads of ngram_ids is 0");
+});
+
+test("elementwise functions of i32 give i32", () => {
+  const ids = tensor([3], [5, -5, 8], "i32") as unknown as Tensor<["T"], "i32">;
+  expect(text(add(ids, 1))).toBe("i32[3] [6, -4, 9]");
+  expect(text(map(ids, (i) => Math.floor(i / 3)))).toBe("i32[3] [1, -2, 2]");
+  expect(() => map(ids, (i) => i / 2)).toThrow("map gives 2.5, which is no i32");
+  expect(() => add(ids, 0.5)).toThrow("0.5 is no whole number");
 });

@@ -218,6 +218,16 @@ const cases: Readonly<Record<string, Case>> = {
     args: 'tokens: Tensor<["T"], "i32">, before: Tensor<["P"], "i32">',
     body: "return ngramIds(tokens, before, { heads: 2, rows: 9, vocab: 10 });",
   },
+  "U069 a quotient of i32": {
+    uses: "map",
+    args: 'ids: Tensor<["T", "K"], "i32">',
+    body: "return map(ids, (i) => i / 2);",
+  },
+  "U069 i32 with floats": {
+    uses: "add",
+    args: 'x: Tensor<["T", "K"]>, ids: Tensor<["T", "K"], "i32">',
+    body: "return add(x, ids);",
+  },
   "U020 gather": { uses: "gather", body: "return gather(w.up, x);" },
   "U020 scatter": {
     uses: "scatter",
@@ -390,10 +400,11 @@ const cases: Readonly<Record<string, Case>> = {
     body: route({}),
   },
   "U069 ids": {
-    uses: "add, linear, route",
+    uses: "exp, linear, route",
+    args: 'x: Tensor<["T", "H"]>, w: { router: Tensor<["E", "H"]> }',
     body: route({})
-      .replace("return ", "return add(")
-      .replace(/\.mix.*/, ".ids, 1);"),
+      .replace("return ", "return exp(")
+      .replace(/\.mix.*/, ".ids);"),
   },
   "U069 an input": { args: 'x: Tensor<["T", "H"], "i32">, w: { up: Tensor<["I", "H"]> }' },
   "U069 a weight": { args: 'x: Tensor<["T", "H"]>, w: { up: Tensor<["I", "H"], "i8"> }' },

@@ -1,10 +1,13 @@
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
+import { integerForm } from "../core/integer-form.ts";
+import type { AttributeMap } from "../core/layer.ts";
+import type { ScalarFunction } from "../core/scalar.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { elementCount, formatType, isFloat, type TensorType } from "../core/types.ts";
+import { type DType, elementCount, formatType, isFloat, type TensorType } from "../core/types.ts";
 import { functionAttribute, onlyAttributes } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
-import { count, floats, realsOf } from "./reals.ts";
+import { count, floats, integers, realsOf } from "./reals.ts";
 import { scalarFlops, scalarKernel } from "./scalar-kernel.ts";
 import { expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
 
@@ -12,20 +15,25 @@ import { expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
 export const map: OpDefinition = {
   name: "map",
   summary:
-    "x₀ … (repeated along missing leading dimensions and dimensions of size 1) → f32: a scalar function of the elements",
+    "x₀ … (repeated along missing leading dimensions and dimensions of size 1) → f32, of i32 alone i32: a scalar function of the elements",
   infer(operands, attributes, regions) {
     onlyAttributes("map", attributes, ["fn"]);
     expectOperands("map", operands, 1, Number.POSITIVE_INFINITY, "at least one tensor");
     expectNoRegions("map", regions);
+    const whole = areIntegers(operands.map((x) => x.dtype));
     for (const x of operands)
-      if (!isFloat(x.dtype)) throw new IrError(`map works on floats, found ${formatType(x)}`, "Give float tensors.");
-    if (functionAttribute("map", attributes, "fn", operands.length) === undefined)
-      throw new IrError("map has no function", "Give a function over numbers.");
-    return [{ dtype: "f32", dims: broadcastTypes(operands) }];
+      if (!isFloat(x.dtype) && !whole)
+        throw new IrError(
+          x.dtype === "i32"
+            ? `map works on floats or on i32, found ${operands.map(formatType).join(" and ")}`
+            : `map works on floats, found ${formatType(x)}`,
+          x.dtype === "i32" ? "Cast one of them." : "Give float tensors.",
+        );
+    mapFunction(operands, attributes);
+    return [{ dtype: whole ? "i32" : "f32", dims: broadcastTypes(operands) }];
   },
   evaluate(operands, attributes) {
-    const fn = functionAttribute("map", attributes, "fn", operands.length);
-    if (fn === undefined) throw new IrError("map has no function", "Give a function over numbers.");
+    const fn = mapFunction(operands, attributes);
     const dims = broadcastDims(operands.map((x) => x.dims));
     const size = count(dims);
     const { values, bound } = scalarKernel(fn)(
@@ -33,13 +41,32 @@ export const map: OpDefinition = {
       operands.map((x) => (x.bound === undefined ? undefined : expand(x.bound, x.dims, dims))),
       size,
     );
-    return [floats("f32", dims, values, bound)];
+    if (!areIntegers(operands.map((x) => x.dtype))) return [floats("f32", dims, values, bound)];
+    const beyond = values.find((v) => v !== (v | 0));
+    if (beyond !== undefined)
+      throw new IrError(`map gives ${beyond}, which is no i32`, "Keep whole numbers within 32 bits.");
+    const result = integers(dims, Int32Array.from(values));
+    return [bound.some((e) => e > 0) ? { ...result, bound } : result];
   },
   flops(operands, attributes, results, dims) {
     const fn = functionAttribute("map", attributes, "fn", operands.length);
     return elementCount(operandAt(results, 0)).evaluate(dims) * (fn === undefined ? 0 : scalarFlops(fn.body));
   },
 };
+
+const areIntegers = (dtypes: readonly DType[]): boolean => dtypes.every((d) => d === "i32");
+
+const integral = new WeakMap<ScalarFunction, ScalarFunction>();
+
+/** The function of a map: over i32, that of whole numbers. */
+export function mapFunction(operands: readonly { readonly dtype: DType }[], attributes: AttributeMap): ScalarFunction {
+  const fn = functionAttribute("map", attributes, "fn", operands.length);
+  if (fn === undefined) throw new IrError("map has no function", "Give a function over numbers.");
+  if (!areIntegers(operands.map((x) => x.dtype))) return fn;
+  const known = integral.get(fn) ?? integerForm(fn);
+  integral.set(fn, known);
+  return known;
+}
 
 function broadcastTypes(operands: readonly TensorType[]): Dim[] {
   const one = Dim.of(1);

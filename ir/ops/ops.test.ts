@@ -33,6 +33,7 @@ describe("types", () => {
     ],
     ["map", ["f32[T, H]", "f16[H]"], { fn: mulFn }, ["f32[T, H]"]],
     ["map", ["f32[T, 1]", "f32[1, H]"], { fn: mulFn }, ["f32[T, H]"]],
+    ["map", ["i32[T, 1]", "i32[H]"], { fn: mulFn }, ["i32[T, H]"]],
     ["cast", ["f32[T, H]"], { to: "f16" }, ["f16[T, H]"]],
     ["cast", ["bf16[T, H]"], { to: "i32" }, ["i32[T, H]"]],
     ["cast", ["i32[T]"], { to: "f16" }, ["f16[T]"]],
@@ -85,7 +86,9 @@ describe("types", () => {
       "whole blocks of 3 rows",
     ],
     ["map", ["f32[T, H]", "f32[T, I]"], { fn: mulFn }, "dimensions differ: H vs I"],
-    ["map", ["i32[T]"], { fn: fn(["x"], (x) => x) }, "map works on floats"],
+    ["map", ["u8[T]"], { fn: fn(["x"], (x) => x) }, "map works on floats, found u8[T]"],
+    ["map", ["i32[T]", "f32[T]"], { fn: mulFn }, "map works on floats or on i32, found i32[T] and f32[T]"],
+    ["map", ["i32[T]"], { fn: fn(["x"], (x) => apply("exp", x)) }, "exp of i32 gives no whole number"],
     ["map", ["f32[T]"], {}, "map has no function"],
     [
       "map",
@@ -168,6 +171,14 @@ describe("meanings, against numbers by hand", () => {
     expect(numbers(run("map", [a, b], { fn: mulFn })[0])).toEqual([10, 20, 30, 20, 40, 60]);
     const c = f32Tensor([2, 3], [1, 1, 1, 2, 2, 2]);
     expect(numbers(run("map", [f32Tensor([], [3]), c], { fn: mulFn })[0])).toEqual([3, 3, 3, 6, 6, 6]);
+  });
+
+  test("map over i32 computes whole numbers, and says where they leave 32 bits", () => {
+    const quotient = fn(["x"], (x) => apply("floor", apply("div", x, f32(4))));
+    const [y] = run("map", [i32Tensor([4], [7, -7, 8, 0])], { fn: quotient });
+    expect(y).toEqual({ dtype: "i32", dims: [4], data: Int32Array.of(1, -2, 2, 0) });
+    const large = i32Tensor([1], [2 ** 30]);
+    expect(() => run("map", [large, large], { fn: mulFn })).toThrow(/map gives 11529215046068\d+, which is no i32/);
   });
 
   test("cast keeps the value and widens the bound; casting to f32 adds nothing", () => {
