@@ -19,9 +19,12 @@ async function sizesOf(file: string): Promise<readonly Readonly<Record<string, n
 const cases = await Promise.all(readdirSync(folder).map(async (file) => [file, await sizesOf(file)] as const));
 const targets = await variants();
 
+/** Milliseconds. Several tests share one thread while they wait for compilers, on a machine that may be busy. */
+const patience = 600_000;
+
 test("there are layers to check", () => expect(cases.length).toBeGreaterThan(0));
 
-describe.concurrent.each(cases)("test/layers/%s", (file, sizes) => {
+describe.concurrent.each(cases)("test/layers/%s", { timeout: patience }, (file, sizes) => {
   for (const params of sizes) {
     test(`is the same called as a function at ${JSON.stringify(params)}`, () =>
       expectSameAsFunction(join(folder, file), params));

@@ -12,7 +12,10 @@ const inBlocks = new Set(["longcat-moe.ts", "gpt-oss.ts", "kimi-k3.ts", "llama4.
 
 const targets = await variants();
 
-describe.concurrent.each(readdirSync(folder).filter((f) => f.endsWith(".ts")))("%s", (file) => {
+/** Milliseconds. Several tests share one thread while they wait for compilers, on a machine that may be busy. */
+const patience = 600_000;
+
+describe.concurrent.each(readdirSync(folder).filter((f) => f.endsWith(".ts")))("%s", { timeout: patience }, (file) => {
   test("has sizes to be tested at", () => {
     expect(exampleSizes[file]?.length ?? 0, `give sizes for ${file} in test/sizes.ts`).toBeGreaterThan(0);
   });

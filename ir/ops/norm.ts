@@ -5,7 +5,7 @@ import type { Tensor } from "../core/tensor.ts";
 import { elementCount, formatType, isFloat, type TensorType } from "../core/types.ts";
 import { choiceAttribute, numberAttribute, onlyAttributes } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
-import { confidence, count, floats, gamma, isLong, realsOf, tiny32, u32 } from "./reals.ts";
+import { count, floats, gamma, realsOf, tiny32, u32 } from "./reals.ts";
 import { sums } from "./reduce.ts";
 import { scalarFlops, scalarKernel } from "./scalar-kernel.ts";
 import { dimAt, expectNoRegions, expectOperands, expectRows, operandAt } from "./shapes.ts";
@@ -141,8 +141,8 @@ function functionOf(how: Norm, n: number) {
 
 /**
  * Σ cᵢ² of each row, where c is x or x − mean. With errors εᵢ of c beside that of the mean, δ, which all elements share,
- * Σ (cᵢ + εᵢ − δ)² − Σ cᵢ² = 2Σ cᵢεᵢ + Σ εᵢ² − 2δΣ εᵢ + nδ², since Σ cᵢ = 0 (without a mean δ = 0). Of long rows the first sum
- * is taken as a random walk. Squaring and adding make γ·Σ(|cᵢ| + …)² more.
+ * Σ (cᵢ + εᵢ − δ)² − Σ cᵢ² = 2Σ cᵢεᵢ + Σ εᵢ² − 2δΣ εᵢ + nδ², since Σ cᵢ = 0 (without a mean δ = 0). The εᵢ are no random walk:
+ * what scaled the whole row gives all of them one sign. Squaring and adding make γ·Σ(|cᵢ| + …)² more.
  */
 function squaresOf(
   x: Tensor,
@@ -155,21 +155,18 @@ function squaresOf(
   const bound = new Float64Array(rows);
   for (let row = 0; row < rows; row++) {
     const [center, shared] = [mean?.values[row] ?? 0, mean?.bound[row] ?? 0];
-    let [sum, most, linear, variance, squares, errors] = [0, 0, 0, 0, 0, 0];
+    let [sum, most, carried, errors] = [0, 0, 0, 0];
     for (let i = row * n; i < (row + 1) * n; i++) {
       const c = from[i] - center;
       const own = x.bound?.[i] ?? 0;
       const e = own + (mean === undefined ? 0 : u32 * (Math.abs(c) + own + shared));
       sum += c * c;
       most += (Math.abs(c) + e + shared) ** 2;
-      linear += 2 * Math.abs(c) * e;
-      variance += (2 * c * e) ** 2;
-      squares += e * e;
+      carried += 2 * Math.abs(c) * e + e * e;
       errors += e;
     }
     values[row] = sum;
-    const walk = isLong(n) ? Math.min(linear, confidence * Math.sqrt(variance)) : linear;
-    bound[row] = walk + squares + 2 * shared * errors + n * shared * shared + gamma(n) * most + n * tiny32;
+    bound[row] = carried + 2 * shared * errors + n * shared * shared + gamma(n) * most + n * tiny32;
   }
   return { values, bound };
 }
