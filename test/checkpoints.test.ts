@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { openSafetensors, type TensorData, writeSafetensors } from "../runtime/safetensors/index.ts";
 import { models } from "./published/models.ts";
 import { agreement, compiled, exec, type Files, fileTensors, seed, tensorsOf, valuesOf } from "./published/run.ts";
-import { jsonOf, sourceFile, temporaryFolder } from "./support.ts";
+import { jsonOf, sourceFile, temporaryFolder, unmoor } from "./support.ts";
 
 type Tensors = Map<string, TensorData>;
 
@@ -262,8 +262,26 @@ test.each([
   expect(ran.err).toMatch(message);
 });
 
+test("other commands read the config as well", async () => {
+  const folder = temporaryFolder();
+  const config = join(folder, "config.json");
+  writeFileSync(config, JSON.stringify(models["qwen3-moe"]?.config));
+  const argv = [
+    "compile",
+    "examples/qwen3-moe.ts",
+    "--config",
+    config,
+    "--target",
+    "wgsl",
+    "--out",
+    join(folder, "out"),
+  ];
+  const ran = await unmoor([...argv, "--json"]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  expect(jsonOf(ran)).toMatchObject({ params: models["qwen3-moe"]?.params });
+});
+
 test("a config that differs gives another layer, also from the cache", async () => {
-  const { unmoor } = await import("./support.ts");
   const folder = temporaryFolder();
   const source = sourceFile(
     `import { layer, map, type Tensor } from "unmoor";
