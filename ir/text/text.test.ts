@@ -1,14 +1,16 @@
 /**
  * Fixtures: fixtures/roundtrip/*.moe are in canonical form: parsing and printing gives the same text.
  * fixtures/invalid/*.moe hold texts separated by lines `===`; in each, `// expected-error: …` stands above the offending line.
- * UPDATE_FIXTURES=1 rewrites the round-trip fixtures as they are printed now; look at the difference before committing it.
+ * UPDATE_FIXTURES=1 rewrites the round-trip fixtures as they are printed now, and the messages of the invalid ones; look at the difference before committing it.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { DiagnosticError, formatDiagnostic } from "../core/diagnostic.ts";
+import { type Diagnostic, DiagnosticError, formatDiagnostic } from "../core/diagnostic.ts";
 import { layerHash, sha256 } from "../core/hash.ts";
+import { walk } from "../core/layer.ts";
 import { noSpan } from "../core/span.ts";
 import { tensorType } from "../core/types.ts";
+import { opNames } from "../ops/index.ts";
 import { parseLayer, printLayer } from "./index.ts";
 
 const folder = new URL("./fixtures/", import.meta.url);
@@ -32,7 +34,26 @@ describe("round trip", () => {
   });
 });
 
+/** What a text is refused with. */
+function refusal(text: string, name: string): Diagnostic {
+  try {
+    parseLayer(text, name);
+  } catch (error) {
+    const [diagnostic] = error instanceof DiagnosticError ? error.diagnostics : [];
+    if (diagnostic !== undefined) return diagnostic;
+    throw error;
+  }
+  throw new Error(`expected a diagnostic, found none in\n${text}`);
+}
+
 describe("invalid", () => {
+  if (process.env.UPDATE_FIXTURES === "1") {
+    for (const { name, url } of files("invalid")) {
+      const texts = readFileSync(url, "utf8").split(/^===\n/m);
+      const said = texts.map((text) => text.replace(/(expected-error: ).*/, `$1${refusal(text, name).message}`));
+      writeFileSync(url, said.join("===\n"));
+    }
+  }
   const cases = files("invalid").flatMap(({ name, url }) =>
     readFileSync(url, "utf8")
       .split(/^===\n/m)
@@ -41,19 +62,23 @@ describe("invalid", () => {
   test.each(cases)("$name: $message", ({ name, text, message }) => {
     expect(message).not.toBe("");
     const line = text.split("\n").findIndex((l) => l.includes("expected-error")) + 2;
-    let caught: unknown;
-    try {
-      parseLayer(text, name);
-    } catch (error) {
-      caught = error;
-    }
-    if (!(caught instanceof DiagnosticError)) throw new Error(`expected a diagnostic, found ${caught}`);
-    const [diagnostic] = caught.diagnostics;
-    expect(diagnostic.message).toContain(message);
+    const diagnostic = refusal(text, name);
+    expect(diagnostic.message).toBe(message);
     expect(diagnostic.span).toMatchObject({ file: name, line });
     expect(diagnostic.help).not.toBe("");
     expect(formatDiagnostic(diagnostic, () => text)).toContain("^");
   });
+});
+
+describe("every op has a fixture", () => {
+  const texts = (kind: string) => files(kind).map(({ url }) => readFileSync(url, "utf8"));
+  const printed = new Set(texts("roundtrip").flatMap((text) => [...walk(parseLayer(text).body)].map((o) => o.op)));
+  // The line below each expected error.
+  const refused = new Set(
+    texts("invalid").flatMap((text) => [...text.matchAll(/expected-error: .*\n.*?= (\w+)\(/g)].map((m) => m[1])),
+  );
+  test("that is read and printed", () => expect(opNames.filter((op) => !printed.has(op))).toEqual([]));
+  test("that is refused", () => expect(opNames.filter((op) => !refused.has(op))).toEqual([]));
 });
 
 describe("names", () => {
