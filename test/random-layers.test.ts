@@ -21,6 +21,13 @@ const runs = (usual: number): number => Number(process.env.UNMOOR_FUZZ ?? usual)
 const targets = [packedTarget, plainTarget, cubeTarget];
 const storages: readonly Storage[] = ["f32", "bf16"];
 
+/** Layers that came out wrong once, and their numbers of tokens. */
+const once: [number, number][] = [
+  [-180179275, 0],
+  [-21, 3],
+  [-1879048174, 1],
+];
+
 /** Fails with the layer's text, so that a failure can be looked at. */
 function withText(layer: Layer, run: () => void): void {
   try {
@@ -81,7 +88,7 @@ test(`every pass keeps what a layer computes (seed ${seed})`, () => {
           }
       });
     }),
-    { seed, numRuns: runs(25) },
+    { seed, numRuns: runs(25), examples: once },
   );
 });
 
@@ -94,7 +101,7 @@ test(`kernels agree with the oracle (seed ${seed})`, () => {
           for (const storage of storages) checkCompilation(compileLayer(layer, target, storage), tokens);
       });
     }),
-    { seed, numRuns: runs(25) },
+    { seed, numRuns: runs(25), examples: once },
   );
 });
 

@@ -15,7 +15,14 @@ export function selectStorage(layer: Layer, storage: Storage): Layer {
   const inBlocks = isBlockFormat(storage) ? new Set(blockWeights(layer)) : undefined;
   const stored = rewriteLayer(
     layer,
-    () => false,
+    (operation, to) => {
+      // An expert's body is written for one type of token.
+      const [x] = operation.op === "mix" ? operation.operands : [];
+      const now = x && to.get(x);
+      if (x && now && now.type.dtype !== x.type.dtype)
+        to.replace(x, to.one("cast", [now], { to: x.type.dtype }, operation.span, `${x.name}_${x.type.dtype}`));
+      return false;
+    },
     (argument) => {
       if (!isOpenMatrix(argument)) return argument;
       const dtype = inBlocks === undefined || inBlocks.has(argument) ? storage : "f32";

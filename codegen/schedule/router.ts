@@ -1,4 +1,5 @@
 import type { Dim } from "../../ir/core/dim.ts";
+import type { Value } from "../../ir/core/layer.ts";
 import { apply, f32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { type GroupLimit, type Router, routerOf, sigmoidOfLogit } from "../../ir/ops/router.ts";
 import { divisorOf } from "../../ir/ops/routing-weights.ts";
@@ -6,7 +7,7 @@ import { at, type KernelBuilder, kernelBuilder, load, range, view, whole } from 
 import { add, floorDiv, lt, mod, mul } from "../tile/fold.ts";
 import type { KernelBuffer, Tile } from "../tile/types.ts";
 import type { Schedule } from "./context.ts";
-import { kernelName, operandBuffer, originOf, resultOf } from "./elementwise.ts";
+import { columnsOf, kernelName, operandBuffer, originOf, resultOf } from "./elementwise.ts";
 
 /**
  * One block per token: scores, selection keys, the choice, and the weights of the chosen.
@@ -24,7 +25,7 @@ export const scheduleRoute: Schedule = (operation, context) => {
   const extras = new Map([...router.extras].map(([name, i]) => [name, b.read(operandBuffer(operation, i, context))]));
   const ids = b.write(context.buffer(resultOf(operation)));
   const weights = b.write(context.buffer(resultOf(operation, 1)));
-  const experts = context.size(logits.dims[1] as Dim);
+  const experts = columnsOf(operation.operands[0] as Value, context);
   const topK = context.size(ids.dims[1] as Dim);
   const token = b.grid("token", logits.dims[0] as Dim);
   const r = new RouterKernel(b, space, experts, topK);

@@ -5,7 +5,7 @@ import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, and, dimExpr, floorDiv, lt, mod, mul, not, sub } from "../tile/fold.ts";
 import { columnGrid, validOf } from "./columns.ts";
 import type { Schedule } from "./context.ts";
-import { kernelName, operandBuffer, originOf, resultOf, sizeAttribute } from "./elementwise.ts";
+import { columnsOf, kernelName, operandBuffer, originOf, resultOf, sizeAttribute } from "./elementwise.ts";
 
 /** Per token, the sum of the weights of its zero experts. */
 export const scheduleZeroExpertWeight: Schedule = (operation, context) => {
@@ -100,7 +100,7 @@ export const scheduleCombine: Schedule = (operation, context) => {
   const out = b.write(context.buffer(resultOf(operation)));
   const topK = context.size(weights.dims[1] as Dim);
   const token = b.grid("token", out.dims[0] as Dim);
-  const inColumns = columnGrid(b, target, context.size(out.dims[1] as Dim));
+  const inColumns = columnGrid(b, target, columnsOf(resultOf(operation), context));
   const rowOf = b.alloc("row_of", "i32", [topK], target.scratch);
   b.copy(whole(rowOf), view(rows, range(mul(token, topK), topK)));
   const weightOf = b.alloc("weight_of", "f32", [topK], target.scratch);
@@ -144,7 +144,7 @@ export const scheduleConstantExperts: Schedule = (operation, context) => {
   const count = context.size(constants.dims[0] as Dim);
   const first = sizeAttribute(operation, "first", context);
   const token = b.grid("token", out.dims[0] as Dim);
-  const inColumns = columnGrid(b, target, context.size(out.dims[1] as Dim));
+  const inColumns = columnGrid(b, target, columnsOf(resultOf(operation), context));
   inColumns((stretch) => {
     const columns = range(stretch.start, stretch.width);
     const sum = b.alloc("sum", "f32", [stretch.width], target.vector.space);
@@ -175,7 +175,7 @@ export const scheduleExpertRows: Schedule = (operation, context) => {
   const y = b.write(context.buffer(resultOf(operation)));
   const topK = context.size(ids.dims[1] as Dim);
   const row = b.grid("row", y.dims[0] as Dim);
-  const inColumns = columnGrid(b, target, context.size(y.dims[1] as Dim));
+  const inColumns = columnGrid(b, target, columnsOf(resultOf(operation), context));
   const slot = b.letScalar("slot", load(slots, row));
   b.when(not(lt(slot, 0)), () => {
     const expert = b.letScalar("expert", load(ids, floorDiv(slot, topK), mod(slot, topK)));
