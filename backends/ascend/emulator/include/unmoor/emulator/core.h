@@ -184,6 +184,7 @@ struct Core {
   Clock now{};                        // instructions per pipe
   std::array<Clock, PIPES> known{};   // what each pipe knows to be complete
   Knowledge foreign;                  // what this core knows of the others
+  std::array<uint32_t, 4> merged{};   // what the last MrgSort took of each list
   Trace *trace = nullptr;
   uint32_t traced = 0;                // index among the trace's cores
   std::array<double, PIPES> busyUntil{};

@@ -9,12 +9,6 @@ namespace unmoor::ascend::detail {
 inline constexpr uint32_t FRACTAL = arch2201::FRACTAL;
 inline uint32_t ceilDiv(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 
-/// Transposes one 16x16 fractal of 2-byte elements, with the state of its bytes.
-inline void transposeFractal(uint8_t *dst, const uint8_t *src) {
-  for (uint32_t row = 0; row < 16; row++)
-    for (uint32_t col = 0; col < 16; col++) std::memcpy(dst + (col * 16 + row) * 2, src + (row * 16 + col) * 2, 2);
-}
-
 /// Bytes of an operand that a product uses: `rows` of 16-row fractals by `k` elements. Both L0A and L0B store a row
 /// of C0 elements along k; they differ in the order of the fractals.
 struct FractalWalk {

@@ -68,4 +68,10 @@ template <class T> inline T loadAs(const uint8_t *from) {
 }
 template <class T> inline void storeAs(uint8_t *to, T value) { std::memcpy(to, &value, sizeof(T)); }
 
+/// Turns 16x16 elements of 2 bytes (or the states of their bytes).
+inline void transposeFractal(uint8_t *dst, const uint8_t *src) {
+  for (uint32_t row = 0; row < 16; row++)
+    for (uint32_t col = 0; col < 16; col++) std::memcpy(dst + (col * 16 + row) * 2, src + (row * 16 + col) * 2, 2);
+}
+
 }  // namespace unmoor::ascend::detail

@@ -9,6 +9,7 @@ namespace unmoor::ascend::detail {
 inline constexpr Dtypes ARITHMETIC{{Dtype::F16, Dtype::F32, Dtype::I16, Dtype::I32}};
 inline constexpr Dtypes RELU{{Dtype::F16, Dtype::F32, Dtype::I32}};
 inline constexpr Dtypes INTEGERS16{{Dtype::I16, Dtype::U16}};
+inline constexpr Dtypes SHIFTED{{Dtype::I16, Dtype::U16, Dtype::I32, Dtype::U32}};
 
 // A NaN in either operand decides as the comparison does, which is what std::max does.
 struct AddFn { template <class V> V operator()(V a, V b) const { return a + b; } };
@@ -19,6 +20,11 @@ struct MaxFn { template <class V> V operator()(V a, V b) const { return a < b ? 
 struct MinFn { template <class V> V operator()(V a, V b) const { return b < a ? b : a; } };
 struct AndFn { template <class V> V operator()(V a, V b) const { return static_cast<V>(static_cast<int64_t>(a) & static_cast<int64_t>(b)); } };
 struct OrFn { template <class V> V operator()(V a, V b) const { return static_cast<V>(static_cast<int64_t>(a) | static_cast<int64_t>(b)); } };
+
+struct NotFn { template <class V> V operator()(V a) const { return static_cast<V>(~static_cast<int64_t>(a)); } };
+struct ShiftLeftFn { template <class V> V operator()(V a, V s) const { return static_cast<V>(static_cast<uint64_t>(a) << static_cast<int>(s)); } };
+struct ShiftRightFn { template <class V> V operator()(V a, V s) const { return static_cast<V>(static_cast<int64_t>(a) >> static_cast<int>(s)); } };
+struct LeakyReluFn { template <class V> V operator()(V a, V s) const { return a < V(0) ? a * s : a; } };
 
 struct ExpFn { template <class V> V operator()(V a) const { return static_cast<V>(std::exp(static_cast<float>(a))); } };
 struct LnFn { template <class V> V operator()(V a) const { return static_cast<V>(std::log(static_cast<float>(a))); } };
@@ -89,25 +95,25 @@ struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V
         d::unaryRepeat(call, dst, src, static_cast<const uint64_t *>(mask), repeatTime, repeatParams, f);              \
       })
 
-#define UNMOOR_SCALAR(NAME, OP)                                                                                        \
+#define UNMOOR_SCALAR(NAME, OP, TYPES)                                                                                 \
   template <typename T, bool isSetMask = true>                                                                         \
   inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, const int32_t &count,   \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
-      UNMOOR_UNARY_BODY(NAME, ARITHMETIC,                                                                              \
+      UNMOOR_UNARY_BODY(NAME, TYPES,                                                                                   \
                         [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); },                    \
                         [&](auto f) { d::unaryCount(call, dst, src, count, f); })                                      \
   template <typename T, bool isSetMask = true>                                                                         \
   inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, uint64_t mask,          \
                    const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                                    \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
-      UNMOOR_UNARY_BODY(NAME, ARITHMETIC,                                                                              \
+      UNMOOR_UNARY_BODY(NAME, TYPES,                                                                                   \
                         [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); },                    \
                         [&](auto f) { d::unaryRepeat(call, dst, src, mask, repeatTime, repeatParams, f); })            \
   template <typename T, bool isSetMask = true>                                                                         \
   inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, uint64_t mask[],        \
                    const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                                    \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
-      UNMOOR_UNARY_BODY(NAME, ARITHMETIC,                                                                              \
+      UNMOOR_UNARY_BODY(NAME, TYPES,                                                                                   \
                         [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); }, [&](auto f) {      \
                           d::unaryRepeat(call, dst, src, static_cast<const uint64_t *>(mask), repeatTime,              \
                                          repeatParams, f);                                                             \
@@ -133,10 +139,15 @@ UNMOOR_UNARY(Reciprocal, FLOATS)
 UNMOOR_UNARY(Abs, FLOATS)
 UNMOOR_UNARY(Relu, RELU)
 
-UNMOOR_SCALAR(Adds, Add)
-UNMOOR_SCALAR(Muls, Mul)
-UNMOOR_SCALAR(Maxs, Max)
-UNMOOR_SCALAR(Mins, Min)
+UNMOOR_UNARY(Not, INTEGERS16)
+
+UNMOOR_SCALAR(Adds, Add, ARITHMETIC)
+UNMOOR_SCALAR(Muls, Mul, ARITHMETIC)
+UNMOOR_SCALAR(Maxs, Max, ARITHMETIC)
+UNMOOR_SCALAR(Mins, Min, ARITHMETIC)
+UNMOOR_SCALAR(ShiftLeft, ShiftLeft, SHIFTED)
+UNMOOR_SCALAR(ShiftRight, ShiftRight, SHIFTED)
+UNMOOR_SCALAR(LeakyRelu, LeakyRelu, FLOATS)
 
 /// dst += src * scalar. half sources may add into float.
 template <typename T, typename U>

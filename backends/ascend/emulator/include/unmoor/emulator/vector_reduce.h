@@ -129,6 +129,38 @@ inline void reduceRepeats(const Call &call, ReduceKind kind, const AscendC::Loca
   });
 }
 
+/// Adds the two lanes of each pair; the results of a repeat lie side by side, and `dstRep` counts 128 bytes.
+template <class T, class M>
+inline void reducePairs(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src,
+                        M maskArg, int64_t repeats, uint32_t dstRep, uint32_t srcBlk, uint32_t srcRep) {
+  constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
+  call.dtype<T>("src", FLOATS, CAST_FIRST);
+  call.operand(dst, "dst", Space::UB);
+  call.operand(src, "src", Space::UB);
+  call.limit("repeatTime", repeats, 0, 255, "split the call");
+  const Mask mask = maskOf(call, maskArg, lanes);
+  const auto times = static_cast<uint32_t>(repeats);
+  const Strided walk{sizeof(T), srcBlk, srcRep};
+  uint32_t pairs = 0;  // pairs behind the last active lane give no result
+  for (uint32_t l = 0; l < lanes; l++)
+    if (mask.has(l)) pairs = l / 2 + 1;
+  std::vector<Range> reads;
+  pushRanges(reads, call, src, "src", Access::Read, walk, mask, lanes, times);
+  Range to = call.range(dst, "dst", Access::Write, pairs * sizeof(T));
+  to.inner = times;
+  to.innerStride = int64_t{dstRep} * 128;
+  call.issue({reads.data(), reads.size()}, {to}, [=] {
+    const uint8_t *in = call.data(src.handle);
+    for (uint32_t r = 0; r < times; r++)
+      for (uint32_t pair = 0; pair < pairs; pair++) {
+        float sum = 0;
+        for (uint32_t l = 2 * pair; l < 2 * pair + 2; l++)
+          if (mask.has(l)) sum += widen(loadAs<T>(in + walk.offset(r, l)));
+        storeAs<T>(call.data(dst.handle) + uint64_t{r} * dstRep * 128 + pair * sizeof(T), narrow<T>(sum));
+      }
+  });
+}
+
 /// Reduces each DataBlock of each repeat to one value; eight results per repeat lie side by side.
 template <class T, class M>
 inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
@@ -227,6 +259,17 @@ inline void WholeReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src,
   d::reduceRepeats(d::Call("WholeReduceSum", PIPE_V, where), d::ReduceKind::Sum, dst, src, d::maskArgument(mask),
                    repeatTime, static_cast<uint32_t>(dstRepStride), static_cast<uint32_t>(srcBlkStride),
                    static_cast<uint32_t>(srcRepStride), ReduceOrder::ORDER_ONLY_VALUE);
+}
+
+/// Sums of neighbours, half as many as there were.
+template <typename T, typename M>
+inline void PairReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t repeatTime, M mask,
+                          const int32_t dstRepStride, const int32_t srcBlkStride, const int32_t srcRepStride,
+                          unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  d::reducePairs(d::Call("PairReduceSum", PIPE_V, where), dst, src, d::maskArgument(mask), repeatTime,
+                 static_cast<uint32_t>(dstRepStride), static_cast<uint32_t>(srcBlkStride),
+                 static_cast<uint32_t>(srcRepStride));
 }
 
 // Value first; with calIndex the index of the first extreme follows it.
