@@ -1,10 +1,7 @@
 import { layer, type Tensor } from "unmoor";
 import { absorbedMla, type MlaWeights, mla } from "../../models/mla.ts";
 
-export const sizes = [
-  { H: 32, A: 4, Q: 16, L: 24, N: 16, R: 8, V: 16 },
-  { H: 21, A: 3, Q: 11, L: 13, N: 7, R: 6, V: 9 },
-];
+export const sizes = [{ H: 21, A: 3, Q: 11, L: 13, N: 7, R: 6, V: 9 }];
 
 /** Both forms of latent attention, after P earlier tokens. */
 export const latentAttention = layer(

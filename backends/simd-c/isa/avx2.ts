@@ -68,6 +68,7 @@ export const avx2: VectorIsa = {
     "store_partial.f32": ["_mm256_maskstore_ps({p}, unmoor_first8({n}), {a})", 6],
     "store_partial.bf16": ["unmoor_store_first_bf16x8({p}, {n}, {a})", 12],
     "store_partial.i32": ["_mm256_maskstore_epi32({p}, unmoor_first8({n}), {a})", 6],
+    "pair_add.f32": ["unmoor_pair_add_f32x8({a}, {b})", 3],
     "reduce_add.f32": ["unmoor_reduce_add_f32x8({a})", 4],
     "reduce_max.f32": ["unmoor_reduce_max_f32x8({a})", 4],
     "reduce_add.i32": ["unmoor_reduce_add_i32x8({a})", 4],

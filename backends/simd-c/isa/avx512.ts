@@ -59,6 +59,7 @@ export const avx512Rows = {
   "store_partial.f32": ["_mm512_mask_storeu_ps({p}, unmoor_first16({n}), {a})", 3],
   "store_partial.bf16": ["unmoor_store_first_bf16x16({p}, {n}, {a})", 6],
   "store_partial.i32": ["_mm512_mask_storeu_epi32({p}, unmoor_first16({n}), {a})", 3],
+  "pair_add.f32": ["unmoor_pair_add_f32x16({a}, {b})", 3],
   "reduce_add.f32": ["_mm512_reduce_add_ps({a})", 6],
   "reduce_max.f32": ["_mm512_reduce_max_ps({a})", 6],
   "reduce_add.i32": ["_mm512_reduce_add_epi32({a})", 6],

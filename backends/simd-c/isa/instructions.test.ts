@@ -34,7 +34,7 @@ type Kind =
 function signature(op: string): { readonly operands: readonly Kind[]; readonly result: Kind } {
   const [name = "", type = ""] = op.split(".");
   const t = type as "f32" | "i32";
-  if (["add", "sub", "mul", "div", "min", "max", "scale", "floorDiv", "mod"].includes(name))
+  if (["add", "sub", "mul", "div", "min", "max", "scale", "floorDiv", "mod", "pair_add"].includes(name))
     return { operands: [t, t], result: t };
   if (["neg", "abs", "sqrt", "round", "floor", "exponent", "mantissa"].includes(name))
     return { operands: [t], result: t };

@@ -154,6 +154,11 @@ export function meanings(lanes: number) {
     "store_partial.i32": storePartial(same),
     "reduce_add.f32": fold((x, y) => float(x + y)),
     "reduce_max.f32": fold(max),
+    // Sums of neighbouring lanes: those of a, then those of b.
+    "pair_add.f32": (a: readonly number[] = [], b: readonly number[] = []) => {
+      const all = [...a, ...b];
+      return a.map((_, i) => float((all[2 * i] ?? 0) + (all[2 * i + 1] ?? 0)));
+    },
     "reduce_add.i32": fold((x, y) => x + y),
     // Quads: four bytes in each lane.
     "load_quads.u8": (p: readonly number[] = []) => p.slice(0, 4 * lanes),

@@ -48,6 +48,12 @@ static inline void unmoor_store_first_bf16x8(uint16_t *p, int64_t n, __m256 valu
   memcpy(p, bits, (size_t)n * sizeof *p);
 }
 
+/* Sums of neighbouring lanes: those of a, then those of b. */
+static inline __m256 unmoor_pair_add_f32x8(__m256 a, __m256 b) {
+  const __m256d halves = _mm256_castps_pd(_mm256_hadd_ps(a, b));
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(halves, _MM_SHUFFLE(3, 1, 2, 0)));
+}
+
 /* Halves are joined until one lane is left. */
 static inline float unmoor_reduce_add_f32x8(__m256 a) {
   __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

@@ -46,6 +46,13 @@ static inline void unmoor_store_first_bf16x16(uint16_t *p, int64_t n, __m512 val
   _mm256_mask_storeu_epi16(p, unmoor_first16(n), unmoor_narrow_bf16x16(value));
 }
 
+/* Sums of neighbouring lanes: those of a, then those of b. */
+static inline __m512 unmoor_pair_add_f32x16(__m512 a, __m512 b) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  return _mm512_add_ps(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b));
+}
+
 /* Two neighbouring bf16 in every lane. */
 /*
  * sum + the products of four signed bytes of a with four unsigned ones of b, per 32-bit lane, without VNNI. In halves of 16 bits,

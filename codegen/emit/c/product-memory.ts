@@ -172,16 +172,41 @@ function emitDots(scope: Scope, s: Mma, product: Product): void {
         const k = names.unique("k");
         out.block(`for (int64_t ${k} = 0; ${k} < ${whole}; ${k} += ${lanes})`, () => step(Offset.text(k), lanes));
         if (whole < depth) out.block("", () => step(Offset.constant(whole), depth - whole));
+        const totals = across(scope, sums.flat());
         sums.forEach((own, i) => {
-          own.forEach((sum, j) => {
+          own.forEach((_, j) => {
             const p = viewAddress(scope, acc, [rowOf(i), columnOf(j)]);
-            const total = `${scope.loadScalar(p, "f32")} + ${table.text("reduce_add.f32", { a: sum })}`;
+            const total = `${scope.loadScalar(p, "f32")} + ${totals[i * own.length + j]}`;
             out.line(scope.storeScalar(p, "f32", total));
           });
         });
       }),
     ),
   );
+}
+
+/**
+ * The sum of each vector's lanes, as text. Of as many vectors as there are lanes, neighbours are added again and again, until one vector
+ * holds all sums: far fewer instructions than one sum after the other.
+ */
+function across(scope: Scope, vectors: readonly string[]): readonly string[] {
+  const { table } = scope.file;
+  const { lanes, types } = table.isa;
+  if (vectors.length !== lanes || !table.has("pair_add.f32"))
+    return vectors.map((a) => table.text("reduce_add.f32", { a }));
+  let rest = vectors;
+  while (rest.length > 1) {
+    const [left, right] = [0, 1].map((side) => rest.filter((_, i) => i % 2 === side)) as [string[], string[]];
+    rest = left.map((a, i) => {
+      const name = scope.names.unique("pairs");
+      scope.out.line(`const ${types.f32} ${name} = ${table.text("pair_add.f32", { a, b: right[i] ?? a })};`);
+      return name;
+    });
+  }
+  const totals = scope.names.unique("totals");
+  scope.out.line(`float ${totals}[${lanes}];`);
+  scope.out.line(`${table.text("store.f32", { p: { base: totals, offset: "" }, a: rest[0] ?? "" })};`);
+  return vectors.map((_, i) => `${totals}[${i}]`);
 }
 
 /** One element after the other. */
