@@ -108,7 +108,7 @@ const range = (from: number, to: number): number[] =>
   Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 
 /**
- * Cases for a compiled layer: zero tokens, one, the tile size and one more or less, and, where the layer has a router that
+ * Cases for a compiled layer: zero tokens, one, the tile size and one more or less, run-time sizes that differ, and, where the layer has a router that
  * can be steered through its weights, all tokens on the same experts, an expert that nobody chooses, and ties.
  */
 export function* casesFor(compilation: Compilation, seed: number): Generator<Case> {
@@ -122,6 +122,11 @@ export function* casesFor(compilation: Compilation, seed: number): Generator<Cas
     const made = makeCase(layer, tokens === 1 ? "1 token" : `${tokens} tokens`, tokens, seed);
     yield tokens === sizes.at(-1) ? { ...made, repeated: true } : made;
   }
+  const symbols = symbolsOf(layer);
+  if (symbols.length > 1) {
+    const different = Object.fromEntries(symbols.map((s, i) => [s, 3 + 2 * i]));
+    yield makeCase(layer, symbols.map((s) => `${s} = ${different[s]}`).join(", "), different, seed);
+  }
   const routers = steerable(layer);
   if (routers.length === 0) return;
   for (const { name, preferred, ties } of steered) {
@@ -134,11 +139,14 @@ export function* casesFor(compilation: Compilation, seed: number): Generator<Cas
   }
 }
 
-function makeCase(layer: Layer, name: string, tokens: number, seed: number): Case {
-  const symbols = new Set(
-    layer.args.flatMap((a) => a.value.type.dims.flatMap((d) => d.substitute(layer.params).symbols)),
-  );
-  const dims = Object.fromEntries([...symbols].map((s) => [s, tokens]));
+/** Run-time sizes, in the order in which the arguments name them. */
+const symbolsOf = (layer: Layer): readonly string[] => [
+  ...new Set(layer.args.flatMap((a) => a.value.type.dims.flatMap((d) => d.substitute(layer.params).symbols))),
+];
+
+/** Seeded tensors for run-time sizes, or one number for all of them. */
+function makeCase(layer: Layer, name: string, sizes: number | Readonly<Record<string, number>>, seed: number): Case {
+  const dims = typeof sizes === "number" ? Object.fromEntries(symbolsOf(layer).map((s) => [s, sizes])) : sizes;
   return { name, dims, tensors: new Map(layer.args.map((a) => [a.value.name, seededTensor(layer, a, dims, seed)])) };
 }
 

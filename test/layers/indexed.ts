@@ -1,4 +1,4 @@
-import { add, gather, layer, linear, mul, reshape, scatter, type Tensor } from "unmoor";
+import { add, gather, layer, linear, map, mul, reshape, scatter, type Tensor } from "unmoor";
 
 export const sizes = [
   { V: 11, D: 7, A: 3 },
@@ -24,8 +24,16 @@ export const indexed = layer(
   ) => {
     const embedded = gather(w.table, ids);
     const hidden = linear(embedded, w.out);
+    // Ids of no row, below and beyond.
+    const astray = map(pairs, (id) => id * 3 - 4);
     return {
       embedded,
+      nearest: gather(w.rows, astray),
+      skipped: scatter(
+        cache,
+        map(slots, (id) => id * 2 - 2),
+        x,
+      ),
       scaled: mul(hidden, reshape(gather(w.scales, ids), ["T", 1])),
       pairs: gather(w.rows, pairs),
       cached: gather(scatter(cache, slots, add(x, 1)), slots),
