@@ -34,10 +34,20 @@ export interface RegisterMatmul {
   readonly columns: number;
   /**
    * Per weight storage: dtype that activations are converted to, and steps of k per instruction, for a block format the elements
-   * of a block. `rows` where a register tile of this storage has others.
+   * of a block. `rows` and `packed` where this storage has others.
    */
   readonly dot: Readonly<
-    Partial<Record<Storage, { readonly activations: DType; readonly depth: number; readonly rows?: readonly number[] }>>
+    Partial<
+      Record<
+        Storage,
+        {
+          readonly activations: DType;
+          readonly depth: number;
+          readonly rows?: readonly number[];
+          readonly packed?: boolean;
+        }
+      >
+    >
   >;
   /** Whether weights are packed into panels at load. */
   readonly packed: boolean;

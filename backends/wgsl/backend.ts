@@ -124,8 +124,9 @@ function elementsOf(
     const { data } = tensor;
     if (tensor.dtype !== dtype)
       throw new IrError(`${role} ${name} is ${dtype}, found ${tensor.dtype}`, "Convert it to the layer's dtype.");
-    if (data instanceof Float32Array || data instanceof Int32Array) found[name] = data;
-    else found[name] = dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data);
+    // What the oracle made is in f64.
+    if (data instanceof Float64Array) found[name] = dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data);
+    else if (!(data instanceof Uint32Array)) found[name] = data;
   }
   return found;
 }

@@ -139,6 +139,35 @@ fn exp_finite(x: f32) -> f32 {
 fn to_int(x: f32) -> i32 {
   return i32(clamp(x, -2147483648.0, 2147483520.0));
 }`,
+  read_u8: `// Byte number \`at\` of a buffer, from its word.
+fn read_u8(word: u32, at: i32) -> i32 {
+  return i32(extractBits(word, u32(at & 3) * 8u, 8u));
+}`,
+  read_i8: `fn read_i8(word: u32, at: i32) -> i32 {
+  return extractBits(bitcast<i32>(word), u32(at & 3) * 8u, 8u);
+}`,
+  read_f16: `fn read_f16(word: u32, at: i32) -> f32 {
+  return unpack2x16float(word >> (u32(at & 1) * 16u)).x;
+}`,
+  read_bf16: `fn read_bf16(word: u32, at: i32) -> f32 {
+  return bitcast<f32>((word >> (u32(at & 1) * 16u)) << 16u);
+}`,
+  write_u8: `// The word with its byte number \`at\` replaced.
+fn write_u8(word: u32, at: i32, value: i32) -> u32 {
+  return insertBits(word, u32(value), u32(at & 3) * 8u, 8u);
+}`,
+  write_i8: `fn write_i8(word: u32, at: i32, value: i32) -> u32 {
+  return insertBits(word, bitcast<u32>(value), u32(at & 3) * 8u, 8u);
+}`,
+  write_f16: `fn write_f16(word: u32, at: i32, value: f32) -> u32 {
+  return insertBits(word, pack2x16float(vec2(value, 0.0)), u32(at & 1) * 16u, 16u);
+}`,
+  bytes_u8: `fn bytes_u8(word: u32) -> vec4<i32> {
+  return vec4<i32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u));
+}`,
+  bytes_i8: `fn bytes_i8(word: u32) -> vec4<i32> {
+  return bitcast<vec4<i32>>(vec4(word) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u);
+}`,
   order_key: `// An i32 in the order of the floats: -0 equals 0, NaN comes last.
 fn order_key(x: f32) -> i32 {
   let bits = bitcast<i32>(x);

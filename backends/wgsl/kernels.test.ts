@@ -5,6 +5,8 @@ import type { Kernel } from "../../codegen/tile/types.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { apply, bool, f32, i32, variable } from "../../ir/core/scalar.ts";
 import { noSpan } from "../../ir/core/span.ts";
+import { elementArrays } from "../../ir/core/tensor.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 import { f32s, i32s, programOf, random, runOnce } from "./testing.ts";
 
 const seed = 7;
@@ -12,7 +14,7 @@ const seed = 7;
 const uncompared = Number.POSITIVE_INFINITY;
 const origin: Kernel["origin"] = { op: "test", summary: "a kernel of the tests", span: noSpan };
 const T = variable("T", "i32");
-const buffer = (name: string, dtype: "f32" | "i32", ...dims: (number | string)[]) => ({
+const buffer = (name: string, dtype: ElementType, ...dims: (number | string)[]) => ({
   name,
   dtype,
   dims: dims.map((d) => Dim.of(d)),
@@ -173,6 +175,73 @@ describe("map", () => {
     k.set(y, 2, f32(Number.NaN));
     const { y: found } = await runOnce(programOf([k.build()]), {});
     expect(found).toEqual([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN]);
+  });
+});
+
+describe("elements narrower than a word", () => {
+  /** Bits of any pattern. For f16 and bf16 without infinities and NaN, which no weight holds. */
+  const bits = (dtype: ElementType, n: number) =>
+    elementArrays[dtype].from(
+      upTo(n).map((i) => {
+        const pattern = (i * 40503 + 9973) % 65536;
+        return dtype === "u8" || dtype === "i8" ? pattern >> 5 : (pattern & 0x3fff) | ((i % 2) << 15);
+      }),
+    );
+  it.each(["u8", "i8", "f16", "bf16"] as const)("%s are read wherever they lie, rows of 5", async (dtype) => {
+    const k = kernelBuilder("widen", origin);
+    const x = k.read(buffer("x", dtype, "T", 5));
+    const to = dtype === "u8" || dtype === "i8" ? "i32" : "f32";
+    const y = k.write(buffer("y", to, "T", 5));
+    const t = k.grid("t", "T");
+    k.copy(view(y, t, range(0, 5)), view(x, t, range(0, 5)));
+    const given = { dtype, dims: [7, 5], data: bits(dtype, 35) };
+    const { y: found } = await runOnce(programOf([k.build()]), { x: given }, { T: 7 });
+    expect(found?.length).toBe(35);
+    if (dtype === "u8" || dtype === "i8") expect(found).toEqual([...given.data]);
+  });
+
+  it("bytes are written by the invocation that has their words, and read again", async () => {
+    const write = kernelBuilder("narrow", origin);
+    const x = write.read(buffer("x", "i32", "T", 8));
+    const codes = write.write(buffer("codes", "i8", "T", 8));
+    const t = write.grid("t", "T");
+    write.copy(view(codes, t, range(0, 8)), view(x, t, range(0, 8)));
+    const read = kernelBuilder("widen", origin);
+    const from = read.read(buffer("codes", "i8", "T", 8));
+    const y = read.write(buffer("y", "i32", "T", 8));
+    const row = read.grid("t", "T");
+    read.copy(view(y, row, range(0, 8)), view(from, row, range(0, 8)));
+    const data = upTo(72).map((i) => ((i * 37) % 256) - 128);
+    const program = programOf([write.build(), read.build()], { codes: "temporary" });
+    const { y: found } = await runOnce(program, { x: i32s([9, 8], data) }, { T: 9 });
+    expect(found).toEqual(data);
+  });
+
+  it.each([undefined, "low", "high"] as const)("are multiplied as whole numbers, halves of bytes: %s", async (half) => {
+    const k = kernelBuilder("product", origin);
+    const x = k.read(buffer("x", "i8", "T", 8));
+    const w = k.read(buffer("w", "u8", 3, 8));
+    const y = k.write(buffer("y", "i32", "T", 3));
+    const t = k.grid("t", "T");
+    const sums = k.alloc("sums", "i32", [1, 3], "register");
+    k.fill(whole(sums), 11);
+    for (const from of [0, 4])
+      k.mma(
+        whole(sums),
+        view(x, range(t, 1), range(from, 4)),
+        view(w, range(0, 3), range(from, 4)),
+        half ? { half } : {},
+      );
+    k.copy(view(y, range(t, 1), range(0, 3)), whole(sums));
+    const given = { dtype: "i8", dims: [5, 8], data: Int8Array.from(bits("i8", 40)) } as const;
+    const weight = { dtype: "u8", dims: [3, 8], data: Uint8Array.from(bits("u8", 24)) } as const;
+    const { y: found } = await runOnce(programOf([k.build()]), { x: given, w: weight }, { T: 5 });
+    const code = (v: number) => (half === undefined ? v : half === "low" ? v & 15 : v >> 4);
+    const expected = upTo(15).map((at) => {
+      const [i, j] = [Math.floor(at / 3), at % 3];
+      return upTo(8).reduce((s, e) => s + (given.data[8 * i + e] ?? 0) * code(weight.data[8 * j + e] ?? 0), 11);
+    });
+    expect(found).toEqual(expected);
   });
 });
 

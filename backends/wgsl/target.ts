@@ -9,6 +9,9 @@ export const defaultLimits = {
   maxComputeInvocationsPerWorkgroup: 256,
 } as const;
 
+/** Codes and scales of all weights of a product in one buffer each: a kernel may bind few. */
+const blocks = { activations: "q8_0", depth: 32, packed: true } as const;
+
 /** WGSL without extensions: one invocation per block, sums in named scalars. */
 export const wgslTarget: Target = {
   name: "wgsl",
@@ -21,13 +24,18 @@ export const wgslTarget: Target = {
     kind: "registers",
     rows: [4, 1],
     columns: 4,
-    dot: { f32: { activations: "f32", depth: 4 } },
+    dot: {
+      f32: { activations: "f32", depth: 4 },
+      bf16: { activations: "f32", depth: 4 },
+      q8_0: blocks,
+      q4_0: blocks,
+    },
     packed: false,
     panelsPerBlock: 1,
     // A plain product, such as the router's, has few columns: its rows are what keeps a device busy.
     rowBlocks: { linear: 32, grouped: 1 },
   },
-  storages: ["f32"],
+  storages: ["f32", "bf16", "q8_0", "q4_0"],
   limits: {
     buffersPerKernel: defaultLimits.maxStorageBuffersPerShaderStage,
     bufferBytes: defaultLimits.maxStorageBufferBindingSize,

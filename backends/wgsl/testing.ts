@@ -3,7 +3,8 @@ import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { runProgram, type TypedArray } from "../../codegen/tile/interpreter.ts";
 import type { Kernel, KernelBuffer } from "../../codegen/tile/types.ts";
 import { Dim } from "../../ir/core/dim.ts";
-import type { Tensor } from "../../ir/core/tensor.ts";
+import { elementArrays, type Tensor } from "../../ir/core/tensor.ts";
+import type { ElementType } from "../../ir/core/types.ts";
 import type { LoadedLayer } from "../backend.ts";
 import { createWgsl } from "./backend.ts";
 import { wgslTarget } from "./target.ts";
@@ -101,10 +102,7 @@ function compare(
 ): void {
   const arrays = (tensors: Readonly<Record<string, Tensor>>): Map<string, TypedArray> =>
     new Map(
-      Object.entries(tensors).map(([name, { dtype, data }]) => [
-        name,
-        dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data),
-      ]),
+      Object.entries(tensors).map(([name, { dtype, data }]) => [name, elementArrays[dtype as ElementType].from(data)]),
     );
   const expected = runProgram(program, {
     inputs: arrays(given.inputs),

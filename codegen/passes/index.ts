@@ -58,7 +58,7 @@ export function passesFor(target: Target, storage: Storage): readonly Pass[] {
       run: (l) => stageInputs(l, rowPadding),
     });
   }
-  if (matmul.kind === "registers" && matmul.packed) {
+  if (matmul.kind === "registers" && (matmul.dot[storage]?.packed ?? matmul.packed)) {
     passes.push({
       name: "pack-weights",
       summary: "weights in panels, packed once at load",

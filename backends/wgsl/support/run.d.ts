@@ -17,7 +17,8 @@ export interface LaunchPlan {
   };
   readonly buffers: readonly {
     readonly name: string;
-    readonly dtype: "f32" | "i32";
+    /** Elements narrower than 32 bits lie next to each other; f16 and bf16 are given as their bits. */
+    readonly dtype: "f32" | "i32" | "u32" | "u8" | "i8" | "f16" | "bf16" | "bool";
     readonly dims: readonly Polynomial[];
     readonly bytes: Polynomial;
     readonly role: "input" | "weight" | "prepared" | "output" | "temporary";
@@ -51,7 +52,7 @@ export interface LoadedPlan {
   readonly modules: Readonly<Record<string, string>>;
 }
 
-export type Elements = Float32Array | Int32Array;
+export type Elements = Float32Array | Int32Array | Uint16Array | Int8Array | Uint8Array;
 
 /**
  * What went wrong. `limit`: the device allows less than the layer needs; `validation`: the device rejects a kernel;

@@ -16,7 +16,17 @@ const COMPUTE = 0x4;
 const READ = 0x1;
 
 const UPLOAD_CHUNK = 32 * 2 ** 20;
-const ARRAYS = { f32: Float32Array, i32: Int32Array };
+const ARRAYS = {
+  f32: Float32Array,
+  i32: Int32Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+};
+
+/** Device memory comes in words. */
+const words = (bytes) => Math.ceil(bytes / 4) * 4;
 
 /**
  * What went wrong; `kind` is limit, validation, memory, lost or input.
@@ -344,7 +354,7 @@ class Runner {
   #allocate(buffer, symbols) {
     const slot = buffer.slot === undefined ? [buffer.bytes] : this.plan.slots[buffer.slot].bytes;
     // Sixteen bytes at least, since a kernel may read four elements at a time.
-    const bytes = Math.max(16, ...slot.map((each) => evaluate(each, symbols)));
+    const bytes = Math.max(16, ...slot.map((each) => words(evaluate(each, symbols))));
     this.#reserve(this.#key(buffer), bytes, STORAGE | COPY_SRC | COPY_DST);
   }
 
@@ -367,11 +377,16 @@ class Runner {
   #upload(buffer, data) {
     const { buffer: target } = this.#memory.get(this.#key(buffer));
     // In pieces, because the device copies each; and WebGPU takes no shared memory.
-    const step = UPLOAD_CHUNK / 4;
-    for (let at = 0; at < data.length; at += step) {
-      const piece = data.subarray(at, at + step);
+    const all = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    for (let at = 0; at < all.length; at += UPLOAD_CHUNK) {
+      let piece = all.subarray(at, at + UPLOAD_CHUNK);
       const isShared = typeof SharedArrayBuffer !== "undefined" && piece.buffer instanceof SharedArrayBuffer;
-      this.#device.queue.writeBuffer(target, at * 4, isShared ? piece.slice() : piece);
+      if (isShared || piece.length % 4 !== 0) {
+        const whole = new Uint8Array(words(piece.length));
+        whole.set(piece);
+        piece = whole;
+      }
+      this.#device.queue.writeBuffer(target, at, piece);
     }
   }
 

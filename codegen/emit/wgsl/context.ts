@@ -35,11 +35,22 @@ export interface Memory {
   readonly strides: readonly Code[];
   /** Read four elements at a time: declared as array<vec4<f32>>. */
   readonly vectors: boolean;
+  /** Of a buffer: its elements lie two or four in a word, and it is declared as array<u32>. */
+  readonly packed?: PackedType;
   /** Its name in tile IR. */
   readonly source: string;
   /** Of a tile. */
   readonly tile?: Tile;
 }
+
+/** Types of elements narrower than a word. */
+export type PackedType = "u8" | "i8" | "f16" | "bf16";
+
+const packedTypes: readonly ElementType[] = ["u8", "i8", "f16", "bf16"] satisfies PackedType[];
+const isPacked = (dtype: ElementType): dtype is PackedType => packedTypes.includes(dtype);
+
+/** By how much a position is shifted to give that of its word. */
+const wordShift = { u8: 2, i8: 2, f16: 1, bf16: 1 } as const satisfies Record<PackedType, number>;
 
 /** Names by what they mean, and what has a name already, by its text. */
 interface Scope {
@@ -205,6 +216,7 @@ export class Context {
       // The first dimension takes part in no stride, so a symbol there need not be known.
       strides: stridesOf(buffer.dims.map((d, i) => (i === 0 ? constant("i32", 0) : this.dim(d)))),
       vectors,
+      ...(isPacked(buffer.dtype) ? { packed: buffer.dtype } : {}),
       source: buffer.name,
     };
   }
@@ -250,6 +262,7 @@ export class Context {
   /** The element at a linear position. */
   readAt(memory: Memory, at: Code): Code {
     if (memory.vectors) this.#strike(this.assumptions.byElement, memory.source);
+    if (memory.packed) return primary(memory.type, `read_${memory.packed}(${this.#word(memory, at)}, ${print(at)})`);
     return primary(memory.type, this.#place(memory, at));
   }
 
@@ -258,6 +271,14 @@ export class Context {
   }
 
   writeAt(memory: Memory, at: Code, value: Code): void {
+    if (memory.packed) {
+      // Only what one invocation writes shares a word.
+      const place = this.#word(memory, at);
+      const word = print(convert(value, memory.type, this.language));
+      this.line(`${place} = write_${memory.packed}(${place}, ${print(at)}, ${word});`);
+      this.#forget(memory.name);
+      return;
+    }
     const place = this.#place(memory, at);
     this.line(`${place} = ${print(convert(value, memory.type, this.language))};`);
     this.#forget(memory.kind === "scalars" ? place : memory.name);
@@ -268,6 +289,17 @@ export class Context {
     if (!memory.vectors || at.multiple % 4 !== 0) return undefined;
     this.byVector.add(memory.source);
     return `${memory.name}[${print(quarter(at))}]`;
+  }
+
+  /** Four neighbours of one byte each as a vec4<i32>, where they lie in one word; else undefined. */
+  bytesAt(memory: Memory, at: Code): string | undefined {
+    if ((memory.packed !== "u8" && memory.packed !== "i8") || at.multiple % 4 !== 0) return undefined;
+    return `bytes_${memory.packed}(${this.#word(memory, at)})`;
+  }
+
+  /** The word of an element that is narrower. */
+  #word({ name, packed = "u8" }: Memory, at: Code): string {
+    return `${name}[${print(at, "primary")} >> ${wordShift[packed]}u]`;
   }
 
   #place(memory: Memory, at: Code): string {
@@ -317,6 +349,7 @@ function scalarName(name: string, dims: readonly number[], position: number): st
 
 function scalarType(dtype: ElementType, where: string): ScalarType {
   if (dtype === "f32" || dtype === "i32" || dtype === "bool") return dtype;
+  if (isPacked(dtype)) return dtype === "u8" || dtype === "i8" ? "i32" : "f32";
   throw new IrError(
     `${where} holds ${dtype}, and WGSL without extensions computes with f32 and i32`,
     "Choose f32 storage for this target, or cast to f32.",

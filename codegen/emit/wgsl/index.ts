@@ -25,9 +25,9 @@ export interface WgslSources {
  */
 export function emitWgsl(program: Program, language: WgslLanguage): WgslSources {
   for (const { name, dtype } of program.buffers) {
-    if (dtype !== "f32" && dtype !== "i32")
+    if (dtype === "bool" || dtype === "u32")
       throw new IrError(
-        `the buffer ${name} holds ${dtype}, and WGSL without extensions stores f32 and i32`,
+        `the buffer ${name} holds ${dtype}, which is not stored in WGSL`,
         "Choose f32 storage for this target, or cast to f32.",
       );
   }

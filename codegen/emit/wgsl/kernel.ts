@@ -51,7 +51,8 @@ function attempt(
 
   const declarations = buffers.map(({ buffer, memory }, i) => {
     const access = buffer.access === "read" ? "read" : "read_write";
-    const element = memory.vectors && context.byVector.has(buffer.name) ? "vec4<f32>" : memory.type;
+    const vectors = memory.vectors && context.byVector.has(buffer.name);
+    const element = memory.packed ? "u32" : vectors ? "vec4<f32>" : memory.type;
     const shape = `${buffer.dtype}[${buffer.dims.join(", ")}]`;
     return `/* ${shape} */ @group(0) @binding(${i}) var<storage, ${access}> ${memory.name}: array<${element}>;`;
   });

@@ -36,9 +36,13 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
       `a product has sums ${shapes[0]}, a ${shapes[1]}, b ${shapes[2]}`,
       "Give sums [m, n], a [m, k] and b [n, k].",
     );
+  const [type] = new Set([acc, a, b].map((view) => view.memory.type));
   for (const view of [acc, a, b]) {
-    if (view.memory.type !== "f32")
-      throw new IrError(`a product takes ${view.memory.type} from ${view.memory.source}`, "Multiply f32 tiles.");
+    if (view.memory.type !== type || type === "bool")
+      throw new IrError(
+        `a product takes ${view.memory.type} from ${view.memory.source}`,
+        "Multiply floats to f32 sums, or bytes to i32 sums.",
+      );
   }
   const rows = s.rows && context.hold("rows", context.scalar(s.rows));
   const init = s.init && context.scalar(s.init);
@@ -62,23 +66,29 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
 
   const startsAtOnce = init?.constant !== undefined && init.constant !== 0 && inText && k <= longestUnrolled;
   if (init && init.constant !== 0 && !startsAtOnce) {
-    const clear = (): void => walkRows((i) => walkColumns((j) => acc.write([i, j], constant("f32", 0))));
+    const clear = (): void => walkRows((i) => walkColumns((j) => acc.write([i, j], constant(type ?? "f32", 0))));
     if (init.constant !== undefined) clear();
     else context.block(`if (${print(init)})`, clear);
   }
 
+  const half = (text: string, width: number): string => {
+    if (s.half === undefined) return text;
+    const [mask, shift] = width === 1 ? ["15", "4u"] : [`vec${width}<i32>(15)`, `vec${width}<u32>(4u)`];
+    return s.half === "low" ? `(${text} & ${mask})` : `(${text} >> ${shift})`;
+  };
+
   /** One step of `width` elements of k from `at`. */
   const step = (at: Code, width: number, first: boolean): void => {
     const columns = inText
-      ? Array.from({ length: n }, (_, j) => holdVector(context, b, constant("i32", j), at, width))
+      ? Array.from({ length: n }, (_, j) => holdVector(context, b, constant("i32", j), at, width, half))
       : [];
     walkRows((i) => {
       const row = holdVector(context, a, i, at, width);
       walkColumns((j) => {
-        const column = columns[j.constant ?? -1] ?? vector(context, b, j, at, width);
+        const column = columns[j.constant ?? -1] ?? half(vector(context, b, j, at, width), width);
         const product = width === 1 ? `${row} * ${column}` : `dot(${row}, ${column})`;
         const text = first ? product : `${print(acc.read([i, j]))} + ${product}`;
-        acc.write([i, j], expression("f32", text, "additive"));
+        acc.write([i, j], expression(type ?? "f32", text, "additive"));
       });
     });
   };
@@ -95,13 +105,23 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
 /** `width` neighbours along k as text: one read of four where memory allows it. */
 function vector(context: Context, view: BoundView, row: Code, at: Code, width: number): string {
   const position = view.at([row, at]);
-  const whole = width === 4 && view.isInnermost ? context.vectorAt(view.memory, position) : undefined;
+  const together = width === 4 && view.isInnermost;
+  const whole = together
+    ? (context.vectorAt(view.memory, position) ?? context.bytesAt(view.memory, position))
+    : undefined;
   if (whole !== undefined) return whole;
   const parts = Array.from({ length: width }, (_, i) => print(view.read([row, add(at, constant("i32", i))])));
   return width === 1 ? (parts[0] ?? "") : `vec${width}(${parts.join(", ")})`;
 }
 
-function holdVector(context: Context, view: BoundView, row: Code, at: Code, width: number): string {
-  const value = expression("f32", vector(context, view, row, at, width), "or");
+function holdVector(
+  context: Context,
+  view: BoundView,
+  row: Code,
+  at: Code,
+  width: number,
+  change: (text: string, width: number) => string = (text) => text,
+): string {
+  const value = expression(view.memory.type, change(vector(context, view, row, at, width), width), "or");
   return print(context.hold(`${view.memory.name}_${row.constant ?? "m"}`, value));
 }

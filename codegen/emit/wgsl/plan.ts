@@ -37,7 +37,7 @@ export interface LaunchPlan {
 
 interface PlanBuffer {
   readonly name: string;
-  readonly dtype: "f32" | "i32";
+  readonly dtype: ElementType;
   /** Row-major. */
   readonly dims: readonly Polynomial[];
   readonly bytes: Polynomial;
@@ -76,8 +76,6 @@ export interface PrintedKernel {
 const polynomial = (dim: Dim): Polynomial =>
   dim.terms.map(({ coefficient, factors }) => ({ coefficient, factors: [...factors] }));
 
-const dtypeOf = (dtype: ElementType): "f32" | "i32" => (dtype === "i32" ? "i32" : "f32");
-
 /** The plan that runs the printed kernels of a program. */
 export function makePlan(
   program: Program,
@@ -91,7 +89,7 @@ export function makePlan(
     const bytes = b.dims.reduce((x, y) => x.times(y), Dim.of(dtypeBytes[b.dtype]));
     return {
       name: b.name,
-      dtype: dtypeOf(b.dtype),
+      dtype: b.dtype,
       dims: b.dims.map(polynomial),
       bytes: polynomial(bytes),
       role: b.role,
