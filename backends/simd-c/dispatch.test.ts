@@ -11,9 +11,10 @@ import type { TypedArray } from "../../codegen/tile/interpreter.ts";
 import { dtypeBytes } from "../../ir/core/types.ts";
 import { parseLayer } from "../../ir/text/index.ts";
 import * as native from "../../runtime/native.ts";
+import { has, machineFor } from "./foreign/testing.ts";
 import { createSimdC } from "./index.ts";
 import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
-import { BuiltProgram, generator, has, randomArray, runnableIsas } from "./testing.ts";
+import { BuiltProgram, generator, randomArray, runnableIsas } from "./testing.ts";
 
 const seed = 77;
 const layer = parseLayer(
@@ -106,6 +107,28 @@ test.skipIf(!isX86)("instructions stand only in the files of variants that need 
   expect(avx512).not.toMatch(/vdpbf16ps|vcvtneps2bf16/);
   expect(bf16).toMatch(/vdpbf16ps/);
 });
+
+/** Emulated 64-bit ARM, and the variants that each may use. */
+const arms = [
+  { cpu: "cortex-a53", best: "neon", passed: ["neon", "scalar"] },
+  { cpu: "max", best: "neon-bf16", passed: ["neon-bf16", "neon", "scalar"] },
+] as const;
+const arm = machineFor(vectorIsa("neon"), native);
+
+test.skipIf(typeof arm === "string")(
+  `on 64-bit ARM each CPU gets its best variant${typeof arm === "string" ? ` (skipped: ${arm})` : ""}`,
+  () => {
+    if (typeof arm === "string") return;
+    const folder = sources(isaNames);
+    make(folder, `CC=${arm.compiler.join(" ")}`, "selftest");
+    for (const { cpu, best, passed } of arms) {
+      const ran = spawnSync("qemu-aarch64", ["-cpu", cpu, "./selftest"], { cwd: folder, encoding: "utf8" });
+      expect(ran.status, ran.stderr).toBe(0);
+      expect(ran.stdout).toContain(`${best} is the best variant for this CPU`);
+      expect([...ran.stdout.matchAll(/: (\S+): self-test passed/g)].map((m) => m[1])).toEqual(passed);
+    }
+  },
+);
 
 /** The bytes of every output of a library, run once. */
 async function outputsOf(path: string, program: Program, given: ReadonlyMap<string, TypedArray>, T: number) {

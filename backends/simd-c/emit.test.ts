@@ -9,20 +9,34 @@ import { Dim } from "../../ir/core/dim.ts";
 import { apply, f32, i32, silu, variable } from "../../ir/core/scalar.ts";
 import type { ElementType } from "../../ir/core/types.ts";
 import * as native from "../../runtime/native.ts";
+import { ForeignProgram, machineFor } from "./foreign/testing.ts";
 import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
-import {
-  BuiltProgram,
-  generator,
-  interpret,
-  numbers,
-  origin,
-  randomArray,
-  runnableIsas,
-  testProgram,
-} from "./testing.ts";
+import { BuiltProgram, generator, interpret, numbers, origin, randomArray, testProgram } from "./testing.ts";
 
 const seed = 4711;
-const isas = runnableIsas(native);
+const open: { close(): void }[] = [];
+afterAll(() => {
+  for (const p of open) p.close();
+});
+
+/** Variants of other CPUs take an emulator's time: the best of each is enough, but in the long run of tests. */
+const isas = isaNames
+  .filter((name) => name !== "neon" || process.arch === "arm64" || process.env.UNMOOR_TEST_ALL === "1")
+  .map((name) => ({ isa: name, machine: machineFor(vectorIsa(name), native) }));
+const skipped = isas.flatMap(({ isa, machine }) => (typeof machine === "string" ? [{ isa, machine }] : []));
+it.skip.each(skipped)("C for $isa: skipped, $machine", () => {});
+
+/** A program built for a variant, here or for an emulator. */
+function build(program: Program, isa: string): BuiltProgram<native.NativeMemory> | ForeignProgram {
+  const machine = machineFor(vectorIsa(isa), native);
+  if (typeof machine === "string") throw new Error(machine);
+  const built =
+    machine.runner.length === 0
+      ? new BuiltProgram(native, program, isa)
+      : new ForeignProgram(program, vectorIsa(isa), machine);
+  open.push(built);
+  return built;
+}
 
 const buffer = (
   name: string,
@@ -53,11 +67,6 @@ function randomGiven(program: Program, dims: Readonly<Record<string, number>>): 
   );
 }
 
-const open: { close(): void }[] = [];
-afterAll(() => {
-  for (const p of open) p.close();
-});
-
 /** Results agree with the tile interpreter's within a relative tolerance of each element's scale; the same bits for 1, 2, 3 threads. */
 async function agrees(
   program: Program,
@@ -68,12 +77,12 @@ async function agrees(
   }[],
   tolerance: number,
 ): Promise<void> {
-  const built = new BuiltProgram(native, program, isa);
-  open.push(built);
+  const built = build(program, isa);
   for (const { dims, given = randomGiven(program, dims) } of cases) {
     const expected = interpret(program, given, dims);
     const runs = [];
-    for (const threads of [1, 2, 3]) runs.push(await built.run(given, dims, threads));
+    for (const threads of built instanceof BuiltProgram ? [1, 2, 3] : [1, 3])
+      runs.push(await built.run(given, dims, threads));
     for (const b of program.buffers) {
       if (b.role !== "output") continue;
       const where = `${program.name} ${isa} ${b.name} ${JSON.stringify(dims)} seed ${seed}`;
@@ -107,7 +116,7 @@ function product(
   const target = simdTarget(isa);
   if (target.matmul.kind !== "registers") throw new Error("simd-c multiplies in registers");
   const { rows, columns: width } = target.matmul;
-  const depth = dtypes.x === "bf16" && dtypes.w === "bf16" && isa === "avx512-bf16" ? 2 : 1;
+  const depth = dtypes.x === "bf16" && dtypes.w === "bf16" && vectorIsa(isa).types.pairs !== undefined ? 2 : 1;
   const half = width / 2;
   const inner = 22;
   const steps = inner / depth;
@@ -164,7 +173,7 @@ function functionProgram(op: "exp" | "log"): Program {
   return testProgram(op === "exp" ? "exponential" : "logarithm", buffers, [b.build()]);
 }
 
-describe.each(isas)("C for %s", (isa) => {
+describe.each(isas.filter((i) => typeof i.machine !== "string"))("C for $isa", ({ isa }) => {
   const lanes = Math.max(2, (simdTarget(isa).spaces.register?.alignment ?? 4) / 4);
   const rows = simdTarget(isa).matmul.rows;
   const tile = typeof rows === "number" ? rows : (rows[0] ?? 1);
@@ -359,8 +368,7 @@ describe.each(isas)("C for %s", (isa) => {
   });
 
   it("computes exp within 3 + 2|x| ulp, to infinity, to zero, and keeps NaN", async () => {
-    const built = new BuiltProgram(native, functionProgram("exp"), isa);
-    open.push(built);
+    const built = build(functionProgram("exp"), isa);
     const random = generator(seed);
     const specials = [
       0,
@@ -400,8 +408,7 @@ describe.each(isas)("C for %s", (isa) => {
   });
 
   it("computes log within 3 ulp or 2^-21, also of denormals, and -inf, inf, NaN", async () => {
-    const built = new BuiltProgram(native, functionProgram("log"), isa);
-    open.push(built);
+    const built = build(functionProgram("log"), isa);
     const random = generator(seed);
     const specials = [0, -0, -1, Infinity, NaN, 2 ** -149, 2 ** -130, 2 ** -126, 1, 3.4e38, 0.5, 2];
     const data = Float32Array.from(
@@ -421,8 +428,8 @@ describe.each(isas)("C for %s", (isa) => {
 
   it("says which buffer is lacking or misaligned, and refuses bad sizes", async () => {
     const program = product(isa, { x: "f32", w: "f32", y: "f32" }, 2, false);
-    const built = new BuiltProgram(native, program, isa);
-    open.push(built);
+    const built = build(program, isa);
+    if (!(built instanceof BuiltProgram)) return;
     const memory = new Uint8Array(4096);
     const good = program.buffers.map(() => memory.subarray(0, 4096 - 64));
     expect(await built.status([memory.subarray(1), ...good], [0], 1)).toBe(1);
@@ -459,6 +466,6 @@ it("prefetches each line of a view once, where the variant can", () => {
 });
 
 it("tests every variant that there is, where the CPU can", () => {
-  expect(isas.length).toBeGreaterThan(0);
-  expect(isaNames).toEqual(["avx512-bf16", "avx512", "avx2", "scalar"]);
+  expect(isas.length).toBeGreaterThan(skipped.length);
+  expect(isaNames).toEqual(["avx512-bf16", "avx512", "avx2", "neon-bf16", "neon", "scalar"]);
 });

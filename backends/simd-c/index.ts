@@ -87,7 +87,10 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     emit,
     emitVariants: (programs) => {
       const variants = [...programs].map(([name, program]) => ({ isa: vectorIsa(name), program }));
-      return new Map([...emitVariants(variants, scalar), ...supportHeaders([scalar, ...variants.map((v) => v.isa)])]);
+      return new Map([
+        ...emitVariants(variants, scalar),
+        ...supportHeaders([scalar, ...variants.map((v) => v.isa)], ["unmoor_cpu.h"]),
+      ]);
     },
     kernels,
     load,

@@ -3,10 +3,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { VectorIsa } from "../../codegen/emit/c/index.ts";
 
-/** The support headers that the generated source of a variant needs: file name → text. */
-export function supportHeaders(isas: readonly VectorIsa[]): Map<string, string> {
+/** The support headers that the generated source of variants needs, and those named: file name → text. */
+export function supportHeaders(isas: readonly VectorIsa[], more: readonly string[] = []): Map<string, string> {
   const folder = supportFolder();
-  const names = new Set(["unmoor_threads.h"]);
+  const names = new Set(["unmoor_threads.h", ...more]);
   for (const isa of isas) {
     for (const include of isa.includes) {
       const [, name] = /^"(.+)"$/.exec(include) ?? [];

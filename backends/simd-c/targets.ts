@@ -4,6 +4,8 @@ import { IrError } from "../../ir/core/diagnostic.ts";
 import { avx2 } from "./isa/avx2.ts";
 import { avx512 } from "./isa/avx512.ts";
 import { avx512Bf16 } from "./isa/avx512-bf16.ts";
+import { neon } from "./isa/neon.ts";
+import { neonBf16 } from "./isa/neon-bf16.ts";
 import { scalar } from "./isa/scalar.ts";
 
 /** One variant: its vectors, and the sizes that schedules take. */
@@ -18,7 +20,7 @@ interface Variant {
 
 const widened = { activations: "f32", depth: 1 } as const;
 
-/** Best first. */
+/** Best first; plain C last. */
 const variants: readonly Variant[] = [
   // 12 × 2 sums + 2 + 1 of 32 registers.
   {
@@ -30,6 +32,14 @@ const variants: readonly Variant[] = [
   { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1] },
   // 6 × 2 + 2 + 1 of 16 registers.
   { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1] },
+  // 12 × 2 sums + 2 + 1 of 32 registers, as AVX-512.
+  {
+    isa: neonBf16,
+    rows: [12, 8, 6, 4, 3, 2, 1],
+    bf16: { activations: "bf16", depth: 2 },
+    blockRows: [7, 6, 5, 4, 3, 2, 1],
+  },
+  { isa: neon, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1] },
   { isa: scalar, rows: [4, 2, 1], bf16: widened, blockRows: [2, 1] },
 ];
 

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,9 +45,6 @@ export function testProgram(
 export const runnableIsas = (host: { cpuFeatures(): ReadonlySet<string> }): readonly string[] =>
   isaNames.filter((name) => vectorIsa(name).features.every((f) => host.cpuFeatures().has(f)));
 
-/** Whether a command is on the PATH. */
-export const has = (command: string): boolean => spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
-
 /** mulberry32: numbers in [0, 1). */
 export function generator(start: number): () => number {
   let state = start;
@@ -59,11 +56,11 @@ export function generator(start: number): () => number {
   };
 }
 
-const GUARD = 256;
-const guardByte = 0xa5;
+export const GUARD = 256;
+export const guardByte = 0xa5;
 
 const arrays = { f32: Float32Array, bf16: Uint16Array, i32: Int32Array } as const;
-const arrayOf = (dtype: ElementType) => arrays[dtype as keyof typeof arrays];
+export const arrayOf = (dtype: ElementType) => arrays[dtype as keyof typeof arrays];
 
 /** Floats uniform in [-1, 1), integers 0 … 9; elements in their storage. */
 export function randomArray(dtype: ElementType, count: number, random: () => number): TypedArray {

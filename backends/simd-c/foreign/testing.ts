@@ -1,0 +1,133 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { commonFlags, emitC, type VectorIsa } from "../../../codegen/emit/c/index.ts";
+import { cInterface } from "../../../codegen/emit/c-family/interface.ts";
+import { workspaceBytes } from "../../../codegen/memory.ts";
+import type { Program } from "../../../codegen/program.ts";
+import type { TypedArray } from "../../../codegen/tile/interpreter.ts";
+import { dtypeBytes } from "../../../ir/core/types.ts";
+import { supportHeaders } from "../support.ts";
+import { scalar } from "../targets.ts";
+import { arrayOf, GUARD, guardByte } from "../testing.ts";
+
+/** Helpers for tests of variants of other CPUs: cross compilers and emulators. */
+
+/** Whether a command is on the PATH. */
+export const has = (command: string): boolean => spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
+
+/** How a program for a variant is built and run on this machine. */
+export interface Machine {
+  /** A C compiler with its arguments. */
+  readonly compiler: readonly string[];
+  /** What comes before the program's path. */
+  readonly runner: readonly string[];
+}
+
+/** The CPU itself where it has the variant; else a cross compiler and an emulator; else in words what is missing. */
+export function machineFor(isa: VectorIsa, host: { cpuFeatures(): ReadonlySet<string> }): Machine | string {
+  const lacks = isa.features.filter((f) => !host.cpuFeatures().has(f));
+  if (lacks.length === 0) return { compiler: ["gcc"], runner: [] };
+  if (isa.architecture !== "aarch64" || process.arch === "arm64") return `this CPU lacks ${lacks.join(", ")}`;
+  if (!has("aarch64-linux-gnu-gcc"))
+    return "aarch64-linux-gnu-gcc is missing: apt-get install -y gcc-aarch64-linux-gnu libc6-dev-arm64-cross";
+  if (!has("qemu-aarch64")) return "qemu-aarch64 is missing: apt-get install -y qemu-user";
+  return { compiler: ["aarch64-linux-gnu-gcc", "-static"], runner: ["qemu-aarch64", "-cpu", "max"] };
+}
+
+/** Reads threads, dims, and for each piece of memory its bytes with content; prepares and runs; writes all memory. */
+const driver = (prefix: string, memories: number, symbols: number): string => `#include "${prefix}.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static int64_t number(void) {
+  int64_t value = 0;
+  if (fread(&value, sizeof value, 1, stdin) != 1) exit(4);
+  return value;
+}
+
+int main(void) {
+  int64_t dims[${Math.max(1, symbols)}], bytes[${memories}];
+  unsigned char *memory[${memories}];
+  void *pointers[${memories}];
+  const int32_t threads = (int32_t)number();
+  for (int i = 0; i < ${symbols}; i++) dims[i] = number();
+  for (int i = 0; i < ${memories}; i++) {
+    bytes[i] = number();
+    memory[i] = aligned_alloc(64, (size_t)(bytes[i] + 63) / 64 * 64);
+    if (!memory[i] || fread(memory[i], 1, (size_t)bytes[i], stdin) != (size_t)bytes[i]) exit(4);
+    pointers[i] = memory[i] + ${GUARD};
+  }
+  int32_t status = ${prefix}_prepare(pointers, dims, threads);
+  if (status == 0) status = ${prefix}_run(pointers, dims, threads);
+  for (int i = 0; i < ${memories}; i++) fwrite(memory[i], 1, (size_t)bytes[i], stdout);
+  return status;
+}
+`;
+
+/** A program of one variant as an executable, run by an emulator where need be. Close it. */
+export class ForeignProgram {
+  readonly #folder = mkdtempSync(join(tmpdir(), "unmoor-foreign-"));
+  readonly #machine: Machine;
+  readonly #program: Program;
+
+  constructor(program: Program, isa: VectorIsa, machine: Machine) {
+    const { prefix, buffers, symbols } = cInterface(program);
+    this.#machine = machine;
+    this.#program = program;
+    for (const [file, text] of [...emitC(program, isa, scalar), ...supportHeaders([isa, scalar])])
+      writeFileSync(join(this.#folder, file), text);
+    writeFileSync(join(this.#folder, "driver.c"), driver(prefix, buffers.length + 1, symbols.length));
+    const [compiler = "", ...options] = machine.compiler;
+    const flags = [...commonFlags, ...isa.flags, "-O1", "-Wall", "-Wextra", "-Werror", "-pthread"];
+    const args = [...options, ...flags, "-o", "program", "driver.c", `${prefix}.c`, "-lm"];
+    execFileSync(compiler, args, { cwd: this.#folder, stdio: "pipe" });
+  }
+
+  /** Runs preparation and kernels, all buffers between guards. Throws where one fails or a guard was written. */
+  async run(
+    given: ReadonlyMap<string, TypedArray>,
+    dims: Readonly<Record<string, number>>,
+    threads: number,
+  ): Promise<Map<string, TypedArray>> {
+    const { buffers, symbols } = cInterface(this.#program);
+    const number = (value: number): Buffer => Buffer.from(BigInt64Array.of(BigInt(value)).buffer);
+    const memory = (bytes: number, data?: TypedArray): Buffer => {
+      const all = Buffer.alloc(bytes + 2 * GUARD, guardByte);
+      if (data) all.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), GUARD);
+      return all;
+    };
+    const work = workspaceBytes(this.#program, dims);
+    const memories = [
+      ...buffers.map((b) => {
+        const bytes = b.dims.reduce((n, d) => n * d.evaluate(dims), dtypeBytes[b.dtype]);
+        return { name: b.name, bytes, data: memory(bytes, given.get(b.name)) };
+      }),
+      { name: "workspace", bytes: work, data: memory(work) },
+    ];
+    const input = [number(threads), ...symbols.map((s) => number(dims[s] ?? 0))];
+    for (const { data } of memories) input.push(number(data.length), data);
+    const [command = "", ...before] = [...this.#machine.runner, join(this.#folder, "program")];
+    const ran = spawnSync(command, before, { input: Buffer.concat(input), maxBuffer: 1 << 28 });
+    if (ran.status !== 0)
+      throw new Error(`${this.#program.name} ended with ${ran.status ?? ran.signal}: ${ran.stderr}`);
+    let at = 0;
+    const results = new Map<string, TypedArray>();
+    for (const [i, { name, bytes, data }] of memories.entries()) {
+      const found = ran.stdout.subarray(at, at + data.length);
+      at += data.length;
+      for (const outside of [found.subarray(0, GUARD), found.subarray(GUARD + bytes)])
+        if (outside.some((x) => x !== guardByte)) throw new Error(`${name} was written outside its bounds`);
+      const b = buffers[i];
+      if (b === undefined) continue;
+      const Type = arrayOf(b.dtype);
+      results.set(name, new Type(new Uint8Array(found.subarray(GUARD, GUARD + bytes)).buffer));
+    }
+    return results;
+  }
+
+  close(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
