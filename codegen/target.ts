@@ -19,6 +19,8 @@ export interface Target {
   readonly vector: { readonly space: string; readonly width: number; readonly blockColumns: number | "row" };
   /** The space of addressable per-block arrays, such as a row of logits or the counts of experts. */
   readonly scratch: string;
+  /** Whether single elements of global memory are slow, and transfers to scratch memory come first. */
+  readonly slowElements?: boolean;
   readonly matmul: RegisterMatmul | CubeMatmul;
   /** Storages that kernels can read. */
   readonly storages: readonly Storage[];
@@ -67,12 +69,20 @@ export interface RegisterMatmul {
   readonly rowBlocks?: { readonly linear: number; readonly grouped: number };
 }
 
-/** Products on a matrix unit: tiles pass through its memories; results go to global memory, without an epilogue. */
+/**
+ * Products on a matrix unit: tiles pass through its memories; results go to global memory, without an epilogue. Tiles are made
+ * for the capacities of l1, l0a, l0b and l0c.
+ */
 export interface CubeMatmul {
   readonly kind: "cube";
+  /** Cores that blocks are dealt to. */
+  readonly cores: number;
+  /** The most rows and columns of a tile of sums, and the most depth of its factors in L0. */
   readonly rows: number;
   readonly columns: number;
   readonly depth: number;
+  /** Output columns that a block has at least, where there are as many. */
+  readonly leastColumns: number;
   /** Per weight storage: dtype that activations are converted to. */
   readonly dot: Readonly<Partial<Record<Storage, { readonly activations: DType }>>>;
 }

@@ -55,11 +55,14 @@ export const cubeTarget: Target = {
   },
   vector: { space: "ub", width: 64, blockColumns: "row" },
   scratch: "ub",
+  slowElements: true,
   matmul: {
     kind: "cube",
+    cores: 3,
     rows: 16,
     columns: 16,
     depth: 16,
+    leastColumns: 16,
     dot: { f32: { activations: "f32" }, bf16: { activations: "bf16" } },
   },
 };

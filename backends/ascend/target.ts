@@ -27,8 +27,8 @@ export const socs = {
 
 export type SocName = keyof typeof socs;
 
-/** Ascend 910B and 910C: vector work in UB, products on the cube unit, results of which go to global memory. */
-export const ascendTargetOf = (_soc: SocName): Target => ({
+/** Ascend 910B and 910C: vector work in UB, products on the cube unit, results of which go to global memory, cut for a SoC. */
+export const ascendTargetOf = (soc: SocName): Target => ({
   name: "ascend",
   isa: "dav-2201",
   spaces,
@@ -36,12 +36,15 @@ export const ascendTargetOf = (_soc: SocName): Target => ({
   // inputs still fits UB twice.
   vector: { space: "ub", width: 2048, blockColumns: "row" },
   scratch: "ub",
+  slowElements: true,
   matmul: {
     kind: "cube",
-    // 128 × 128 floats are 64 KiB: all of L0A or L0B, half of L0C. In bf16 both hold two tiles.
-    rows: 128,
+    cores: socs[soc].cube,
+    // 256 × 128 sums fill L0C. Tall rather than wide: L0B takes twice as long to fill as L0A.
+    rows: 256,
     columns: 128,
     depth: 128,
+    leastColumns: 48,
     dot: { f32: { activations: "f32" }, bf16: { activations: "bf16" } },
   },
   storages: ["f32", "bf16"],

@@ -4,6 +4,7 @@ import { scheduleAttention } from "./attention.ts";
 import { scheduleBlocks } from "./blocks.ts";
 import type { Schedule } from "./context.ts";
 import { scheduleCumsum } from "./cumsum.ts";
+import { scheduleStagedDispatch } from "./dispatch-staged.ts";
 import { scheduleMap, schedulePermute, scheduleRounding } from "./elementwise.ts";
 import { scheduleGather, scheduleScatter } from "./indexed.ts";
 import { scheduleCubeProduct } from "./matmul-cube.ts";
@@ -31,6 +32,9 @@ const scheduleCast: Schedule = (operation, context) =>
 const scheduleProduct: Schedule = (operation, context) =>
   (context.target.matmul.kind === "cube" ? scheduleCubeProduct : scheduleRegisterProduct)(operation, context);
 
+const scheduleSort: Schedule = (operation, context) =>
+  (context.target.slowElements ? scheduleStagedDispatch : scheduleDispatch)(operation, context);
+
 /** How each op becomes kernels. Ops of a layer that are absent exist only before the passes: mix, index. */
 export const schedules: Readonly<Record<string, Schedule>> = {
   linear: scheduleProduct,
@@ -40,7 +44,7 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   cast: scheduleCast,
   route: scheduleRoute,
   zero_expert_weight: scheduleZeroExpertWeight,
-  dispatch: scheduleDispatch,
+  dispatch: scheduleSort,
   permute: schedulePermute,
   combine: scheduleCombine,
   slice: scheduleSlice,

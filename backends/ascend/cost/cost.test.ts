@@ -8,7 +8,7 @@ import { parseLayer } from "../../../ir/text/index.ts";
 import { ascendIsa, ascendTargetOf, type SocName, socs } from "../target.ts";
 import { chipOf, curves, socNames, transferSeconds } from "./figures.ts";
 import { functions } from "./functions.ts";
-import { modelKernel } from "./kernel.ts";
+import { endOfAll, modelKernel } from "./kernel.ts";
 import { L2 } from "./l2.ts";
 import { chooseExperts, modelLayer, type RoutingChoice } from "./layer.ts";
 import { Memory } from "./memory.ts";
@@ -169,6 +169,29 @@ describe("generated kernels", () => {
   });
 });
 
+describe("the schedule on a 910B3", () => {
+  const sized = (sizes: Readonly<Record<string, number>>) => {
+    const layer = parseLayer(readFileSync(new URL("longcat.moe", fixtures), "utf8"), "longcat.moe");
+    return compileLayer({ ...layer, params: { ...layer.params, ...sizes } }, ascendTargetOf("910B3"), "bf16").program;
+  };
+
+  it("fetches weights at 80 % of the memory's rate or more, for one token of a large layer", () => {
+    const program = sized({ H: 8192, I: 2048, E: 768, Z: 128, K: 12 });
+    const model = modelLayer(program, chipOf("910B3"), { T: 1 }, balanced);
+    expect(model.roofs.hbm / model.seconds).toBeGreaterThan(0.8);
+    // 77 GB of weights in 64 GiB.
+    expect(model.overfull).toBeGreaterThan(77e9);
+  });
+
+  it("multiplies at 70 % of the cube units' peak or more, for hundreds of rows in each expert", () => {
+    const program = sized({ H: 8192, I: 2048, E: 12, Z: 4, K: 8 });
+    const { kernels } = modelLayer(program, chipOf("910B3"), { T: 1024 }, balanced);
+    const products = kernels.filter((k) => k.name.startsWith("grouped_linear"));
+    const sum = (pick: (k: (typeof products)[number]) => number): number => products.reduce((n, k) => n + pick(k), 0);
+    expect(sum((k) => k.roofs.cube) / sum((k) => k.seconds)).toBeGreaterThan(0.7);
+  });
+});
+
 describe("chips", () => {
   it("are those of the target, and differ as their figures do", () => {
     expect([...socNames].sort()).toEqual(Object.keys(socs).sort());
@@ -181,6 +204,18 @@ describe("chips", () => {
   it("are listed where one is unknown", () => {
     expect(() => chipOf("910B9")).toThrow('there is no SoC "910B9" in the cost model');
     expect(() => chipOf("")).toThrow();
+  });
+});
+
+describe("cores that share memory", () => {
+  it("leave their share to the rest when they end", () => {
+    const core = (alone: number, shared: number) => ({ alone, shared });
+    expect(endOfAll([])).toBe(0);
+    expect(endOfAll([core(10, 40), core(10, 40)])).toBe(40);
+    // The second has half as much to do: after 20, the first has half of its work left and memory of its own for it.
+    expect(endOfAll([core(10, 40), core(5, 20)])).toBeCloseTo(20 + 10);
+    // One that computes does not get faster.
+    expect(endOfAll([core(40, 40), core(5, 20)])).toBeCloseTo(40);
   });
 });
 

@@ -71,12 +71,14 @@ const GiB = 2 ** 30;
  * GM → L1: 110 bytes per cycle from L2 (ini) at 1.8 GHz, and the K with which transfers of 24 KiB and of 96 KiB reach the two
  * rates of the case: it gives 127 and 174 GB/s per core, the case 125 and 170. The fit's own curve for this way (28.61 GiB/s)
  * is a fifth of both; it was fitted to small tiles of attention, where waiting counts as transfer.
+ * L0C → GM: 86 bytes per cycle into L2 (ini), with the fit's K. Tiles of 128 KiB then leave at 127 GB/s per core; gemm's leave at
+ * 129 to 135 GB/s for its four sizes (at 1.85 GHz). The fit's own peak, 41.25 GiB/s, is a quarter of that.
  */
 export const curves = {
   gmToUb: { peak: 247.16 * GiB, half: 30643 },
   gmToL1: { peak: 110 * 1.8e9, half: 13.5 * 1024 },
   ubToGm: { peak: 28.19 * GiB, half: 1755 },
-  l0cToGm: { peak: 41.25 * GiB, half: 29104 },
+  l0cToGm: { peak: 86 * 1.8e9, half: 29104 },
 } as const satisfies Record<string, Curve>;
 
 /** No core takes more than that from L2, whatever the curve: bytes per cycle (ini). */

@@ -25,6 +25,8 @@ export type Work =
       readonly bytes: number;
       /** Runs of neighbouring bytes in global memory. */
       readonly rows: number;
+      /** Bytes from one run to the next, in global and in local memory; NaN where it is not followed. */
+      readonly pitch: { readonly global: number; readonly local: number };
       readonly write: boolean;
     };
 
@@ -55,17 +57,64 @@ function paramsAt(name: string, args: readonly Operand[], i: number): readonly n
   throw new IrError(`argument ${i + 1} of ${name} is not a struct of parameters`, "Give it its parameters.");
 }
 
-function transfer(name: string, dst: Tensor, src: Tensor, rows: number, rowBytes: number): Work {
+function transfer(
+  name: string,
+  dst: Tensor,
+  src: Tensor,
+  rows: number,
+  rowBytes: number,
+  pitch = { global: Number.NaN, local: Number.NaN },
+): Work {
   const bytes = rows * rowBytes;
   const [to, from] = [dst.memory.space, src.memory.space];
   if (from === "gm" && to === "ub")
-    return { kind: "transfer", pipe: "MTE2", curve: curves.gmToUb, global: src, local: dst, bytes, rows, write: false };
+    return {
+      kind: "transfer",
+      pipe: "MTE2",
+      curve: curves.gmToUb,
+      global: src,
+      local: dst,
+      bytes,
+      rows,
+      pitch,
+      write: false,
+    };
   if (from === "gm" && to === "l1")
-    return { kind: "transfer", pipe: "MTE2", curve: curves.gmToL1, global: src, local: dst, bytes, rows, write: false };
+    return {
+      kind: "transfer",
+      pipe: "MTE2",
+      curve: curves.gmToL1,
+      global: src,
+      local: dst,
+      bytes,
+      rows,
+      pitch,
+      write: false,
+    };
   if (from === "ub" && to === "gm")
-    return { kind: "transfer", pipe: "MTE3", curve: curves.ubToGm, global: dst, local: src, bytes, rows, write: true };
+    return {
+      kind: "transfer",
+      pipe: "MTE3",
+      curve: curves.ubToGm,
+      global: dst,
+      local: src,
+      bytes,
+      rows,
+      pitch,
+      write: true,
+    };
   if (from === "l0c" && to === "gm")
-    return { kind: "transfer", pipe: "FIX", curve: curves.l0cToGm, global: dst, local: src, bytes, rows, write: true };
+    return {
+      kind: "transfer",
+      pipe: "FIX",
+      curve: curves.l0cToGm,
+      global: dst,
+      local: src,
+      bytes,
+      rows,
+      pitch,
+      write: true,
+    };
   throw new IrError(`the cost model has no figure for ${name} from ${from} to ${to}`, "Add its curve to figures.ts.");
 }
 
@@ -80,8 +129,12 @@ const byName = new Map<string, (args: readonly Operand[]) => Work>([
   [
     "DataCopyPad",
     (args) => {
-      const [rows = 0, bytes = 0] = paramsAt("DataCopyPad", args, 2);
-      return transfer("DataCopyPad", tensorAt("DataCopyPad", args, 0), tensorAt("DataCopyPad", args, 1), rows, bytes);
+      const [rows = 0, bytes = 0, from = 0, to = 0] = paramsAt("DataCopyPad", args, 2);
+      const [dst, src] = [tensorAt("DataCopyPad", args, 0), tensorAt("DataCopyPad", args, 1)];
+      // Gaps are in bytes in global memory, in units of 32 bytes in UB, where runs begin at multiples of 32.
+      const [global, local] = src.memory.space === "gm" ? [from, to] : [to, from];
+      const pitch = { global: bytes + global, local: Math.ceil(bytes / 32) * 32 + local * 32 };
+      return transfer("DataCopyPad", dst, src, rows, bytes, pitch);
     },
   ],
   [

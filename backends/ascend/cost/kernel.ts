@@ -65,14 +65,15 @@ export function modelKernel(
   const walker = new Walker(text, { memories: given, cores });
   const traffic = countTraffic(walker, blocks, cores, l2);
   const share = new Map([...traffic].map(([m, t]) => [m, t.bytes === 0 ? 0 : t.missed / t.bytes]));
+  const sum = (pick: (t: Traffic) => number): number => [...traffic.values()].reduce((n, t) => n + pick(t), 0);
+  const [hbmBytes, l2Bytes] = [sum((t) => t.missed), sum((t) => t.bytes)];
+  const [memory, cache] = [hbmBytes / chip.hbm, l2Bytes / chip.l2];
   const { cycles, busy, useful } = new Timing(walker, chip, cores, share).run(
     options.exact ? undefined : decidingOf(text),
     blocks,
+    Math.max(memory, cache) * chip.hertz,
   );
-  const sum = (pick: (t: Traffic) => number): number => [...traffic.values()].reduce((n, t) => n + pick(t), 0);
-  const [hbmBytes, l2Bytes] = [sum((t) => t.missed), sum((t) => t.bytes)];
   const own = cycles / chip.hertz;
-  const [memory, cache] = [hbmBytes / chip.hbm, l2Bytes / chip.l2];
   const seconds = Math.max(own, memory, cache);
   const longest = pipes.reduce((a, b) => (busy[b] > busy[a] ? b : a));
   // Transfers already take their share of memory: a pipe of transfers that works nearly always waits for that.
@@ -145,7 +146,11 @@ interface Run {
 interface BlockTime {
   readonly alone: Run;
   readonly next: number;
+  readonly instructions: number;
 }
+
+/** A kernel of fewer instructions is walked in full, in about a second. */
+const fewInstructions = 500_000;
 
 /** Times cores that run their blocks. */
 class Timing {
@@ -153,6 +158,8 @@ class Timing {
   readonly #cores: number;
   readonly #listener: Listener;
   #useful = { V: 0, M: 0 };
+  /** Cores that share memory at once. */
+  #sharing = 1;
 
   constructor(walker: Walker, chip: Chip, cores: number, missShare: ReadonlyMap<Memory, number>) {
     this.#walker = walker;
@@ -163,9 +170,9 @@ class Timing {
         const seconds = Math.max(
           transferSeconds(curve, bytes),
           bytes / (l2BytesPerCycle[write ? "write" : "read"] * chip.hertz),
-          // Each core has its share of what all share.
-          (bytes * missed * cores) / chip.hbm,
-          (bytes * cores) / chip.l2,
+          // The core's share of what all share.
+          (bytes * missed * this.#sharing) / chip.hbm,
+          (bytes * this.#sharing) / chip.l2,
         );
         return seconds * chip.hertz;
       },
@@ -175,16 +182,30 @@ class Timing {
     };
   }
 
-  /** The longest core's cycles and work, and the useful work of all. */
-  run(deciding: Deciding | undefined, blocks: number): Run {
-    const runs = deciding ? this.#byKinds(deciding, blocks) : this.#each(blocks);
+  /**
+   * `memoryCycles` is what all transfers take of memory and L2. Gives the longest core's work, the cycles until the last ends, and the useful work of all. Every core is timed twice: with
+   * memory of its own, and with all others at work all the time. In truth cores end one after the other and leave their
+   * share to the rest.
+   */
+  run(deciding: Deciding | undefined, blocks: number, memoryCycles: number): Run {
+    const alone = this.#runs(deciding, blocks, 1);
+    const longestAlone = Math.max(0, ...alone.map((r) => r.cycles));
+    // Where memory is hardly used, sharing it changes nothing.
+    const shared =
+      this.#cores < 2 || memoryCycles < 0.02 * longestAlone ? alone : this.#runs(deciding, blocks, this.#cores);
     const useful = { V: 0, M: 0 };
-    for (const r of runs) {
+    for (const r of shared) {
       useful.V += r.useful.V;
       useful.M += r.useful.M;
     }
-    const longest = runs.reduce((a, b) => (b.cycles > a.cycles ? b : a), nothing());
-    return { ...longest, useful };
+    const longest = shared.reduce((a, b) => (b.cycles > a.cycles ? b : a), nothing());
+    const cycles = endOfAll(shared.map((r, i) => ({ alone: alone[i]?.cycles ?? r.cycles, shared: r.cycles })));
+    return { ...longest, cycles, useful };
+  }
+
+  #runs(deciding: Deciding | undefined, blocks: number, sharing: number): Run[] {
+    this.#sharing = sharing;
+    return (deciding && this.#byKinds(deciding, blocks)) ?? this.#each(blocks);
   }
 
   /** Every block in full, core by core. */
@@ -200,9 +221,9 @@ class Timing {
 
   /**
    * Of blocks that do the same, one is walked alone, and another after it: the difference is what one more takes while the one
-   * before it still runs out.
+   * before it still runs out. Undefined where so little happens that all of it can be walked.
    */
-  #byKinds(deciding: Deciding, blocks: number): Run[] {
+  #byKinds(deciding: Deciding, blocks: number): Run[] | undefined {
     const kinds = new Map<string, BlockTime>();
     this.#walker.start(0, this.#listener);
     const valuesAt = this.#walker.evaluator(deciding.leading, deciding.expressions);
@@ -213,7 +234,9 @@ class Timing {
       if (known) return known;
       this.#useful = { V: 0, M: 0 };
       this.#walker.start(b % this.#cores, this.#listener);
+      const before = this.#walker.walked;
       this.#walker.block(b);
+      const instructions = this.#walker.walked - before;
       const { end, busy } = this.#walker.timeline;
       const alone = { cycles: end, busy: { ...busy }, useful: this.#useful };
       this.#useful = { V: 0, M: 0 };
@@ -221,10 +244,13 @@ class Timing {
       let later = b + this.#cores;
       while (later < blocks && kindOf[later] !== key) later += this.#cores;
       this.#walker.block(later < blocks ? later : b);
-      const time = { alone, next: this.#walker.timeline.end - end };
+      const time = { alone, next: this.#walker.timeline.end - end, instructions };
       kinds.set(key, time);
       return time;
     };
+    let whole = 0;
+    for (let b = 0; b < blocks; b++) whole += timeOf(b).instructions;
+    if (whole < fewInstructions) return undefined;
     return this.#perCore((core) => {
       const sum = nothing();
       let cycles = 0;
@@ -241,6 +267,26 @@ class Timing {
 
   #perCore(run: (core: number) => Run): Run[] {
     return Array.from({ length: this.#cores }, (_, core) => run(core));
+  }
+}
+
+/**
+ * When the last of some cores ends that share memory. A core takes `alone` by itself and `shared` beside all others; beside m of
+ * n it takes the longer of `alone` and m / n of `shared`.
+ */
+export function endOfAll(cores: readonly { readonly alone: number; readonly shared: number }[]): number {
+  const left = cores.map((c) => ({ ...c, rest: c.shared > 0 ? 1 : 0 }));
+  let now = 0;
+  for (;;) {
+    const active = left.filter((c) => c.rest > 0);
+    if (active.length === 0) return now;
+    const takes = (c: (typeof left)[number]): number => Math.max(c.alone, (c.shared * active.length) / cores.length);
+    const step = Math.min(...active.map((c) => c.rest * takes(c)));
+    now += step;
+    for (const c of active) {
+      c.rest -= step / takes(c);
+      if (c.rest < 1e-12) c.rest = 0;
+    }
   }
 }
 

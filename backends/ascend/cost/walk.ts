@@ -84,17 +84,20 @@ export class Walker {
       const memory = launch.memories.get(p);
       this.#variables[i] = memory && { memory, offset: 0, type: "uint8_t", size: 1 };
     });
-    const at = kernel.body.findIndex((s) => s.kind === "for" && usesBlockIndex(s.from));
+    const at = kernel.body.findIndex((s) =>
+      s.kind === "for" ? usesBlockIndex(s.from) : s.kind === "if" && usesBlockIndex(s.condition),
+    );
     const loop = kernel.body[at];
-    if (loop?.kind !== "for")
+    if (loop?.kind !== "for" && loop?.kind !== "if")
       throw new IrError(
         `${kernel.name} has no loop over its blocks`,
-        "The cost model reads kernels whose blocks are dealt by GetBlockIdx.",
+        "The cost model reads kernels whose blocks are dealt by GetBlockIdx, in a loop or by a condition.",
       );
     this.#before = kernel.body.slice(0, at).map((s) => this.#statement(s));
-    this.#blockSlot = this.#slot(loop.name);
-    this.#blocks = this.#number(loop.to);
-    this.#body = loop.body.map((s) => this.#statement(s));
+    // A single block stands under a condition instead of in a loop.
+    this.#blockSlot = this.#slot(loop.kind === "for" ? loop.name : "block");
+    this.#blocks = loop.kind === "for" ? this.#number(loop.to) : () => 1;
+    this.#body = (loop.kind === "for" ? loop.body : [loop]).map((s) => this.#statement(s));
   }
 
   /** A core begins: its pipes are idle, its queues empty. */
@@ -534,16 +537,23 @@ const nothing: Step = { run: () => {}, light: undefined };
 
 const typesIn = (e: Expr | undefined): string => (e?.kind === "call" ? e.types : "");
 
-/** Integers travel with a copy of one row; what else a copy writes is not known. */
-function copyKnown({ global, local, bytes, rows, write }: Transfer): void {
+/** Integers travel with a copy, run by run. */
+function copyKnown({ global, local, bytes, rows, pitch, write }: Transfer): void {
   const [from, to] = write ? [local, global] : [global, local];
   if (!from.memory.tracked && !to.memory.tracked) return;
-  if (rows > 1) {
+  if (rows > 1 && Number.isNaN(pitch.global + pitch.local)) {
     to.memory.forget();
     return;
   }
-  const count = Math.min(bytes / from.size, 1 << 16);
-  for (let i = 0; i < count; i++) to.memory.set(to.offset + i, from.memory.get(from.offset + i));
+  const perRow = bytes / rows / from.size;
+  const [fromPitch, toPitch] = write ? [pitch.local, pitch.global] : [pitch.global, pitch.local];
+  for (let r = 0; r < rows; r++) {
+    const [source, target] = [
+      from.offset + (r === 0 ? 0 : (r * fromPitch) / from.size),
+      to.offset + (r === 0 ? 0 : (r * toPitch) / to.size),
+    ];
+    for (let i = 0; i < perRow; i++) to.memory.set(target + i, from.memory.get(source + i));
+  }
 }
 
 /** Operations of the scalar unit in an expression. */

@@ -26,42 +26,48 @@ extern "C" __global__ __aicore__ void swiglu_grouped_linear_g(GM_ADDR tokens_gm,
 
   TPipe pipe;
   TQue<TPosition::CO1, 1> sums_queue;
-  pipe.InitBuffer(sums_queue, 2, 65536);
+  pipe.InitBuffer(sums_queue, 2, 32768);
   TQue<TPosition::A1, 1> x_l1_queue;
-  pipe.InitBuffer(x_l1_queue, 2, 32768);
+  pipe.InitBuffer(x_l1_queue, 2, 24576);
   TQue<TPosition::B1, 1> w_l1_queue;
-  pipe.InitBuffer(w_l1_queue, 2, 32768);
+  pipe.InitBuffer(w_l1_queue, 2, 3072);
   TQue<TPosition::A2, 1> x_l0_queue;
-  pipe.InitBuffer(x_l0_queue, 2, 32768);
+  pipe.InitBuffer(x_l0_queue, 2, 24576);
   TQue<TPosition::B2, 1> w_l0_queue;
-  pipe.InitBuffer(w_l0_queue, 2, 32768);
+  pipe.InitBuffer(w_l0_queue, 2, 3072);
 
   for (int64_t block = GetBlockIdx(); block < 5; block += GetBlockNum()) {
     const int64_t expert = block;
     const int64_t first = static_cast<int64_t>(offsets.GetValue(expert));
     const int64_t count = static_cast<int64_t>(offsets.GetValue(expert + 1)) - first;
-    for (int64_t row = 0; row < count; row += 128) {
+    for (int64_t row = 0; row < count; row += 256) {
       const int64_t top = first + row;
-      const int64_t valid_rows = Smaller(count - row, 128);
+      const int64_t valid_rows = Smaller(count - row, 256);
       LocalTensor<float> sums = sums_queue.AllocTensor<float>();
       LocalTensor<bfloat16_t> x_l1 = x_l1_queue.AllocTensor<bfloat16_t>();
       LocalTensor<bfloat16_t> w_l1 = w_l1_queue.AllocTensor<bfloat16_t>();
-      DataCopy(x_l1, tokens[top * 40], Nd2NzParams(valid_rows == 1 ? 2 : 1, valid_rows, 40, 0, 40, 128, 1, 16));
+      const int64_t x_l1_fractals = RoundUp(valid_rows, 16) / 16;
+      DataCopy(x_l1, tokens[top * 40], Nd2NzParams(valid_rows == 1 ? 2 : 1, valid_rows, 40, 0, 40, x_l1_fractals * 16, 1, 16));
       x_l1_queue.EnQue(x_l1);
       x_l1 = x_l1_queue.DeQue<bfloat16_t>();
-      DataCopy(w_l1, gate[expert * 960], Nd2NzParams(1, 24, 40, 0, 40, 128, 1, 0));
+      DataCopy(w_l1, gate[expert * 960], Nd2NzParams(1, 24, 40, 0, 40, 32, 1, 0));
       w_l1_queue.EnQue(w_l1);
       w_l1 = w_l1_queue.DeQue<bfloat16_t>();
       LocalTensor<bfloat16_t> x_l0 = x_l0_queue.AllocTensor<bfloat16_t>();
       LocalTensor<bfloat16_t> w_l0 = w_l0_queue.AllocTensor<bfloat16_t>();
-      for (int64_t m1 = 0; m1 < RoundUp(valid_rows, 16) / 16; m1++) {
-        LoadData(x_l0[m1 * 3 * 256], x_l1, LoadData2DParams(m1, 3, 8, 0, 0, false, 0));
+      if (x_l1_fractals <= 3) {
+        for (int64_t m1 = 0; m1 < x_l1_fractals; m1++) {
+          LoadData(x_l0[m1 * 768], x_l1, LoadData2DParams(m1, 3, x_l1_fractals, 0, 0, false, 0));
+        }
+      }
+      else {
+        for (int64_t k1 = 0; k1 < 3; k1++) {
+          LoadData(x_l0[k1 * 256], x_l1, LoadData2DParams(k1 * x_l1_fractals, x_l1_fractals, 1, 0, 2, false, 0));
+        }
       }
       x_l0_queue.EnQue(x_l0);
       x_l0 = x_l0_queue.DeQue<bfloat16_t>();
-      for (int64_t k1 = 0; k1 < 3; k1++) {
-        LoadData(w_l0[k1 * 2 * 256], w_l1, LoadData2DParams(k1 * 8, 2, 1, 0, 0, false, 0));
-      }
+      LoadData(w_l0, w_l1, LoadData2DParams(0, 6, 1, 0, 0, false, 0));
       w_l0_queue.EnQue(w_l0);
       w_l0 = w_l0_queue.DeQue<bfloat16_t>();
       Mmad(sums, x_l0, w_l0, MmadParams(Larger(valid_rows, 2), 24, 40, 0, false, true));

@@ -59,7 +59,6 @@ extern "C" __global__ __aicore__ void swiglu_route_ids(GM_ADDR logits_gm, GM_ADD
     WaitFor<HardEvent::V_S>();
     const float largest = largest_of.GetValue(0);
     LocalTensor<float> value = work_buffer.Get<float>();
-    PipeBarrier<PIPE_V>();
     Adds(value, raw, -largest, 8);
     PipeBarrier<PIPE_V>();
     Exp(scores, value, 8);
@@ -71,7 +70,6 @@ extern "C" __global__ __aicore__ void swiglu_route_ids(GM_ADDR logits_gm, GM_ADD
     WaitFor<HardEvent::V_S>();
     const float sum = sum_of.GetValue(0);
     LocalTensor<float> value_2 = work_2_buffer.Get<float>();
-    PipeBarrier<PIPE_V>();
     Duplicate(value_2, sum, 8);
     PipeBarrier<PIPE_V>();
     Div(scores, scores, value_2, 8);

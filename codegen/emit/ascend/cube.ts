@@ -1,4 +1,5 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
+import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import { sameExpr, staticValue } from "../../tile/fold.ts";
@@ -12,8 +13,8 @@ type CopyStatement = Extract<Statement, { kind: "copy" }>;
 type MmaStatement = Extract<Statement, { kind: "mma" }>;
 
 /**
- * The way of a product through the memories of a cube core. Matrices lie in fractals of 16 rows × 32 bytes:
- * L1 [k1][rows][C0], L0A [m1][k1][16][C0], L0B [k1][n1][16][C0], L0C [n1][rows][16], C0 = 32 bytes of elements.
+ * The way of a product through the memories of a cube core. Matrices lie in fractals of 16 rows × 32 bytes, as many rows as the
+ * tile holds, rounded up to 16: L1 [k1][rows][C0], L0A [m1][k1][16][C0], L0B [k1][n1][16][C0], L0C [n1][rows][16], C0 = 32 bytes of elements.
  * Only the rows and the depth that a tile is known to hold are moved and multiplied: what lies beyond is zero by
  * definition and adds nothing, or belongs to rows that are never stored.
  */
@@ -30,9 +31,6 @@ export function lowerCubeCopy(to: Lowering, s: CopyStatement, into: string, from
 
 const blockElements = (b: LocalBinding): number => 32 / dtypeBytes[b.tile.dtype];
 
-/** Rows of a tile, rounded up to whole fractals. */
-const paddedRows = (b: LocalBinding): number => Math.ceil((b.tile.dims[0] ?? 1) / 16) * 16;
-
 /** Bytes that a tile of a cube core takes. */
 export function cubeTileBytes(dims: readonly number[], dtypeSize: number, space: string): number {
   const [rows = 1, columns = 1] = dims;
@@ -41,17 +39,33 @@ export function cubeTileBytes(dims: readonly number[], dtypeSize: number, space:
 }
 
 function wholeTile(to: Lowering, view: View): LocalBinding {
-  const binding = to.scope.local(view.base);
-  const { tile } = binding;
-  const whole =
-    tile.dims.length === 2 &&
-    view.index.every((i, d) => i.kind === "range" && staticValue(i.start) === 0 && i.extent === tile.dims[d]);
-  if (!whole)
-    throw new IrError(
-      `a cube core moves whole matrices, and ${view.base} is ${tile.dims.length === 2 ? "viewed in part" : `a tile of ${tile.dims.length} dimensions`}`,
-      "Allocate a tile of two dimensions for each matrix, and use all of it.",
-    );
+  const { binding, extent, start } = columnsOf(to, view);
+  if (extent !== binding.tile.dims[1] || staticValue(start) !== 0) throw partial(view.base);
   return binding;
+}
+
+const partial = (name: string): IrError =>
+  new IrError(
+    `a cube core moves matrices with all their rows, and ${name} is viewed in part`,
+    "Allocate a tile of two dimensions for each matrix, and use all of its rows.",
+  );
+
+/** A stretch of columns of a tile, with all its rows. */
+function columnsOf(
+  to: Lowering,
+  view: View,
+): { readonly binding: LocalBinding; readonly start: ScalarExpr; readonly extent: number } {
+  const binding = to.scope.local(view.base);
+  const [rows, columns] = view.index;
+  if (
+    view.index.length !== 2 ||
+    rows?.kind !== "range" ||
+    columns?.kind !== "range" ||
+    staticValue(rows.start) !== 0 ||
+    rows.extent !== binding.tile.dims[0]
+  )
+    throw partial(view.base);
+  return { binding, start: columns.start, extent: columns.extent };
 }
 
 const extents = (b: LocalBinding): readonly ScalarExpr[] =>
@@ -101,40 +115,96 @@ function copyToL1(to: Lowering, s: CopyStatement): void {
   const c0 = blockElements(dst);
   // The cube unit reads a matrix of one row in another layout. A second copy of the row keeps it out of that mode.
   const single = dst.variable.feedsB === true || (/^\d+$/.test(rows) && rows !== "1");
+  let fractals = blocks(rows, 16);
+  if (!/^\d+$/.test(fractals)) {
+    const name = to.scope.names.unique(`${dst.name}_fractals`);
+    to.emit(`const int64_t ${name} = ${fractals};`);
+    fractals = name;
+  }
+  dst.fractals = fractals;
   const copies = single ? "1" : rows === "1" ? "2" : `${rows} == 1 ? 2 : 1`;
   to.emit(
-    `DataCopy(${dst.name}, ${to.tensor(src)}, Nd2NzParams(${copies}, ${rows}, ${depth}, 0, ${rowStride}, ${paddedRows(dst)}, 1, ${single ? 0 : c0}));`,
+    `DataCopy(${dst.name}, ${to.tensor(src)}, Nd2NzParams(${copies}, ${rows}, ${depth}, 0, ${rowStride}, ${product(fractals, "16")}, 1, ${single ? 0 : c0}));`,
     [access("MTE2", src.binding.name, false), access("MTE2", dst.name, true)],
   );
 }
 
+/** The most fractals that one instruction copies. */
+const mostRepeats = 255;
+
 function copyToL0(to: Lowering, s: CopyStatement, into: "l0a" | "l0b"): void {
-  const [dst, src] = [wholeTile(to, s.dst), wholeTile(to, s.src)];
+  const dst = wholeTile(to, s.dst);
+  const { binding: src, start, extent } = columnsOf(to, s.src);
   if (dst.tile.dtype !== src.tile.dtype)
     throw new IrError(`${s.src.base} and ${s.dst.base} have different dtypes`, "L1 and L0 hold one dtype.");
-  dst.valid = src.valid;
   const [rowsExpr, depthExpr] = extents(src);
   if (!rowsExpr || !depthExpr) return;
   const c0 = blockElements(src);
-  const rowBlocks = blocks(count(to, rowsExpr, src.tile.dims[0] ?? 1), 16);
-  const depthBlocks = blocks(count(to, depthExpr, src.tile.dims[1] ?? 1), c0);
-  const stride = paddedRows(src) / 16;
+  const whole = extent === src.tile.dims[1];
+  if (!whole && staticValue(depthExpr) !== src.tile.dims[1])
+    throw new IrError(
+      `columns of ${s.src.base} are copied in part, and how many of them hold something is known only when it runs`,
+      "Allocate a tile as wide as what it holds.",
+    );
+  dst.valid = [rowsExpr, whole ? depthExpr : { kind: "const", type: "i32", value: extent }];
+  if (to.scope.divisor(start) % c0 !== 0)
+    throw new IrError(
+      `columns of ${s.src.base} are copied from a place that is no multiple of ${c0}`,
+      `Begin at a multiple of ${c0} columns, which are 32 bytes.`,
+    );
+  const mostRows = Math.ceil((src.tile.dims[0] ?? 1) / 16);
+  const rows = src.fractals ?? blocks(count(to, rowsExpr, src.tile.dims[0] ?? 1), 16);
+  const mostDepth = Math.ceil(extent / c0);
+  const depth = whole ? blocks(count(to, depthExpr, extent), c0) : String(mostDepth);
+  // Fractals before the first: those of the columns before it.
+  const column = to.scope.index(start, []).times(Dim.of(1)).toString();
+  const before = column === "" ? "0" : /^\d+$/.test(column) ? String(Number(column) / c0) : `${atom(column)} / ${c0}`;
+  const skipped = before === "0" ? "" : product(before, rows);
+  const from = (more: string): string => [skipped, more].filter((t) => t !== "").join(" + ") || "0";
   const accesses = [access("MTE1", src.name, false), access("MTE1", dst.name, true)];
-  const [hint, loops, text] =
-    into === "l0a"
-      ? ([
-          "m1",
-          rowBlocks,
-          (m1: string) =>
-            `LoadData(${dst.name}[${m1} * ${atom(depthBlocks)} * ${16 * c0}], ${src.name}, LoadData2DParams(${m1}, ${depthBlocks}, ${stride}, 0, 0, false, 0));`,
-        ] as const)
-      : ([
-          "k1",
-          depthBlocks,
-          (k1: string) =>
-            `LoadData(${dst.name}[${k1} * ${atom(rowBlocks)} * ${16 * c0}], ${src.name}, LoadData2DParams(${k1} * ${stride}, ${rowBlocks}, 1, 0, 0, false, 0));`,
-        ] as const);
-  to.loop(hint, loops, (counter) => to.emit(text(counter)), accesses);
+  const load = (offset: string, params: string): void =>
+    to.emit(`LoadData(${dst.name}${offset}, ${src.name}, LoadData2DParams(${params}, false, 0));`, accesses);
+  if (into === "l0b") {
+    // Both memories hold [k1][rows][C0]: all of it lies side by side.
+    if (mostRows * mostDepth <= mostRepeats) load("", `${from("")}, ${product(rows, depth)}, 1, 0, 0`);
+    else
+      to.loop(
+        "k1",
+        depth,
+        (k1) => load(`[${k1} * ${atom(rows)} * ${16 * c0}]`, `${from(product(k1, rows))}, ${rows}, 1, 0, 0`),
+        accesses,
+      );
+    return;
+  }
+  const byRows = (): void =>
+    to.loop(
+      "m1",
+      rows,
+      (m1) => load(`[${product(m1, product(depth, String(16 * c0)))}]`, `${from(m1)}, ${depth}, ${rows}, 0, 0`),
+      accesses,
+    );
+  const byDepth = (): void =>
+    to.loop(
+      "k1",
+      depth,
+      (k1) => load(`[${k1} * ${16 * c0}]`, `${from(product(k1, rows))}, ${rows}, 1, 0, ${lessOne(depth)}`),
+      accesses,
+    );
+  // As few instructions as possible: each starts anew.
+  if (mostRows <= mostDepth && /^\d+$/.test(depth)) byRows();
+  else if (/^\d+$/.test(rows) && /^\d+$/.test(depth)) (Number(rows) <= Number(depth) ? byRows : byDepth)();
+  else {
+    const [then, otherwise] = [to.collect(byRows), to.collect(byDepth)];
+    to.push({ kind: "if", condition: `${rows} <= ${depth}`, then, otherwise });
+  }
+}
+
+const lessOne = (text: string): string => (/^\d+$/.test(text) ? String(Number(text) - 1) : `${text} - 1`);
+
+/** a · b as text. */
+function product(a: string, b: string): string {
+  if (/^\d+$/.test(a) && /^\d+$/.test(b)) return String(Number(a) * Number(b));
+  return b === "1" ? a : a === "1" ? b : `${atom(a)} * ${atom(b)}`;
 }
 
 export function lowerMma(to: Lowering, s: MmaStatement): void {

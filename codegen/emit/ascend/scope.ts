@@ -31,6 +31,8 @@ export interface LocalBinding {
   readonly strides: readonly number[];
   /** What the tile is known to hold, per dimension; elements beyond are zero by definition and are not stored. */
   valid: readonly ScalarExpr[] | undefined;
+  /** Of a matrix in L1: the fractals that its rows take, as text. */
+  fractals?: string;
 }
 
 /** C++ types of elements. */

@@ -90,7 +90,7 @@ class Synchroniser {
   /** A loop, after the waits that are needed once only: those that leave fewer inside when they come before it. */
   #loop(node: Extract<Node, { kind: "loop" }>, state: State, out: Node[]): void {
     let best = this.#iterate(node.body, state);
-    for (const pair of pairsIn(best.body)) {
+    for (const pair of new Set(pairsIn(best.body))) {
       const [from, to] = pair.split(" ") as [Pipe, Pipe];
       if (from === to) continue;
       const waited: State = new Map(state);
