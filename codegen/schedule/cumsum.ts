@@ -8,11 +8,11 @@ import { RowKernel } from "./row-work.ts";
 export const scheduleCumsum: Schedule = (operation, context) => {
   const k = new RowKernel(operation, context, "sums of each row's first elements");
   const { b, target } = k;
-  const total = b.alloc("total", "f32", [1], target.scratch);
+  const total = b.alloc("total", k.y.dtype, [1], target.scratch);
   b.set(total, 0, 0);
   stretches(b, target, k.columns, ({ start, width, valid = width }) => {
     const part = k.part(target.scratch, { start, width: valid });
-    const sums = b.alloc("sums", "f32", [valid], target.scratch);
+    const sums = b.alloc("sums", k.y.dtype, [valid], target.scratch);
     b.forLoop("i", 0, valid, 1, (i) => {
       b.set(total, 0, apply("add", load(total, 0), load(part, i)));
       b.set(sums, i, load(total, 0));

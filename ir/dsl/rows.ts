@@ -2,7 +2,7 @@ import type { AttributeMap } from "../core/layer.ts";
 import type { Reduction } from "../ops/reduce.ts";
 import { concrete, type EagerTensor, evaluateOne } from "./tensor.ts";
 import type { Tensor as Typed } from "./tensor-type.ts";
-import type { Dims, Init, Join, Last, SameDim, Tensor } from "./types.ts";
+import type { AnyTensor, Dims, Init, Join, Last, SameDim, Tensor } from "./types.ts";
 
 /** What works along the last dimension of a tensor: on its rows. */
 
@@ -94,9 +94,12 @@ export function softmax<D extends Dims>(x: Tensor<D>): Tensor<D, "f32"> {
   return symbolic(evaluateOne("softmax", [concrete(x, "the operand of softmax")], {}));
 }
 
-/** Each element is the sum of those of the last dimension up to it. */
-export function cumsum<D extends Dims>(x: Tensor<D>): Tensor<D, "f32"> {
-  return symbolic(evaluateOne("cumsum", [concrete(x, "the operand of cumsum")], {}));
+/** Each element is the sum of those of the last dimension up to it; of i32 in whole numbers. */
+export function cumsum<D extends Dims>(x: Tensor<D, "i32">): Tensor<D, "i32">;
+export function cumsum<D extends Dims>(x: Tensor<D>): Tensor<D, "f32">;
+export function cumsum<D extends Dims>(x: AnyTensor<D>): AnyTensor<D> {
+  const sums: unknown = evaluateOne("cumsum", [concrete(x, "the operand of cumsum")], {});
+  return sums as AnyTensor<D>;
 }
 
 /**

@@ -84,6 +84,12 @@ export const rowBuiltins: Readonly<Record<string, Builtin>> = {
   rmsNorm: norm("rmsNorm", "rms", ["weight"], ["unitOffset"]),
   layerNorm: norm("layerNorm", "layer", ["weight", "bias"], []),
   softmax: ofRows("softmax", "softmax"),
-  cumsum: ofRows("cumsum", "cumsum"),
+  cumsum(machine, args, call, hint) {
+    checkCount(call, "cumsum", args.length, 1);
+    const at = argumentNode(call, 0);
+    const whole = args[0]?.kind === "tensor" && args[0].value.type.dtype === "i32";
+    const x = whole ? tensorArgument(args[0], "the operand of cumsum", at) : rowsArgument(args[0], "cumsum", at);
+    return machine.one("cumsum", [x], {}, call, { names: [hint ?? "cumsum"] });
+  },
   argMax: ofRows("argMax", "arg_max", {}, 2),
 };

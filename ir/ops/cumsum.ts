@@ -1,7 +1,8 @@
+import { IrError } from "../core/diagnostic.ts";
 import { elementCount } from "../core/types.ts";
 import { onlyAttributes } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
-import { floats, gamma, realsOf, u32 } from "./reals.ts";
+import { floats, gamma, integers, realsOf, u32 } from "./reals.ts";
 import { expectNoRegions, expectOperands, expectRows, operandAt } from "./shapes.ts";
 
 /**
@@ -10,12 +11,13 @@ import { expectNoRegions, expectOperands, expectRows, operandAt } from "./shapes
  */
 export const cumsum: OpDefinition = {
   name: "cumsum",
-  summary: "x [..., n] → f32[..., n]: the sums of a row's first elements",
+  summary: "x [..., n] → f32[..., n], of i32 i32: the sums of a row's first elements",
   infer(operands, attributes, regions) {
     onlyAttributes("cumsum", attributes, []);
     expectOperands("cumsum", operands, 1, 1, "one tensor");
     expectNoRegions("cumsum", regions);
     const x = operandAt(operands, 0);
+    if (x.dtype === "i32" && x.dims.length > 0) return [x];
     expectRows("cumsum", x);
     return [{ dtype: "f32", dims: x.dims }];
   },
@@ -25,6 +27,8 @@ export const cumsum: OpDefinition = {
     const from = realsOf(x);
     const values = new Float64Array(from.length);
     const bound = new Float64Array(from.length);
+    /** What the errors of the elements alone make: whole numbers add exactly. */
+    const carriedErrors = new Float64Array(from.length);
     let sum = 0;
     let carried = 0;
     let size = 0;
@@ -35,13 +39,19 @@ export const cumsum: OpDefinition = {
       const e = x.bound?.[i] ?? 0;
       sum += from[i];
       carried += e;
+      carriedErrors[i] = carried;
       size += Math.abs(from[i]) + e;
       values[i] = sum;
       // The first element is no sum.
       if (column > 0) rounding += u32 * (Math.abs(sum) + carried + rounding);
       bound[i] = column === 0 ? e : carried + Math.max(rounding, gamma(column + 1) * size);
     }
-    return [floats("f32", x.dims, values, bound)];
+    if (x.dtype !== "i32") return [floats("f32", x.dims, values, bound)];
+    const beyond = values.find((v) => v !== (v | 0));
+    if (beyond !== undefined)
+      throw new IrError(`cumsum gives ${beyond}, which is no i32`, "Keep sums of whole numbers within 32 bits.");
+    const result = integers(x.dims, Int32Array.from(values));
+    return [x.bound === undefined ? result : { ...result, bound: carriedErrors }];
   },
   flops: (operands, _, __, dims) => elementCount(operandAt(operands, 0)).evaluate(dims),
 };

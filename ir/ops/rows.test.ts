@@ -5,7 +5,7 @@ import type { AttributeMap } from "../core/layer.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { tensorType } from "../core/types.ts";
 import { opDefinition } from "./index.ts";
-import { bf16Tensor, evaluateOp, f32Tensor, numbers, randomF32, uniform } from "./testing.ts";
+import { bf16Tensor, evaluateOp, f32Tensor, i32Tensor, numbers, randomF32, uniform } from "./testing.ts";
 
 const seed = 20261124;
 const runs = { seed, numRuns: 60 };
@@ -43,6 +43,16 @@ describe("meanings", () => {
     const y = one("cumsum", [x], {});
     close(y, [1, -1, 2, 8, 0.5, 1, 1.5, 2]);
     expect([y.bound?.[0], y.bound?.[4]]).toEqual([0, 0]);
+  });
+
+  test("cumsum of whole numbers is exact, and refuses what is beyond 32 bits", () => {
+    const y = one("cumsum", [i32Tensor([2, 3], [5, -7, 2 ** 30, 1, 1, 1])], {});
+    expect([y.dtype, numbers(y), y.bound]).toEqual(["i32", [5, -2, 2 ** 30 - 2, 1, 2, 3], undefined]);
+    const inexact = { ...i32Tensor([1, 2], [1, 1]), bound: Float64Array.of(0, 1) };
+    expect(one("cumsum", [inexact], {}).bound).toEqual(Float64Array.of(0, 1));
+    expect(() => one("cumsum", [i32Tensor([2], [2 ** 30, 2 ** 30])], {})).toThrow(
+      "cumsum gives 2147483648, which is no i32",
+    );
   });
 
   test("arg_max gives the lowest index among equals, of each row", () => {

@@ -15,12 +15,18 @@ import {
   type Tensor,
 } from "unmoor";
 
-export const sizes = [{ N: 1 }, { N: 37 }, { N: 64 }, { N: 4100, A: 1 }];
+/** Rows of one element, of a whole tile, with a rest that no tile divides, and longer than a block of sums. */
+export const sizes = [{ N: 1, A: 16 }, { N: 37 }, { N: 4100, A: 1 }];
 
 /** What works along rows: of one token, and of each of its heads. */
 export const rows = layer(
   { N: 64, A: 3 },
-  (_p, x: Tensor<["T", "A*N"]>, w: { weight: Tensor<["N"]>; bias: Tensor<["N"]>; all: Tensor<["A*N"]> }) => {
+  (
+    _p,
+    x: Tensor<["T", "A*N"]>,
+    ids: Tensor<["T", "A*N"], "i32">,
+    w: { weight: Tensor<["N"]>; bias: Tensor<["N"]>; all: Tensor<["A*N"]> },
+  ) => {
     const heads = reshape(x, ["T", "A", "N"]);
     const statistics = map(sum(x), mean(x), amax(x), (s, m, largest) => s * m + largest);
     return {
@@ -32,6 +38,7 @@ export const rows = layer(
       plain: layerNorm(x, { weight: w.all, epsilon: 0.5 }),
       shares: softmax(mul(heads, 5)),
       sums: cumsum(x),
+      places: cumsum(map(ids, (id) => (id > 0 ? 1 : -2))),
       // Long rows have several largest elements; of scaled ones rounding may choose.
       best: argMax(x),
       bestOfHeads: argMax(mul(heads, w.weight)),
