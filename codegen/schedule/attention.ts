@@ -102,8 +102,13 @@ interface Plan {
   readonly keys: number;
   /** Whether scores and weighted sums are products of tiles, or rows multiplied and added up one by one. */
   readonly products: boolean;
+  /** Whether a single token prefetches what it works on next: where the target's products do. */
+  readonly prefetch: boolean;
   readonly space: string;
 }
+
+/** Keys whose values, and whose successors, are prefetched together. */
+const keysAhead = 8;
 
 /** Rows that share a key's way from memory. More would not fit beside keys and values into a first cache. */
 const mostRows = 16;
@@ -119,6 +124,7 @@ function planFor({ matmul, vector, scratch: space, spaces }: Target, p: Describe
       tokens: 1,
       keys,
       products: false,
+      prefetch: false,
       space,
     };
   }
@@ -132,6 +138,7 @@ function planFor({ matmul, vector, scratch: space, spaces }: Target, p: Describe
     tokens: wide ? Math.max(1, Math.floor(rows / heads)) : 1,
     keys,
     products: true,
+    prefetch: matmul.prefetchRows !== undefined,
     space,
   };
 }
@@ -256,7 +263,8 @@ class AttentionTile {
     const part = this.#part(k, key, size, depth);
     if (this.#plan.products) {
       b.fill(whole(scores), 0);
-      b.mma(whole(scores), whole(this.#queries), part);
+      if (this.#prefetches(size)) this.#scoreAhead(scores, key, size);
+      else b.mma(whole(scores), whole(this.#queries), part);
       return;
     }
     const keys = b.alloc("keys", "f32", [size, depth], this.#plan.space);
@@ -265,6 +273,25 @@ class AttentionTile {
       apply("mul", v.key, v.query),
     );
     b.reduce("sum", view(scores, 0, range(0, size)), whole(keys));
+  }
+
+  /** A single token waits for memory: what comes next is asked for while it computes. */
+  #prefetches(size: number): boolean {
+    return this.#plan.prefetch && this.#at.tokens === 1 && size % keysAhead === 0 && size > keysAhead;
+  }
+
+  /** Scores of some keys at a time; meanwhile their values are prefetched, and keys of the next stretch. */
+  #scoreAhead(scores: Tile, key: ScalarExpr, size: number): void {
+    const b = this.#b;
+    const { k, v, keys, depth, columns } = this.#p;
+    // Within the keys, if there are no more: the same again.
+    const ahead = b.letScalar("ahead", max(0, min(add(key, size), sub(keys, size))));
+    b.forLoop("some", 0, size, keysAhead, (some) => {
+      b.prefetch(this.#part(v, add(key, some), keysAhead, columns));
+      b.prefetch(this.#part(k, add(ahead, some), keysAhead, depth));
+      const part = view(scores, range(0, this.#rows), range(some, keysAhead));
+      b.mma(part, whole(this.#queries), this.#part(k, add(key, some), keysAhead, depth));
+    });
   }
 
   /** sums += weights · values. */
