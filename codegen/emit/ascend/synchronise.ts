@@ -107,11 +107,20 @@ class Synchroniser {
 
   /** A loop's body with its waits, and what is open before each iteration and after the last. */
   #iterate(body: readonly Node[], entry: State): { readonly body: Node[]; readonly state: State } {
-    const state: State = new Map(entry);
-    for (;;) {
-      const end: State = new Map(state);
+    const after = (before: State): State => {
+      const end: State = new Map(before);
       this.body(body, end);
-      if (!join(state, end)) break;
+      return end;
+    };
+    let state: State = new Map(entry);
+    while (join(state, after(state)));
+    // With the waits of later passes less may be open than the first passes left behind.
+    for (;;) {
+      const narrowed: State = new Map(entry);
+      join(narrowed, after(state));
+      const isSmaller = join(new Map(narrowed), state);
+      if (!isSmaller || join(new Map(narrowed), after(narrowed))) break;
+      state = narrowed;
     }
     return { body: this.body(body, new Map(state)), state };
   }
