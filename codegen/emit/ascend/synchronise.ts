@@ -38,7 +38,17 @@ interface Conflict {
   readonly cached: boolean;
 }
 
+type Loop = Extract<Node, { kind: "loop" }>;
+
+/** A loop with its waits, and what is open after it. */
+interface Synchronised {
+  readonly nodes: readonly Node[];
+  readonly state: State;
+}
+
 class Synchroniser {
+  /** Results for loops by what is open before them: outer loops come back to inner ones with the same. */
+  readonly #loops = new Map<Loop, Map<string, Synchronised>>();
   readonly #physical: (resource: string) => string;
   readonly #global: ReadonlyMap<string, { readonly ordered: boolean }>;
 
@@ -87,8 +97,19 @@ class Synchroniser {
     out.push(node);
   }
 
+  #loop(node: Loop, state: State, out: Node[]): void {
+    const results = this.#loops.get(node) ?? new Map<string, Synchronised>();
+    this.#loops.set(node, results);
+    const entry = [...state].sort(([a], [b]) => (a < b ? -1 : 1)).join(" ");
+    const known = results.get(entry) ?? this.#synchronised(node, new Map(state));
+    results.set(entry, known);
+    replace(state, known.state);
+    out.push(...known.nodes);
+  }
+
   /** A loop, after the waits that are needed once only: those that leave fewer inside when they come before it. */
-  #loop(node: Extract<Node, { kind: "loop" }>, state: State, out: Node[]): void {
+  #synchronised(node: Loop, state: State): Synchronised {
+    const nodes: Node[] = [];
     let best = this.#iterate(node.body, state);
     for (const pair of new Set(pairsIn(best.body))) {
       const [from, to] = pair.split(" ") as [Pipe, Pipe];
@@ -97,12 +118,11 @@ class Synchroniser {
       wait(waited, from, to);
       const trial = this.#iterate(node.body, waited);
       if (pairsIn(trial.body).length >= pairsIn(best.body).length) continue;
-      out.push(orderLine(from, to));
+      nodes.push(orderLine(from, to));
       best = trial;
       replace(state, waited);
     }
-    replace(state, best.state);
-    out.push({ ...node, body: best.body });
+    return { nodes: [...nodes, { ...node, body: best.body }], state: best.state };
   }
 
   /** A loop's body with its waits, and what is open before each iteration and after the last. */
@@ -141,7 +161,8 @@ class Synchroniser {
         wait(trial, from, to);
         return conflicts(trial).length;
       };
-      const best = open.find((c) => c.cached) ?? open.reduce((a, b) => (left(b) < left(a) ? b : a));
+      const [only] = open.length === 1 ? open : [];
+      const best = only ?? open.find((c) => c.cached) ?? open.reduce((a, b) => (left(b) < left(a) ? b : a));
       const stale = open.filter((c) => c.cached && c.from === best.from && c.to === best.to).map((c) => c.resource);
       const clean = [...new Set(stale)].map(cleanCache);
       if (best.from === "S") out.push(...clean);
