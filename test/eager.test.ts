@@ -1,8 +1,8 @@
 /**
- * A layer called as a function gives what the oracle makes of the compiled layer: for every example and every layer of test/layers,
- * on random tensors, for several numbers of tokens.
+ * A layer called as a function gives what the oracle makes of the compiled layer: for every example, on random tensors,
+ * for several numbers of tokens.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -10,17 +10,32 @@ import type { Argument, Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import type { ElementType } from "../ir/core/types.ts";
 import { type ConcreteTensor, tensor } from "../ir/dsl/tensor.ts";
-import { compileSource, memoryHost } from "../ir/frontend/index.ts";
 import { interpret } from "../ir/interpreter/index.ts";
 import { uniform } from "../ir/ops/testing.ts";
+import { readLayer } from "../runtime/source.ts";
 
-const root = resolve(import.meta.dirname, "..");
+const folder = resolve(import.meta.dirname, "../examples");
 const seed = 20261124;
 
 /** Small values of the parameters that examples name as sizes. Others keep theirs. */
-const small: Readonly<Record<string, number>> = { H: 6, I: 5, S: 4, D: 3, L: 7, E: 12, Z: 5, K: 3, G: 4, M: 2, V: 7 };
-
-const filesOf = (folder: string): string[] => readdirSync(join(root, folder)).filter((name) => name.endsWith(".ts"));
+const small: Readonly<Record<string, number>> = {
+  H: 6,
+  I: 5,
+  S: 4,
+  D: 3,
+  L: 7,
+  E: 12,
+  Z: 5,
+  K: 3,
+  G: 4,
+  M: 2,
+  V: 7,
+  A: 2,
+  Q: 4,
+  N: 4,
+  R: 2,
+  F: 5,
+};
 
 interface Eager {
   readonly params: Readonly<Record<string, number>>;
@@ -29,23 +44,19 @@ interface Eager {
   at(sizes: Readonly<Record<string, number>>): (...args: unknown[]) => unknown;
 }
 
-/** The arguments of a call: each input, and the weights that stand side by side as one object. */
+/**
+ * The arguments of a call: each input, and after the last of them an object of all weights, as often as a layer may have such objects;
+ * weights between inputs are members of one.
+ */
 function callArguments(args: readonly Argument[], tensors: ReadonlyMap<string, ConcreteTensor>): unknown[] {
-  const call: unknown[] = [];
-  let weights: Record<string, unknown> | undefined;
-  for (const { value, role } of args) {
-    if (role === "input") {
-      weights = undefined;
-      call.push(tensors.get(value.name));
-      continue;
-    }
-    if (weights === undefined) {
-      weights = {};
-      call.push(weights);
-    }
-    weights[value.name] = tensors.get(value.name);
-  }
-  return call;
+  const weights = Object.fromEntries(
+    args.flatMap(({ role, value }) => (role === "weight" ? [[value.name, tensors.get(value.name)]] : [])),
+  );
+  const call = args.flatMap<unknown>(({ role, value }, i) => {
+    if (role === "input") return [tensors.get(value.name)];
+    return args[i - 1]?.role === "weight" ? [] : [weights];
+  });
+  return [...call, weights, weights, weights];
 }
 
 /** Random tensors: whole numbers are ids below 3, which all tables and experts have. */
@@ -73,24 +84,14 @@ function expectSame(name: string, found: Tensor, wanted: Tensor | undefined): vo
   });
 }
 
-const cases = [
-  ...filesOf("examples").map((file) => ({ folder: "examples", file })),
-  ...filesOf("test/layers").map((file) => ({ folder: "test/layers", file })),
-];
-
-describe.each(cases)("$folder/$file", async ({ folder, file }) => {
-  const path = join(root, folder, file);
-  const exported: Readonly<Record<string, unknown>> = await import(path);
-  const { sizes } = exported;
-  const own: Readonly<Record<string, number>> = Array.isArray(sizes) ? sizes[0] : small;
-  const host = memoryHost(
-    Object.fromEntries(filesOf(folder).map((name) => [name, readFileSync(join(root, folder, name), "utf8")])),
-  );
+describe.each(readdirSync(folder))("examples/%s", async (name) => {
+  const file = join(folder, name);
+  const exported: Readonly<Record<string, unknown>> = await import(file);
 
   test(`as a function it is what the oracle says (seed ${seed})`, async () => {
-    const { params: defaults } = await compileSource({ host, entry: file });
-    const params = Object.fromEntries(Object.entries(own).filter(([name]) => Object.hasOwn(defaults, name)));
-    const layer = await compileSource({ host, entry: file, params });
+    const { params: defaults } = await readLayer({ file, params: {}, cache: undefined });
+    const params = Object.fromEntries(Object.entries(small).filter(([name]) => Object.hasOwn(defaults, name)));
+    const layer = await readLayer({ file, params, cache: undefined });
     const eager = exported[layer.name] as Eager;
     const run = eager.with(params);
     const symbols = [...new Set(layer.args.flatMap((a) => a.value.type.dims.flatMap((d) => d.symbols)))].filter(

@@ -26,6 +26,7 @@ const once: [number, number][] = [
   [-180179275, 0],
   [-21, 3],
   [-1879048174, 1],
+  [-127374729, 1],
 ];
 
 /** Fails with the layer's text, so that a failure can be looked at. */

@@ -30,15 +30,22 @@ export function eliminateCommon(layer: Layer): Layer {
     return known;
   };
   const seen = new Map<string, Operation>();
+  const results = new Set(layer.results.map((r) => r.value));
+  /** New values that the layer gives. Each of its results stays a value of its own, even where two are equal. */
+  const given = new Set<Value>();
   return rewriteLayer(layer, (operation, to) => {
     if (operation.regions.length > 0 || chooses(operation)) return false;
     const operands = operation.operands.map((v) => id(to.get(v)));
     const key = `${operation.op}(${operands.join(",")}){${formatAttribute(operation.attributes)}}`;
     const earlier = seen.get(key);
-    if (earlier === undefined) {
+    const isGiven = operation.results.some((r) => results.has(r));
+    if (earlier === undefined || (isGiven && earlier.results.some((r) => given.has(r)))) {
       to.copy(operation);
-      seen.set(key, to.body.at(-1) as Operation);
+      const copy = to.body.at(-1) as Operation;
+      if (earlier === undefined) seen.set(key, copy);
+      if (isGiven) for (const r of copy.results) given.add(r);
     } else {
+      if (isGiven) for (const r of earlier.results) given.add(r);
       operation.results.forEach((r, i) => {
         to.replace(r, earlier.results[i] as Value);
       });

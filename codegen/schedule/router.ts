@@ -215,7 +215,15 @@ class RouterKernel {
     const { term, divisor } = divisorOf(renormalise);
     const terms = this.tile("terms", this.#topK);
     b.map(whole(terms), { w: whole(weights) }, ({ w }) => term(w));
-    const by = b.letScalar("divisor", divisor(this.#reduced("sum", "weight_sum", terms)));
+    const sum = this.#reduced("sum", "weight_sum", terms);
+    let by: ScalarExpr;
+    if (renormalise.kind === "norm") {
+      // A scalar unit may lack roots and powers.
+      const norm = this.tile("norm", 1);
+      b.set(norm, 0, sum);
+      b.map(whole(norm), { sum: whole(norm) }, (v) => divisor(v.sum));
+      by = b.letScalar("divisor", load(norm, 0));
+    } else by = b.letScalar("divisor", divisor(sum));
     b.map(whole(weights), { w: whole(weights) }, ({ w }) => apply("div", w, by));
   }
 }

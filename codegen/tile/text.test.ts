@@ -9,6 +9,7 @@ import { DiagnosticError, formatDiagnostic } from "../../ir/core/diagnostic.ts";
 import { parseKernel, parseProgram } from "./parser.ts";
 import { randomKernel } from "./testing.ts";
 import { printKernel, printProgram } from "./text.ts";
+import type { Statement } from "./types.ts";
 
 const folder = new URL("./fixtures/", import.meta.url);
 const files = (kind: string) =>
@@ -71,4 +72,28 @@ describe("invalid", () => {
     expect(diagnostic.help).not.toBe("");
     expect(formatDiagnostic(diagnostic, () => text)).toContain("^");
   });
+});
+
+/** Words with which statements begin, in the text form. */
+const statements: Readonly<Record<Statement["kind"], RegExp>> = {
+  for: /^\s*for /m,
+  if: /^\s*if /m,
+  let: /^\s*let /m,
+  alloc: /^\s*alloc /m,
+  fill: /^\s*fill /m,
+  set: /^\s*set /m,
+  copy: /^\s*copy /m,
+  map: /^\s*map /m,
+  mma: /^\s*mma /m,
+  reduce: /^\s*reduce /m,
+  top_k: /^\s*top_k /m,
+  prefetch: /^\s*prefetch /m,
+};
+
+describe.each(Object.entries(statements))("statement %s has a fixture", (_, word) => {
+  const texts = (kind: string) => files(kind).map(({ url }) => readFileSync(url, "utf8"));
+  test("that is read and printed", () => expect(texts("roundtrip").some((text) => word.test(text))).toBe(true));
+  // On the line below the expected error.
+  const refused = new RegExp(`expected-error: .*\\n${word.source.slice(1)}`);
+  test("that is refused", () => expect(texts("invalid").some((text) => refused.test(text))).toBe(true));
 });
