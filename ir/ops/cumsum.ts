@@ -17,9 +17,8 @@ export const cumsum: OpDefinition = {
     expectOperands("cumsum", operands, 1, 1, "one tensor");
     expectNoRegions("cumsum", regions);
     const x = operandAt(operands, 0);
-    if (x.dtype === "i32" && x.dims.length > 0) return [x];
-    expectRows("cumsum", x);
-    return [{ dtype: "f32", dims: x.dims }];
+    expectRows("cumsum", x, true);
+    return [{ dtype: x.dtype === "i32" ? "i32" : "f32", dims: x.dims }];
   },
   evaluate(operands) {
     const [x] = operands;

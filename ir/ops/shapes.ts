@@ -64,13 +64,14 @@ export function expectSame(op: string, what: string, a: Dim, b: Dim): void {
   if (!a.equals(b)) throw new IrError(`${what} of ${op} differ: ${a} vs ${b}`, `Make them the same dimension.`);
 }
 
-/** A float tensor with a last dimension to work along. */
-export function expectRows(op: string, x: TensorType): void {
-  if (!isFloat(x.dtype) || x.dims.length === 0)
-    throw new IrError(
-      `${op} works on floats along the last dimension, found ${formatType(x)}`,
-      "Give a float tensor with at least one dimension.",
-    );
+/** A float tensor, or one of i32 where `whole`, with a last dimension to work along. */
+export function expectRows(op: string, x: TensorType, whole = false): void {
+  if ((isFloat(x.dtype) || (whole && x.dtype === "i32")) && x.dims.length > 0) return;
+  const floats = whole ? "floats or i32" : "floats";
+  throw new IrError(
+    `${op} works on ${floats} along the last dimension, found ${formatType(x)}`,
+    `Give a tensor of ${floats} with at least one dimension.`,
+  );
 }
 
 /** A tensor whose last dimension, where it is known, holds whole blocks of a format. */
