@@ -61,9 +61,10 @@ test("compiling executes nothing of the file", async () => {
   const marker = new URL("fixtures/written-by-a-compiled-file", import.meta.url).pathname;
   const layer = await compile(
     withBody(
-      "return helper(x, w);",
+      "return quiet(helper(x, w));",
       `
 import { writeFileSync } from "node:fs";
+import { quiet } from "./danger.ts";
 writeFileSync(${JSON.stringify(marker)}, "executed");
 globalThis.unmoorWasExecuted = true;
 throw new Error("executed");
@@ -72,8 +73,16 @@ function danger() { writeFileSync(${JSON.stringify(marker)}, "executed"); throw 
 const helper = (x, w) => (false ? danger() : linear(x, w.up));
 class Executed { static { throw new Error("executed"); } }`,
     ),
+    {
+      "src/danger.ts": `
+import { silu } from "unmoor";
+import { writeFileSync } from "node:fs";
+writeFileSync(${JSON.stringify(marker)}, "executed");
+export const alarm = (() => { throw new Error("executed"); })();
+export const quiet = (y, loud = false) => (loud ? alarm : silu(y));`,
+    },
   );
-  expect(ops(layer)).toEqual(["linear"]);
+  expect(ops(layer)).toEqual(["linear", "map"]);
   expect(() => readFileSync(marker)).toThrow("ENOENT");
   expect(globalThis).not.toHaveProperty("unmoorWasExecuted");
 });
@@ -174,6 +183,38 @@ test.each([
   ],
 ])("%s is evaluated at compile time", async (_, body, expected) => {
   expect(ops(await compile(withBody(body)))).toEqual(expected);
+});
+
+test("constants, patterns, functions that make functions, and loops go together across files", async () => {
+  const layer = await compile(
+    `import { add, layer, map, range, silu, type Tensor } from "unmoor";
+import { makeExpert, type Weights } from "./experts.ts";
+const depth = 2 as const;
+const table = { a: [1, 2], b: { c: 3 } } as const satisfies object;
+const { a: [first, second = 9], b: { c, d = 4 } } = table;
+function pick<T>(n: number, yes: T, no: T): T { if (n > 1) { return yes; } else { return no; } }
+export const moe = layer({ H: 4, I: 3 }, function ({ H }, x: Tensor<["T", "H"]>, { up, down }: Weights) {
+  const expert = makeExpert({ up, down, act: pick(depth, silu, (v) => v) });
+  let y = x;
+  for (const i of [...range(depth), 7]) {
+    if (i === 7 && first + second + c + d === 10) { y = expert(y); continue; }
+    y = add(y, expert(y));
+  }
+  const scaled = map(y, (v) => { let t = v; for (const k of [1, 2, H]) t += k * v; return c > 2 && t > 0 ? t : -t; });
+  return { scaled, y };
+});`,
+    {
+      "src/experts.ts": `import { linear, type Tensor } from "unmoor";
+export interface Weights { up: Tensor<["I", "H"]>; down: Tensor<["H", "I"]> }
+export const makeExpert = ({ up, down, act = (v) => v }) => (x) => linear(act(linear(x, up)), down);`,
+    },
+  );
+  const expert = ["linear", "map", "linear"];
+  expect(ops(layer)).toEqual([...expert, "map", ...expert, "map", ...expert, "map"]);
+  expect(layer.results.map((r) => r.name)).toEqual(["scaled", "y"]);
+  expect(fn(layer)).toBe(
+    "(v) => select((0.0 < (((v + (1.0 * v)) + (2.0 * v)) + (4.0 * v))), (((v + (1.0 * v)) + (2.0 * v)) + (4.0 * v)), neg((((v + (1.0 * v)) + (2.0 * v)) + (4.0 * v))))",
+  );
 });
 
 test("an object of tensors gives several named results, and the routing is at hand", async () => {

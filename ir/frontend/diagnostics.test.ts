@@ -150,6 +150,7 @@ const cases: Readonly<Record<string, Case>> = {
   "U009 optional weight": { args: 'w: { up?: Tensor<["I", "H"]> }', body: "return w.up;" },
   "U009 optional input": { args: 'x?: Tensor<["T", "H"]>', body: "return x;" },
   "U009 name of a weight": { args: 'w: { "up-proj": Tensor<["I", "H"]> }', body: "return w;" },
+  "U009 operators": { body: "const a = 3 & 1;\nconst b = (1, 2);\nconst c = 'H' in p;\nreturn linear(x, w.up);" },
   "U010 a constant": { body: "const y = x;\ny = linear(x, w.up);\nreturn y;" },
   "U010 a member": { body: "w.up = w.down;\nreturn x;" },
   "U010 of the function around": {

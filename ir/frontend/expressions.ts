@@ -19,6 +19,7 @@ const outside: Partial<Record<ts.SyntaxKind, readonly [name: string, help: strin
   [K.ClassExpression]: ["class", "Write functions and constants."],
   [K.ThisKeyword]: ["this", "Give the function what it needs as a parameter."],
   [K.DeleteExpression]: ["delete", "Make a new object without the member."],
+  [K.VoidExpression]: ["void", "Write undefined."],
   [K.TypeOfExpression]: ["typeof", "Decide on parameters and constants."],
   [K.RegularExpressionLiteral]: ["a regular expression", "Compare texts with ===."],
   [K.BigIntLiteral]: ["a bigint", "Write a number."],

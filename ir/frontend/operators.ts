@@ -71,8 +71,31 @@ function wrongOperands(operator: ts.SyntaxKind, at: ts.Node, left: Side, right: 
   });
 }
 
+/** Binary operators of the language, beside && || ?? and assignments. */
+const operators: ReadonlySet<ts.SyntaxKind> = new Set([
+  K.PlusToken,
+  K.MinusToken,
+  K.AsteriskToken,
+  K.SlashToken,
+  K.PercentToken,
+  K.AsteriskAsteriskToken,
+  K.LessThanToken,
+  K.LessThanEqualsToken,
+  K.GreaterThanToken,
+  K.GreaterThanEqualsToken,
+  K.EqualsEqualsToken,
+  K.EqualsEqualsEqualsToken,
+  K.ExclamationEqualsToken,
+  K.ExclamationEqualsEqualsToken,
+]);
+
 /** A binary operator but && || ?? and assignments. */
 export function binary(operator: ts.SyntaxKind, at: ts.Node, left: Side, right: Side): StaticValue {
+  if (!operators.has(operator)) {
+    throw problem("U009", at, `the operator ${ts.tokenToString(operator)} is outside the language`, {
+      help: "There are + - * / % **, comparisons, && || ! ?? and ? :.",
+    });
+  }
   if (left.kind === "unknown" || right.kind === "unknown") throw new Problem(undefined);
   const equality = equals(operator);
   if (left.kind === "scalar" || right.kind === "scalar") {
