@@ -8,7 +8,7 @@ import { readLayer } from "../runtime/source.ts";
 import { type Explanation, explain, slotText } from "./explain.ts";
 import { explainPage } from "./explain-page.ts";
 
-const text = '/* <layer> & "source" */\n'.repeat(60);
+const text = '/* <layer> & "source" */\n'.repeat(300);
 
 /** The page of an example at a small size on every target, with its text replaced by lines that must be escaped. */
 async function example(name: string, params: Readonly<Record<string, number>>) {

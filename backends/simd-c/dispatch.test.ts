@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -11,7 +11,7 @@ import type { TypedArray } from "../../codegen/tile/interpreter.ts";
 import { dtypeBytes } from "../../ir/core/types.ts";
 import { parseLayer } from "../../ir/text/index.ts";
 import * as native from "../../runtime/native.ts";
-import { has, machineFor } from "./foreign/testing.ts";
+import { ForeignProgram, has, machineFor, writeSources } from "./foreign/testing.ts";
 import { createSimdC } from "./index.ts";
 import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
 import { BuiltProgram, generator, randomArray, runnableIsas } from "./testing.ts";
@@ -40,8 +40,7 @@ afterAll(() => {
 function sources(isas: readonly string[]): string {
   const folder = mkdtempSync(join(tmpdir(), "unmoor-dispatch-"));
   folders.push(folder);
-  for (const [path, text] of backend.emitVariants?.(new Map(isas.map((isa) => [isa, programOf(isa)]))) ?? [])
-    writeFileSync(join(folder, path), text);
+  writeSources(folder, backend.emitVariants?.(new Map(isas.map((isa) => [isa, programOf(isa)]))) ?? []);
   return folder;
 }
 
@@ -130,6 +129,76 @@ test.skipIf(typeof arm === "string")(
   },
 );
 
+const wasm = machineFor(vectorIsa("wasm-simd128"), native);
+
+test.skipIf(typeof wasm === "string")(
+  `the module for WebAssembly gives what the program gives${typeof wasm === "string" ? ` (skipped: ${wasm})` : ""} (seed ${seed})`,
+  async () => {
+    if (typeof wasm === "string") return;
+    const isa = vectorIsa("wasm-simd128");
+    const program = programOf(isa.name);
+    const T = 5;
+    const given = randomGiven(program, T);
+    const folder = sources(isaNames);
+    make(folder, "longcatMoe_wasm_simd128.wasm");
+    const { instance } = await WebAssembly.instantiate(readFileSync(join(folder, "longcatMoe_wasm_simd128.wasm")));
+    const exports = instance.exports as unknown as WasmExports;
+    const buffers = program.buffers.filter((b) => b.role !== "temporary");
+    const sizes = [...buffers.map((b) => bytesOf(b, T)), workspaceBytes(program, { T })];
+    let end = exports.__heap_base.value;
+    const place = (bytes: number): number => {
+      const start = Math.ceil(end / 64) * 64;
+      end = start + bytes;
+      return start;
+    };
+    const [dims, pointers] = [place(8), place(4 * sizes.length)];
+    const places = sizes.map(place);
+    exports.memory.grow(Math.max(0, Math.ceil((end - exports.memory.buffer.byteLength) / 65536)));
+    new BigInt64Array(exports.memory.buffer, dims, 1)[0] = BigInt(T);
+    new Uint32Array(exports.memory.buffer, pointers, places.length).set(places);
+    buffers.forEach((b, i) => {
+      const data = given.get(b.name);
+      if (data) new Uint8Array(exports.memory.buffer, places[i]).set(new Uint8Array(data.buffer, 0, data.byteLength));
+    });
+    for (const run of [exports.longcatMoe_wasm_simd128_prepare, exports.longcatMoe_wasm_simd128_run])
+      expect(run(pointers, dims, 1)).toBe(0);
+    const alone = new ForeignProgram(program, isa, wasm, ["-Wno-unused-variable"]);
+    const expected = await alone.run(given, { T }, 1);
+    alone.close();
+    buffers.forEach((b, i) => {
+      if (b.role !== "output") return;
+      const other = expected.get(b.name) as TypedArray;
+      expect(
+        Buffer.from(exports.memory.buffer, places[i], bytesOf(b, T)).equals(Buffer.from(other.buffer)),
+        b.name,
+      ).toBe(true);
+    });
+  },
+);
+
+/** Node has it; the types of its library do not. */
+declare const WebAssembly: { instantiate(bytes: Uint8Array): Promise<{ instance: { exports: object } }> };
+
+interface WasmExports {
+  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  readonly __heap_base: { readonly value: number };
+  readonly longcatMoe_wasm_simd128_prepare: (buffers: number, dims: number, threads: number) => number;
+  readonly longcatMoe_wasm_simd128_run: (buffers: number, dims: number, threads: number) => number;
+}
+
+const bytesOf = (b: Program["buffers"][number], T: number): number =>
+  b.dims.reduce((n, d) => n * d.evaluate({ T }), dtypeBytes[b.dtype]);
+
+/** Random inputs and weights. */
+function randomGiven(program: Program, T: number): Map<string, TypedArray> {
+  const random = generator(seed);
+  return new Map(
+    program.buffers
+      .filter((b) => b.role === "input" || b.role === "weight")
+      .map((b) => [b.name, randomArray(b.dtype, bytesOf(b, T) / dtypeBytes[b.dtype], random)]),
+  );
+}
+
 /** The bytes of every output of a library, run once. */
 async function outputsOf(path: string, program: Program, given: ReadonlyMap<string, TypedArray>, T: number) {
   const library = native.openLibrary(path);
@@ -137,17 +206,15 @@ async function outputsOf(path: string, program: Program, given: ReadonlyMap<stri
   const buffers = program.buffers.filter((b) => b.role !== "temporary" && b.role !== "prepared");
   const outputs = new Map<string, Uint8Array>();
   const memory = (bytes: number): Uint8Array => NativeMemory.allocate(Math.max(64, bytes)).bytesView();
-  const bytesOf = (b: Program["buffers"][number]): number =>
-    b.dims.reduce((n, d) => n * d.evaluate({ T }), dtypeBytes[b.dtype]);
   const pointers = buffers.map((b) => {
-    const view = memory(bytesOf(b));
+    const view = memory(bytesOf(b, T));
     const data = given.get(b.name);
     if (data) view.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    if (b.role === "output") outputs.set(b.name, view.subarray(0, bytesOf(b)));
+    if (b.role === "output") outputs.set(b.name, view.subarray(0, bytesOf(b, T)));
     return view;
   });
   const prepared = program.buffers.filter((b) => b.role === "prepared");
-  pointers.push(memory(prepared.reduce((sum, b) => sum + Math.ceil(bytesOf(b) / 64) * 64, 0)));
+  pointers.push(memory(prepared.reduce((sum, b) => sum + Math.ceil(bytesOf(b, T) / 64) * 64, 0)));
   pointers.push(memory(workspaceBytes(program, { T })));
   for (const name of ["prepare", "run"])
     expect((await library.run(`longcatMoe_${name}`, pointers, [T], { threads: 2 })).status).toBe(0);
@@ -160,19 +227,7 @@ async function outputsOf(path: string, program: Program, given: ReadonlyMap<stri
 test.each(runnable)(`%s gives the same bits through the dispatcher as alone (seed ${seed})`, async (isa) => {
   const program = programOf(isa);
   const T = 6;
-  const random = generator(seed);
-  const given = new Map(
-    program.buffers
-      .filter((b) => b.role === "input" || b.role === "weight")
-      .map((b) => [
-        b.name,
-        randomArray(
-          b.dtype,
-          b.dims.reduce((n, d) => n * d.evaluate({ T }), 1),
-          random,
-        ),
-      ]),
-  );
+  const given = randomGiven(program, T);
   const folder = sources([...new Set([isa, "scalar"])]);
   make(folder, "CC=gcc", "CFLAGS=-std=c11 -O1 -ffp-contract=off -fno-math-errno", "liblongcatMoe.so");
   const found = await outputsOf(join(folder, "liblongcatMoe.so"), program, given, T);

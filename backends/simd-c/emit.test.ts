@@ -467,5 +467,5 @@ it("prefetches each line of a view once, where the variant can", () => {
 
 it("tests every variant that there is, where the CPU can", () => {
   expect(isas.length).toBeGreaterThan(skipped.length);
-  expect(isaNames).toEqual(["avx512-bf16", "avx512", "avx2", "neon-bf16", "neon", "scalar"]);
+  expect(isaNames).toEqual(["avx512-bf16", "avx512", "avx2", "neon-bf16", "neon", "wasm-simd128", "scalar"]);
 });

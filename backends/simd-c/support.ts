@@ -13,6 +13,8 @@ export function supportHeaders(isas: readonly VectorIsa[], more: readonly string
       if (name !== undefined) names.add(name);
     }
   }
+  if (isas.some((isa) => isa.architecture === "wasm32"))
+    for (const name of ["math.h", "string.h"]) names.add(`wasm/${name}`);
   return new Map([...names].sort().map((name) => [name, readFileSync(join(folder, name), "utf8")]));
 }
 

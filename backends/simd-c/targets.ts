@@ -7,6 +7,7 @@ import { avx512Bf16 } from "./isa/avx512-bf16.ts";
 import { neon } from "./isa/neon.ts";
 import { neonBf16 } from "./isa/neon-bf16.ts";
 import { scalar } from "./isa/scalar.ts";
+import { wasmSimd128 } from "./isa/wasm-simd128.ts";
 
 /** One variant: its vectors, and the sizes that schedules take. */
 interface Variant {
@@ -40,6 +41,8 @@ const variants: readonly Variant[] = [
     blockRows: [7, 6, 5, 4, 3, 2, 1],
   },
   { isa: neon, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1] },
+  // 4 × 2 sums + 2 + 1 of the 16 registers that engines have on x86-64.
+  { isa: wasmSimd128, rows: [4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1] },
   { isa: scalar, rows: [4, 2, 1], bf16: widened, blockRows: [2, 1] },
 ];
 

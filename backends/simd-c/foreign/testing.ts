@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { commonFlags, emitC, type VectorIsa } from "../../../codegen/emit/c/index.ts";
 import { cInterface } from "../../../codegen/emit/c-family/interface.ts";
 import { workspaceBytes } from "../../../codegen/memory.ts";
@@ -21,19 +21,100 @@ export const has = (command: string): boolean => spawnSync(command, ["--version"
 export interface Machine {
   /** A C compiler with its arguments. */
   readonly compiler: readonly string[];
+  /** Arguments after the sources. */
+  readonly libraries: readonly string[];
   /** What comes before the program's path. */
   readonly runner: readonly string[];
+}
+
+const threads = ["-pthread", "-lm"];
+
+/** What the tests' C programs take from a C library, for WebAssembly without one, and the host that runs them. */
+const wasmHost: Readonly<Record<string, string>> = {
+  "stdio.h": `#include <stddef.h>
+enum { stdin, stdout };
+__attribute__((import_module("host"), import_name("read"))) size_t host_read(void *p, size_t bytes);
+__attribute__((import_module("host"), import_name("write"))) void host_write(const void *p, size_t bytes);
+static inline size_t fread(void *p, size_t size, size_t n, int file) { (void)file; return host_read(p, size * n) / size; }
+static inline size_t fwrite(const void *p, size_t size, size_t n, int file) { (void)file; host_write(p, size * n); return n; }
+`,
+  "stdlib.h": `#include <stddef.h>
+#include <stdint.h>
+__attribute__((import_module("host"), import_name("exit"), noreturn)) void exit(int status);
+extern unsigned char __heap_base;
+static inline void *aligned_alloc(size_t alignment, size_t bytes) {
+  static uintptr_t next;
+  if (next == 0) next = (uintptr_t)&__heap_base;
+  next = (next + alignment - 1) / alignment * alignment;
+  unsigned char *const made = (unsigned char *)next;
+  next += bytes;
+  while (__builtin_wasm_memory_size(0) * 65536 < next)
+    if (__builtin_wasm_memory_grow(0, 16) == (size_t)-1) return 0;
+  return made;
+}
+`,
+  "run.mjs": `import { readFileSync, writeSync } from "node:fs";
+const input = readFileSync(0);
+let at = 0;
+const view = (p, bytes) => new Uint8Array(instance.exports.memory.buffer, p, bytes);
+const host = {
+  read(p, bytes) {
+    const part = input.subarray(at, at + bytes);
+    view(p, part.length).set(part);
+    at += part.length;
+    return part.length;
+  },
+  write(p, bytes) {
+    for (let done = 0; done < bytes; ) done += writeSync(1, view(p, bytes), done, bytes - done);
+  },
+  exit: (status) => process.exit(status),
+};
+const { instance } = await WebAssembly.instantiate(readFileSync(process.argv[2]), { host });
+process.exitCode = instance.exports.test_main();
+`,
+};
+
+let wasm: Machine | undefined;
+
+/** clang and lld for WebAssembly, and Node. */
+function wasmMachine(): Machine {
+  if (wasm) return wasm;
+  const folder = mkdtempSync(join(tmpdir(), "unmoor-wasm-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(wasmHost)) writeFileSync(join(folder, name), text);
+  wasm = {
+    compiler: ["clang", "--target=wasm32", "-nostdlib", "-Iwasm", `-I${folder}`, "-Dmain=test_main"],
+    libraries: ["-Wl,--no-entry", "-Wl,--export=test_main", "-Wl,-z,stack-size=4194304"],
+    runner: [process.execPath, join(folder, "run.mjs")],
+  };
+  return wasm;
 }
 
 /** The CPU itself where it has the variant; else a cross compiler and an emulator; else in words what is missing. */
 export function machineFor(isa: VectorIsa, host: { cpuFeatures(): ReadonlySet<string> }): Machine | string {
   const lacks = isa.features.filter((f) => !host.cpuFeatures().has(f));
-  if (lacks.length === 0) return { compiler: ["gcc"], runner: [] };
+  if (lacks.length === 0) return { compiler: ["gcc"], libraries: threads, runner: [] };
+  if (isa.architecture === "wasm32")
+    return has("clang") && has("wasm-ld")
+      ? wasmMachine()
+      : "clang and wasm-ld are needed: apt-get install -y clang lld";
   if (isa.architecture !== "aarch64" || process.arch === "arm64") return `this CPU lacks ${lacks.join(", ")}`;
   if (!has("aarch64-linux-gnu-gcc"))
     return "aarch64-linux-gnu-gcc is missing: apt-get install -y gcc-aarch64-linux-gnu libc6-dev-arm64-cross";
   if (!has("qemu-aarch64")) return "qemu-aarch64 is missing: apt-get install -y qemu-user";
-  return { compiler: ["aarch64-linux-gnu-gcc", "-static"], runner: ["qemu-aarch64", "-cpu", "max"] };
+  return {
+    compiler: ["aarch64-linux-gnu-gcc", "-static"],
+    libraries: threads,
+    runner: ["qemu-aarch64", "-cpu", "max"],
+  };
+}
+
+/** Writes files below a folder, and the folders that they need. */
+export function writeSources(folder: string, files: Iterable<readonly [string, string]>): void {
+  for (const [path, text] of files) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  }
 }
 
 /** Reads threads, dims, and for each piece of memory its bytes with content; prepares and runs; writes all memory. */
@@ -72,16 +153,15 @@ export class ForeignProgram {
   readonly #machine: Machine;
   readonly #program: Program;
 
-  constructor(program: Program, isa: VectorIsa, machine: Machine) {
+  constructor(program: Program, isa: VectorIsa, machine: Machine, more: readonly string[] = []) {
     const { prefix, buffers, symbols } = cInterface(program);
     this.#machine = machine;
     this.#program = program;
-    for (const [file, text] of [...emitC(program, isa, scalar), ...supportHeaders([isa, scalar])])
-      writeFileSync(join(this.#folder, file), text);
+    writeSources(this.#folder, [...emitC(program, isa, scalar), ...supportHeaders([isa, scalar])]);
     writeFileSync(join(this.#folder, "driver.c"), driver(prefix, buffers.length + 1, symbols.length));
     const [compiler = "", ...options] = machine.compiler;
-    const flags = [...commonFlags, ...isa.flags, "-O1", "-Wall", "-Wextra", "-Werror", "-pthread"];
-    const args = [...options, ...flags, "-o", "program", "driver.c", `${prefix}.c`, "-lm"];
+    const flags = [...commonFlags, ...isa.flags, "-O1", "-Wall", "-Wextra", "-Werror", ...more];
+    const args = [...options, ...flags, "-o", "program", "driver.c", `${prefix}.c`, ...machine.libraries];
     execFileSync(compiler, args, { cwd: this.#folder, stdio: "pipe" });
   }
 

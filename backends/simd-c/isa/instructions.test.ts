@@ -10,7 +10,7 @@ import { bf16ToF32, f16ToF32, f32ToBf16 } from "../../../ir/core/float16.ts";
 import { elementArrays } from "../../../ir/core/tensor.ts";
 import { dtypeBytes, type ElementType, isFloat } from "../../../ir/core/types.ts";
 import * as native from "../../../runtime/native.ts";
-import { machineFor } from "../foreign/testing.ts";
+import { machineFor, writeSources } from "../foreign/testing.ts";
 import { supportHeaders } from "../support.ts";
 import { isaNames, scalar, vectorIsa } from "../targets.ts";
 import { fusedMultiplyAdd } from "./meanings.ts";
@@ -308,7 +308,7 @@ describe.each(isaNames)("instructions of %s", (name) => {
       const random = generator(seed);
       const folder = mkdtempSync(join(tmpdir(), "unmoor-isa-"));
       try {
-        for (const [file, text] of supportHeaders([isa, scalar])) writeFileSync(join(folder, file), text);
+        writeSources(folder, supportHeaders([isa, scalar]));
         const source = [
           "#include <math.h>\n#include <stdbool.h>\n#include <stdint.h>\n#include <stdio.h>\n#include <stdlib.h>",
           ...[...scalar.includes, ...isa.includes].map((i) => `#include ${i}`),
@@ -324,7 +324,7 @@ describe.each(isaNames)("instructions of %s", (name) => {
         const program = join(folder, "test");
         const [compiler = "", ...options] = machine.compiler;
         const flags = [...options, ...commonFlags, ...isa.flags];
-        execFileSync(compiler, [...flags, "-o", program, "test.c", "-lm"], { cwd: folder });
+        execFileSync(compiler, [...flags, "-o", program, "test.c", ...machine.libraries], { cwd: folder });
         const tests = isa.instructions.flatMap((i) => {
           const { operands } = signature(i.op);
           return Array.from({ length: CASES }, () => ({

@@ -6,8 +6,10 @@
 #ifndef UNMOOR_THREADS_H
 #define UNMOOR_THREADS_H
 
+#if !defined(__wasm__)
 #include <pthread.h>
 #include <stdatomic.h>
+#endif
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,6 +31,18 @@ static inline int64_t unmoor_align(int64_t bytes) { return (bytes + 63) / 64 * 6
 static inline bool unmoor_is_aligned(const void *pointer, uintptr_t alignment) {
   return pointer != 0 && (uintptr_t)pointer % alignment == 0;
 }
+
+#if defined(__wasm__)
+
+/* WebAssembly without threads: the caller computes all blocks. */
+static void unmoor_run_launches(const unmoor_launch *launches, int32_t count, const void *arguments, int32_t threads) {
+  (void)threads;
+  for (int32_t i = 0; i < count; i++) {
+    if (launches[i].blocks > 0) launches[i].kernel(arguments, 0, launches[i].blocks);
+  }
+}
+
+#else
 
 static inline void unmoor_pause(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -175,5 +189,7 @@ __attribute__((destructor)) static void unmoor_end(void) {
   pthread_mutex_unlock(&unmoor_pool.mutex);
   for (int32_t i = 1; i <= unmoor_pool.started; i++) pthread_join(unmoor_pool.threads[i], 0);
 }
+
+#endif
 
 #endif

@@ -323,16 +323,29 @@ lib${prefix}.so: $(OBJECTS)
 %.o: %.c $(wildcard *.h)
 \t$(CC) $(CFLAGS) $(FLAGS_$*) -fPIC -pthread -c -o $@ $<
 
-selftest: selftest.o $(OBJECTS)
+${wasmRule(variants)}selftest: selftest.o $(OBJECTS)
 \t$(CC) $(CFLAGS) -pthread -o $@ selftest.o $(OBJECTS) -lm
 
 check: selftest
 \t./selftest
 
 clean:
-\trm -f lib${prefix}.so selftest *.o
+\trm -f lib${prefix}.so selftest *.o *.wasm
 
 .PHONY: check clean
+`;
+}
+
+/** How the variant for WebAssembly becomes a module that needs nothing of its host. Its stack holds the kernels' arrays. */
+function wasmRule(variants: readonly Variant[]): string {
+  const variant = variants.find((v) => v.isa.architecture === "wasm32");
+  if (variant === undefined) return "";
+  const { prefix, isa } = variant;
+  const exported = [...["prepare", "run", "workspace", "describe"].map((f) => `${prefix}_${f}`), "__heap_base"];
+  return `# For browsers and Node: clang and lld make it.
+${prefix}.wasm: ${prefix}.c $(wildcard *.h)
+\tclang --target=wasm32 $(CFLAGS) ${isa.flags.join(" ")} -Iwasm -nostdlib -o $@ $< -Wl,--no-entry,-z,stack-size=4194304,${exported.map((name) => `--export=${name}`).join(",")}
+
 `;
 }
 
@@ -353,6 +366,10 @@ with flags of its own, so a CPU never meets one that it lacks. Best first:
 |---|---|---|---|
 ${rows.join("\n")}
 
-Each pair of files \`${prefix}_*.c\` and \`.h\` can also be used alone, where the CPU is known.
+${
+  variants.some((v) => v.isa.architecture === "wasm32")
+    ? `\`make ${prefix}_wasm_simd128.wasm\` makes a module for browsers and Node, with clang and lld.\n\n`
+    : ""
+}Each pair of files \`${prefix}_*.c\` and \`.h\` can also be used alone, where the CPU is known.
 `;
 }
