@@ -72,8 +72,10 @@ function source(): string {
       "  LocalTensor<float> w = w_buffer.Get<float>(); (void)w;",
     );
     const s = t.a === "f32" ? `${SCALAR}.0f` : `static_cast<${types[t.a].cpp}>(${SCALAR})`;
+    lines.push("  PipeBarrier<PIPE_ALL>();");
     lines.push(`  ${table.text(i.op, { d: "d", a: "a", b: "b", m: "m", w: "w", s, n: String(COUNT) })}`);
     const bytes = results(i) * types[t.d].array.BYTES_PER_ELEMENT;
+    lines.push("  PipeBarrier<PIPE_ALL>();");
     lines.push(`  DataCopyPad(d_global, d, DataCopyExtParams(1, ${bytes}, 0, 0, 0));`, "}");
     lines.push(
       `extern "C" __attribute__((visibility("default"))) int32_t run_${functionOf(i)}(void *const *b, const int64_t *, int32_t) {`,

@@ -45,7 +45,7 @@ export const scheduleStagedDispatch: Schedule = (operation, context) => {
   const increment = (at: ScalarExpr): void => b.set(next, at, add(load(next, at), 1));
   // Without tokens there is one window all the same: offsets are written.
   b.forLoop("window", mul(part, windowSlots), apply("max", total, int(1)), parts * windowSlots, (window) => {
-    b.fill(whole(next), 0);
+    b.forLoop("e", 0, ffn + 1, 1, (e) => b.set(next, e, int(0)));
     eachSlot((_, expert) => b.when(lt(expert, ffn), () => increment(add(expert, 1))));
     b.forLoop("e", 0, ffn, 1, (e) => b.set(next, add(e, 1), add(load(next, e), load(next, add(e, 1)))));
     b.when(lt(window, 1), () => b.copy(view(offsets, range(0, ffn + 1)), whole(next)));

@@ -104,9 +104,6 @@ export const mmadStart = 12;
 /** Depth of one step of the cube unit: it multiplies 16 × 16 × depth per cycle (rules; float is a quarter of half). */
 export const cubeDepth = (dtype: DType): number => (dtype === "f32" ? 4 : dtype === "i8" ? 32 : 16);
 
-/** Multiply-adds per second of all cube units. */
-export const cubeRate = (chip: Chip, dtype: DType): number => chip.cores.cube * 16 * 16 * cubeDepth(dtype) * chip.hertz;
-
 /**
  * Cycles that a vector instruction takes beyond its elements. fit: 42 for additions and 43 for products of more than one
  * repeat; a single repeat takes 25. Elements per cycle are in the table of instructions (rules).

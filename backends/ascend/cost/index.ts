@@ -1,3 +1,2 @@
-export { type Chip, chipOf, socNames } from "./figures.ts";
-export type { KernelModel } from "./kernel.ts";
+export { chipOf, socNames } from "./figures.ts";
 export { type LayerModel, modelLayer, type RoutingChoice } from "./layer.ts";

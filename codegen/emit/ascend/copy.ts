@@ -13,8 +13,15 @@ import { lowerLocalCopy } from "./vector.ts";
 
 type CopyStatement = Extract<Statement, { kind: "copy" }>;
 
-/** A count: a number, or C++ text that is never above the extent. */
-export type Count = number | string;
+/** A count that is known at run time: C++ text of a number that is never above the extent, and whether it is above 0. */
+interface RunTimeCount {
+  readonly text: string;
+  readonly isPositive: boolean;
+}
+
+export type Count = number | RunTimeCount;
+
+const textOf = (count: Count): string => (typeof count === "number" ? String(count) : count.text);
 
 /** The counts of a copy, one per dimension of the view, each at most the extent. */
 export function countsOf(to: Lowering, valid: readonly ScalarExpr[] | undefined, shape: readonly number[]): Count[] {
@@ -25,7 +32,8 @@ export function countsOf(to: Lowering, valid: readonly ScalarExpr[] | undefined,
     if (known !== undefined) return Math.max(0, Math.min(known, extent));
     const most = to.scope.most(expr);
     const text = to.scalar(expr);
-    return most !== undefined && most <= extent ? text : `Smaller(${text}, ${extent})`;
+    const isBelow = most !== undefined && most <= extent;
+    return { text: isBelow ? text : `Smaller(${text}, ${extent})`, isPositive: to.scope.isPositive(expr) };
   });
 }
 
@@ -67,7 +75,7 @@ function copyElements(to: Lowering, dst: Place, src: Place, counts: readonly Cou
   const step = (d: number): void => {
     const count = counts[d];
     if (count !== undefined) {
-      to.loop("i", String(count), (counter) => {
+      to.loop("i", textOf(count), (counter) => {
         counters.push(counter);
         step(d + 1);
         counters.pop();
@@ -90,8 +98,12 @@ export function fillZeros(to: Lowering, dst: Place, shape: readonly number[], fr
   fillRows(to, dst, shape, from, dst.dtype === "f32" ? "0.0f" : "static_cast<int32_t>(0)");
 }
 
-/** The elements from column `from` on of every row of a view in UB get a value. */
-export function fillRows(to: Lowering, dst: Place, shape: readonly number[], from: number, value: string): void {
+/**
+ * The elements from column `from` on of every row of a view in UB get a value. Whole rows that follow each other, and what pads
+ * them, get it at once.
+ */
+export function fillRows(to: Lowering, dst: Place, given: readonly number[], from: number, value: string): void {
+  const shape = from === 0 ? withoutPadding(dst, given) : given;
   const counters: string[] = [];
   const rows = (d: number): void => {
     const extent = shape.slice(0, -1)[d];
@@ -116,6 +128,19 @@ export function fillRows(to: Lowering, dst: Place, shape: readonly number[], fro
     );
   };
   rows(0);
+}
+
+/** A shape of the same elements in fewer and longer rows, where rows of a view in UB follow each other. */
+function withoutPadding(dst: Place, shape: readonly number[]): readonly number[] {
+  const unit = 32 / dtypeBytes[dst.dtype];
+  let length = Math.ceil((shape.at(-1) ?? 1) / unit) * unit;
+  let d = shape.length - 1;
+  for (; d > 0; d--) {
+    const outer = dst.kept[d - 1];
+    if (outer === undefined || outer.positions !== undefined || outer.stride.constant !== length) break;
+    length *= outer.extent;
+  }
+  return d === shape.length - 1 ? shape : [...shape.slice(0, d), length];
 }
 
 /** How a transfer walks: loops over the leading dimensions, `rows` runs of `columns` elements each. */
@@ -143,7 +168,7 @@ function walk(to: Lowering, outer: readonly Count[], body: (counters: readonly s
       body(counters);
       return;
     }
-    to.loop("row", String(count), (counter) => {
+    to.loop("row", textOf(count), (counter) => {
       counters.push(counter);
       step(d + 1);
       counters.pop();
@@ -153,12 +178,12 @@ function walk(to: Lowering, outer: readonly Count[], body: (counters: readonly s
 }
 
 const times = (count: Count, factor: number): string =>
-  typeof count === "number" ? String(count * factor) : `${atom(count)} * ${factor}`;
+  typeof count === "number" ? String(count * factor) : `${atom(count.text)} * ${factor}`;
 
 /** Runs `body` where a count is not zero; transfers of nothing are not allowed. */
 function guarded(to: Lowering, counts: readonly Count[], body: () => void): void {
   if (counts.includes(0)) return;
-  const unknown = counts.filter((c) => typeof c === "string");
+  const unknown = counts.flatMap((c) => (typeof c === "number" || c.isPositive ? [] : [c.text]));
   if (unknown.length === 0) {
     body();
     return;
@@ -173,7 +198,7 @@ function gapBytes(global: Place, columns: Count): string {
   const size = dtypeBytes[global.dtype];
   if (stride === undefined) return "0";
   if (typeof columns === "number" && stride.constant !== undefined) return String((stride.constant - columns) * size);
-  return `(${dimText(stride)} - ${columns}) * ${size}`;
+  return `(${dimText(stride)} - ${textOf(columns)}) * ${size}`;
 }
 
 function copyIn(to: Lowering, dst: Place, src: Place, counts: readonly Count[], shape: readonly number[]): void {
@@ -194,14 +219,14 @@ function copyIn(to: Lowering, dst: Place, src: Place, counts: readonly Count[], 
         ? "0"
         : typeof columns === "number"
           ? String((unit - (columns % unit)) % unit)
-          : `RoundUp(${columns}, ${unit}) - ${atom(columns)}`;
+          : `RoundUp(${columns.text}, ${unit}) - ${atom(columns.text)}`;
       const gap =
         rows === 1
           ? "0"
           : typeof columns === "number"
             ? String((dstPitch - Math.ceil(columns / unit) * unit) / unit)
-            : `(${dstPitch} - RoundUp(${columns}, ${unit})) / ${unit}`;
-      const params = `DataCopyExtParams(${rows}, ${times(columns, size)}, ${rows === 1 ? "0" : gapBytes(src, columns)}, ${gap}, 0)`;
+            : `(${dstPitch} - RoundUp(${columns.text}, ${unit})) / ${unit}`;
+      const params = `DataCopyExtParams(${textOf(rows)}, ${times(columns, size)}, ${rows === 1 ? "0" : gapBytes(src, columns)}, ${gap}, 0)`;
       const type = elementType(dst.dtype, dst.view.base);
       to.emit(
         `DataCopyPad(${to.tensor(dst, counters)}, ${to.tensor(src, counters)}, ${params}, ZeroPad<${type}>(${pad}));`,
@@ -228,8 +253,8 @@ function copyOut(to: Lowering, dst: Place, src: Place, counts: readonly Count[],
           ? "0"
           : typeof columns === "number"
             ? String((srcPitch - Math.ceil(columns / unit) * unit) / unit)
-            : `(${srcPitch} - RoundUp(${columns}, ${unit})) / ${unit}`;
-      const params = `DataCopyExtParams(${rows}, ${times(columns, size)}, ${gap}, ${rows === 1 ? "0" : gapBytes(dst, columns)}, 0)`;
+            : `(${srcPitch} - RoundUp(${columns.text}, ${unit})) / ${unit}`;
+      const params = `DataCopyExtParams(${textOf(rows)}, ${times(columns, size)}, ${gap}, ${rows === 1 ? "0" : gapBytes(dst, columns)}, 0)`;
       to.emit(`DataCopyPad(${to.tensor(dst, counters)}, ${to.tensor(src, counters)}, ${params});`, [
         access("MTE3", src.binding.name, false),
         access("MTE3", dst.binding.name, true),

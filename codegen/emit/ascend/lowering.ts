@@ -59,8 +59,15 @@ export class Lowering {
     return inner;
   }
 
+  /** Adds a node. What happens under the condition of the node before it joins that one. */
   push(node: Node): void {
-    this.#list.push(node);
+    const before = this.#list.at(-1);
+    // Scalars never change; elements may.
+    const joins = before?.kind === "if" && node.kind === "if" && before.condition === node.condition;
+    if (joins && !node.condition.includes("GetValue") && before.otherwise.length + node.otherwise.length === 0) {
+      const then = [...before.then, ...node.then];
+      this.#list[this.#list.length - 1] = { ...before, then };
+    } else this.#list.push(node);
   }
 
   /** A loop from 0; with `accesses`, one whose iterations are parts of one instruction. */

@@ -20,6 +20,10 @@ export type Binding =
       readonly divisor: number;
       /** A number that the value never exceeds, where known. */
       readonly most: number | undefined;
+      /** Whether the value is above 0. */
+      readonly isPositive?: boolean;
+      /** Of a loop's counter: what it stays below. */
+      readonly below?: ScalarExpr;
     };
 
 export interface LocalBinding {
@@ -186,7 +190,25 @@ export class Scope {
     }
     return undefined;
   }
+
+  /** Whether an i32 expression is certainly above 0: what a loop has left to do in one of its iterations is. */
+  isPositive(expr: ScalarExpr): boolean {
+    if (expr.kind === "const") return expr.value > 0;
+    if (expr.kind === "var") {
+      const binding = this.#bindings.get(expr.name);
+      return binding?.kind === "scalar" && binding.isPositive === true;
+    }
+    if (expr.kind !== "apply") return false;
+    const [a, b] = expr.args;
+    if (expr.op === "min") return expr.args.every((x) => this.isPositive(x));
+    if (expr.op === "max") return expr.args.some((x) => this.isPositive(x));
+    if (expr.op !== "sub" || a === undefined || b?.kind !== "var") return false;
+    const counter = this.#bindings.get(b.name);
+    return counter?.kind === "scalar" && counter.below !== undefined && isSame(counter.below, a);
+  }
 }
+
+const isSame = (a: ScalarExpr, b: ScalarExpr): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 export const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 

@@ -39,7 +39,8 @@ function lowerStatement(to: Lowering, s: Statement, rest: readonly Statement[]):
       const name = to.scope.names.unique(s.name);
       const [divisor, most] = type === "i32" ? [to.scope.divisor(s.value), to.scope.most(s.value)] : [1, undefined];
       to.emit(`const ${type === "i32" ? "int64_t" : type === "f32" ? "float" : "bool"} ${name} = ${text};`, reads);
-      to.scope.bind(s.name, { kind: "scalar", name, type, divisor, most });
+      const isPositive = type === "i32" && to.scope.isPositive(s.value);
+      to.scope.bind(s.name, { kind: "scalar", name, type, divisor, most, isPositive });
       return;
     }
     case "alloc":
@@ -93,7 +94,7 @@ function lowerFor(to: Lowering, s: Of<"for">): void {
   const divisor = gcd(to.scope.divisor(s.from), s.step);
   const step = s.step === 1 ? `${counter}++` : `${counter} += ${s.step}`;
   const body = to.collect(() => {
-    to.scope.bind(s.name, { kind: "scalar", name: counter, type: "i32", divisor, most: undefined });
+    to.scope.bind(s.name, { kind: "scalar", name: counter, type: "i32", divisor, most: undefined, below: s.to });
     lowerList(to, s.body);
   });
   to.push({ kind: "loop", head: `for (int64_t ${counter} = ${from}; ${counter} < ${end}; ${step})`, body });
