@@ -46,7 +46,11 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
   }
   const rows = s.rows && context.hold("rows", context.scalar(s.rows));
   const init = s.init && context.scalar(s.init);
-  const inText = m * n <= largestUnrolled || [acc, a, b].some((v) => v.memory.kind === "scalars");
+  const isSmall = m * n <= largestUnrolled;
+  const hasScalars = (...views: readonly BoundView[]): boolean => views.some((v) => v.memory.kind === "scalars");
+  // Named scalars have constant positions: what counts their rows or columns stands in the text.
+  const rowsInText = isSmall || hasScalars(acc, a);
+  const columnsInText = isSmall || hasScalars(acc, b);
   const walkRows = (body: (row: Code) => void) => {
     const guarded = (row: Code) => {
       if (rows === undefined) return body(row);
@@ -56,15 +60,16 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
       }
       context.block(`if (${print(row, "additive")} < ${print(rows, "additive")})`, () => body(row));
     };
-    if (!inText) return loop(context, m, guarded);
+    if (!rowsInText) return loop(context, m, guarded);
     for (let i = 0; i < m; i++) guarded(constant("i32", i));
   };
   const walkColumns = (body: (column: Code) => void) => {
-    if (!inText) return loop(context, n, body);
+    if (!columnsInText) return loop(context, n, body);
     for (let i = 0; i < n; i++) body(constant("i32", i));
   };
 
-  const startsAtOnce = init?.constant !== undefined && init.constant !== 0 && inText && k <= longestUnrolled;
+  const startsAtOnce =
+    init?.constant !== undefined && init.constant !== 0 && rowsInText && columnsInText && k <= longestUnrolled;
   if (init && init.constant !== 0 && !startsAtOnce) {
     const clear = (): void => walkRows((i) => walkColumns((j) => acc.write([i, j], constant(type ?? "f32", 0))));
     if (init.constant !== undefined) clear();
@@ -79,7 +84,7 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
 
   /** One step of `width` elements of k from `at`. */
   const step = (at: Code, width: number, first: boolean): void => {
-    const columns = inText
+    const columns = columnsInText
       ? Array.from({ length: n }, (_, j) => holdVector(context, b, constant("i32", j), at, width, half))
       : [];
     walkRows((i) => {
@@ -94,7 +99,7 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
   };
 
   const whole = k - (k % 4);
-  if (k <= longestUnrolled || [a, b].some((v) => v.memory.kind === "scalars")) {
+  if (k <= longestUnrolled || hasScalars(a, b)) {
     for (let at = 0; at < whole; at += 4) step(constant("i32", at), 4, startsAtOnce && at === 0);
   } else {
     loop(context, whole, (at) => step(at, 4, false), 4);

@@ -79,9 +79,11 @@ function holdStart(context: Context, memory: Memory, start: Code): Code {
   return { ...held, offset: start.offset, natural: start.natural, multiple: start.multiple };
 }
 
-/** Whether coordinates are visited one after the other in the text: where they are few, or name scalars. */
-const isUnrolled = (shape: readonly number[], views: readonly BoundView[]): boolean =>
-  shape.reduce((a, b) => a * b, 1) <= largestUnrolled || views.some((v) => v.memory.kind === "scalars");
+/** Whether a dimension is visited one after the other in the text: where coordinates are few, or name scalars. */
+const isUnrolled = (shape: readonly number[], views: readonly BoundView[], d: number): boolean =>
+  shape[d] === 1 ||
+  shape.reduce((a, b) => a * b, 1) <= largestUnrolled ||
+  views.some((v) => v.memory.kind === "scalars" && (v.shape[v.shape.length - shape.length + d] ?? 1) > 1);
 
 /** Visits all coordinates of a shape: one after the other in the text, or by loops where there are many. */
 export function forEach(
@@ -90,12 +92,11 @@ export function forEach(
   views: readonly BoundView[],
   body: (coordinates: readonly Code[]) => void,
 ): void {
-  const unrolled = isUnrolled(shape, views);
   const visit = (coordinates: readonly Code[]): void => {
     const extent = shape[coordinates.length];
     if (extent === undefined) {
       body(coordinates);
-    } else if (unrolled || extent === 1) {
+    } else if (isUnrolled(shape, views, coordinates.length)) {
       for (let i = 0; i < extent; i++) visit([...coordinates, constant("i32", i)]);
     } else {
       loop(context, extent, (i) => visit([...coordinates, i]));
@@ -115,7 +116,7 @@ export function forEachValid(
   valid: readonly Code[] | undefined,
   body: (coordinates: readonly Code[]) => void,
 ): void {
-  const unrolled = isUnrolled(shape, views);
+  const unrolled = shape.every((_, d) => isUnrolled(shape, views, d));
   const groups = new Map<string, (readonly Code[])[]>();
   forEach(context, shape, views, (at) => {
     const condition = within(at, valid);
