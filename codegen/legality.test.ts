@@ -41,6 +41,18 @@ describe("a target refuses, in words and before anything is emitted,", () => {
       expect(text).toContain("f32 or bf16");
     }
   });
+  test("results in a dtype that its kernels only read", () => {
+    const rounded = parseLayer(
+      `layer @l {} (input auto %x: f32[T, 4]) {
+  %y = cast(%x) {to = "bf16"} : bf16[T, 4]
+  return y = %y
+}`,
+      "rounded.moe",
+    );
+    const onlyRead: Target = { ...plainTarget, onlyRead: ["bf16"] };
+    const text = refusal(onlyRead, "f32", rounded);
+    expect(text).toMatch(/U211\]: kernels on .* read bf16, but do not write it.*\n.*results in f32 or i32\n.*y: bf16/s);
+  });
   test("rows that the blocks of a storage do not divide", () => {
     const odd = { ...layer, params: { ...layer.params, I: 100 } };
     const { dot, ...matmul } = packedTarget.matmul as RegisterMatmul;

@@ -78,6 +78,16 @@ export function checkLegality(layer: Layer, program: Program, target: Target): v
   const where = `${target.name} (${target.isa})`;
   for (const kernel of [...program.prepare, ...program.kernels]) found.push(...kernelProblems(kernel, target, where));
   for (const buffer of program.buffers) {
+    if (buffer.role === "output" && target.onlyRead?.some((s) => s === buffer.dtype)) {
+      found.push({
+        code: "U211",
+        span: layer.span,
+        message: `kernels on ${where} read ${buffer.dtype}, but do not write it`,
+        expected: "results in f32 or i32",
+        found: `${buffer.name}: ${buffer.dtype}`,
+        help: `Return cast(${buffer.name}, "f32"), or choose another target.`,
+      });
+    }
     const bytes = bufferBytes(buffer).constant;
     const limit = target.limits.bufferBytes;
     if (bytes !== undefined && limit !== undefined && bytes > limit) {

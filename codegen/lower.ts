@@ -96,7 +96,7 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, readonly ProgramB
     const dims = value.type.dims.map((d) => d.substitute(layer.params));
     const parts = isBlockFormat(value.type.dtype)
       ? blockParts(blockFormats[value.type.dtype], dims, role === "temporary", packed)
-      : [{ suffix: "", dtype: value.type.dtype, dims }];
+      : [{ suffix: "", dtype: unshared(value.type.dtype, role, target), dims }];
     buffers.set(
       value,
       parts.map(({ suffix, ...type }, i) => {
@@ -171,6 +171,10 @@ function blockParts(
     { suffix: "_scales", dtype: "f16", dims: [...lead, Dim.of(blocks)] },
   ];
 }
+
+/** f32 in place of a dtype that the target does not write, for what lies between kernels. */
+const unshared = (dtype: ElementType, role: ProgramBuffer["role"], { onlyRead = [] }: Target): ElementType =>
+  (role === "prepared" || role === "temporary") && onlyRead.some((s) => s === dtype) ? "f32" : dtype;
 
 /** Rows moved apart where the target asks for it. */
 function padRows(buffer: ProgramBuffer, target: Target): ProgramBuffer {

@@ -24,6 +24,11 @@ export interface Target {
   readonly matmul: RegisterMatmul | CubeMatmul;
   /** Storages that kernels can read. */
   readonly storages: readonly Storage[];
+  /**
+   * Storages that kernels read and do not write, because several blocks would write to one word. Temporaries that would be of
+   * such a dtype are f32.
+   */
+  readonly onlyRead?: readonly Storage[];
   readonly limits: TargetLimits;
 }
 

@@ -85,14 +85,14 @@ describe("wrong source is told at its place, with the mend", () => {
       example,
       ...smallParams,
       "--storage",
-      "bf16",
+      "q8_0",
       "--target",
-      "wgsl",
+      "ascend",
       "--out",
       out,
     ]);
     expect(ran).toMatchObject({ status: 2, out: "" });
-    expect(ran.err).toContain("weights in bf16 cannot be used on wgsl");
+    expect(ran.err).toContain("weights in q8_0 cannot be used on ascend");
     expect(existsSync(out)).toBe(false);
   });
 });

@@ -285,18 +285,30 @@ test("explain shows what each pass changes, the kernels and the memory plan", as
 
 test("explain --html writes a page with the source, and leaves out a target that cannot do the layer", async () => {
   const out = join(temporaryFolder(), "page.html");
-  const given = ["explain", example, ...smallParams, "--storage", "bf16", "--target", "all", "--html", out];
+  const given = [
+    "explain",
+    example,
+    ...smallParams,
+    "--param",
+    "I=32",
+    "--storage",
+    "q8_0",
+    "--target",
+    "all",
+    "--html",
+    out,
+  ];
   const ran = await unmoor(given);
   expect(ran).toMatchObject({ status: 0, out: `page: ${out}\n` });
-  expect(ran.err).toContain("left out: wgsl: weights in bf16 cannot be used on wgsl");
+  expect(ran.err).toContain("left out: ascend: weights in q8_0 cannot be used on ascend");
   const page = readFileSync(out, "utf8");
   for (const text of [
     "<title>longcatMoe, explained</title>",
     "export const longcatMoe = layer(",
     '<section class="target" id="simd-c"',
-    '<section class="target" id="ascend"',
-    "<strong>wgsl was left out:</strong>",
-    'id="ascend-kernel-combine_y"',
+    '<section class="target" id="wgsl"',
+    "<strong>ascend was left out:</strong>",
+    'id="wgsl-kernel-combine_y"',
   ])
     expect(page).toContain(text);
   const refused = await unmoor(["explain", example, ...smallParams, "--html", "/nowhere/page.html"]);

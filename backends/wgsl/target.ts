@@ -36,6 +36,7 @@ export const wgslTarget: Target = {
     rowBlocks: { linear: 32, grouped: 1 },
   },
   storages: ["f32", "bf16", "q8_0", "q4_0"],
+  onlyRead: ["bf16"],
   limits: {
     buffersPerKernel: defaultLimits.maxStorageBuffersPerShaderStage,
     bufferBytes: defaultLimits.maxStorageBufferBindingSize,
