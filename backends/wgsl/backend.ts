@@ -10,8 +10,9 @@ import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { type Backend, type KernelSource, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
 import { type DeviceOptions, type OpenedDevice, openDevice, probeWebGpu } from "./adapter/index.ts";
+import { elementsOf } from "./elements.ts";
 import { wgslLanguage } from "./functions.ts";
-import type { Elements, LoadedPlan, Runner } from "./support/run.js";
+import type { LoadedPlan, Runner } from "./support/run.js";
 import { loadRunModule, supportFiles } from "./support.ts";
 import { wgslTarget } from "./target.ts";
 
@@ -109,24 +110,4 @@ function dawnVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(join(dirname(entry), "package.json"), "utf8"));
   const isManifest = typeof manifest === "object" && manifest !== null && "version" in manifest;
   return isManifest ? String(manifest.version) : "unknown";
-}
-
-/** The tensors' elements, as the device takes them. Sizes are checked by the run module. */
-function elementsOf(
-  program: Program,
-  given: ReadonlyMap<string, Tensor>,
-  role: "weight" | "input",
-): Record<string, Elements> {
-  const found: Record<string, Elements> = {};
-  for (const { name, dtype } of program.buffers.filter((b) => b.role === role)) {
-    const tensor = given.get(name);
-    if (!tensor) continue;
-    const { data } = tensor;
-    if (tensor.dtype !== dtype)
-      throw new IrError(`${role} ${name} is ${dtype}, found ${tensor.dtype}`, "Convert it to the layer's dtype.");
-    // What the oracle made is in f64.
-    if (data instanceof Float64Array) found[name] = dtype === "i32" ? Int32Array.from(data) : Float32Array.from(data);
-    else if (!(data instanceof Uint32Array)) found[name] = data;
-  }
-  return found;
 }

@@ -7,7 +7,7 @@ import type { Tensor } from "../../ir/core/tensor.ts";
 import { isFloat } from "../../ir/core/types.ts";
 import { routerOf } from "../../ir/ops/router.ts";
 import { idLimits } from "../ids.ts";
-import { fillSeeded } from "../safetensors/index.ts";
+import { fillSeeded } from "../safetensors/seeded.ts";
 import { fromFloats, toFloats } from "../tensors.ts";
 
 /** One set of tensors on which a target and the oracle must agree. */

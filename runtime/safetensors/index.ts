@@ -4,10 +4,6 @@ export { tensorBytes } from "./dtype.ts";
 export { SafetensorsError } from "./error.ts";
 export type { TensorInfo } from "./header.ts";
 export { openSafetensors, type SafetensorsFile } from "./reader.ts";
-export {
-  fillSeeded,
-  type SeededDtype,
-  type SeededTensor,
-  writeSeededCheckpoint,
-} from "./seeded.ts";
+export { fillSeeded, type SeededDtype } from "./seeded.ts";
+export { type SeededTensor, writeSeededCheckpoint } from "./seeded-checkpoint.ts";
 export { type TensorData, writeSafetensors } from "./writer.ts";

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { decodeBf16, decodeF16 } from "../../ir/core/float16.ts";
 import { openSafetensors } from "./reader.ts";
-import { fillSeeded, type SeededDtype, type SeededTensor, writeSeededCheckpoint } from "./seeded.ts";
+import { fillSeeded, type SeededDtype } from "./seeded.ts";
+import { type SeededTensor, writeSeededCheckpoint } from "./seeded-checkpoint.ts";
 import { Scratch } from "./testing.ts";
 
 const scratch = new Scratch();

@@ -1,5 +1,4 @@
 import { encodeF16 } from "../../ir/core/float16.ts";
-import { SafetensorsWriter, type TensorSpec } from "./writer.ts";
 
 export type SeededDtype = "F32" | "BF16" | "F16";
 
@@ -15,13 +14,6 @@ export interface SeededOptions {
   readonly start?: number;
 }
 
-export interface SeededTensor extends TensorSpec {
-  readonly dtype: SeededDtype;
-  /** As in SeededOptions. */
-  readonly scale: number;
-}
-
-const CHUNK_BYTES = 2 ** 23;
 const VALUES_PER_HASH = 4;
 const FNV_PRIME = 0x01000193;
 
@@ -129,52 +121,11 @@ function elementsOf(target: Uint16Array | Float32Array | Uint8Array, dtype: Seed
     : new Uint16Array(target.buffer, target.byteOffset, elements);
 }
 
-function checkScale(scale: number): void {
+/** @throws RangeError for a scale that is not a power of two from 2^-16 to 2^15 */
+export function checkScale(scale: number): void {
   const exponent = Math.round(Math.log2(scale));
   if (scale === 2 ** exponent && exponent >= -16 && exponent <= 15) return;
   throw new RangeError(
     `the scale must be a power of two from 2^-16 to 2^15, so that every dtype is exact; found ${scale}`,
   );
-}
-
-/**
- * Writes a safetensors file of seeded random tensors, each as fillSeeded makes it.
- * @param options.onProgress called after each piece of 8 MiB with the bytes made so far and the bytes in all
- * @throws RangeError on a bad seed or scale, SafetensorsError when the destination cannot be written; nothing is left behind
- */
-export async function writeSeededCheckpoint(
-  path: string,
-  tensors: readonly SeededTensor[],
-  seed: number,
-  options: { readonly onProgress?: (done: number, total: number) => void } = {},
-): Promise<void> {
-  const sizes = tensors.map(({ dtype, shape }) => shape.reduce((a, b) => a * b, dtype === "F32" ? 4 : 2));
-  const total = sizes.reduce((a, b) => a + b, 0);
-  const writer = await SafetensorsWriter.create(path, tensors, { metadata: { format: "pt", seed: String(seed) } });
-  try {
-    // Two buffers: one is filled while the other is written.
-    const buffers = [new ArrayBuffer(CHUNK_BYTES), new ArrayBuffer(CHUNK_BYTES)];
-    const pending = [Promise.resolve(), Promise.resolve()];
-    let turn = 0;
-    let done = 0;
-    for (const [i, { name, dtype, scale }] of tensors.entries()) {
-      checkScale(scale);
-      const elementBytes = dtype === "F32" ? 4 : 2;
-      for (let offset = 0; offset < sizes[i]; offset += CHUNK_BYTES) {
-        await pending[turn];
-        const chunk = new Uint8Array(buffers[turn], 0, Math.min(CHUNK_BYTES, sizes[i] - offset));
-        fillSeeded(chunk, { seed, name, dtype, scale, start: offset / elementBytes });
-        pending[turn] = writer.write(name, chunk);
-        pending[turn].catch(() => {}); // awaited above, when its buffer is needed again
-        turn = 1 - turn;
-        done += chunk.length;
-        options.onProgress?.(done, total);
-      }
-    }
-    await Promise.all(pending);
-    await writer.finish();
-  } catch (error) {
-    await writer.abort();
-    throw error;
-  }
 }

@@ -2,6 +2,7 @@
 import { isMainThread } from "node:worker_threads";
 import { LackError } from "../../backend.ts";
 import { isLavapipe, lavapipeDriver, loadVulkan, systemDrivers, systemHasVulkan, withDriver } from "./loader.ts";
+import { isSoftware } from "./software.ts";
 import { hasSwiftShader, installSwiftShader } from "./swiftshader.ts";
 
 /** Where an adapter comes from: the system's own driver, or one of two software drivers. */
@@ -150,11 +151,6 @@ function mayHaveGpu(): void {
     "system: no Vulkan driver for a GPU is installed",
     "install the GPU's driver; on Debian for AMD and Intel: apt-get install -y mesa-vulkan-drivers",
   );
-}
-
-function isSoftware(info: GPUAdapterInfo): boolean {
-  const words = `${info.architecture} ${info.device} ${info.description}`;
-  return info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(words);
 }
 
 async function loadDawn(): Promise<typeof import("webgpu")> {
