@@ -1,13 +1,11 @@
 import type { Evidence, LoadedLayer } from "../backends/backend.ts";
 import type { Compilation } from "../codegen/compile.ts";
 import { routingsOf } from "../codegen/program.ts";
-import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { seededTensor } from "../runtime/check/cases.ts";
-import { differingOutput } from "../runtime/check/check.ts";
-import { compareWithOracle } from "../runtime/check/compare.ts";
+import { compareWithOracle, differingOutput } from "../runtime/check/compare.ts";
 import { takeRows } from "../runtime/tensors.ts";
-import { workOf } from "./work.ts";
+import { grouped, workOf } from "./work.ts";
 
 /** One figure. Rows of different kinds never share a column or an axis. */
 export interface BenchRow {
@@ -134,11 +132,6 @@ function repeats(warmUp: Float64Array, budgetMs: number): number {
   const filling = Math.ceil(budgetMs / once);
   const affordable = Math.max(1, Math.floor((10 * budgetMs) / once));
   return Math.min(MOST_RUNS, Math.max(filling, LEAST_RUNS), affordable);
-}
-
-/** The layer whose work is counted: with experts grouped, and before anything that depends on the target. */
-function grouped({ stages, lowered }: Compilation): Layer {
-  return stages.find((s) => s.pass?.name === "group-experts")?.layer ?? lowered;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Compilation } from "../codegen/compile.ts";
 import { bufferBytes } from "../codegen/memory.ts";
 import type { Program } from "../codegen/program.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
@@ -120,4 +121,9 @@ export function kernelWork(
       return [kernel.name, { flops, bytes }] as const;
     }),
   );
+}
+
+/** The layer whose work is counted: with experts grouped, and before anything that depends on the target. */
+export function grouped({ stages, lowered }: Compilation): Layer {
+  return stages.find((s) => s.pass?.name === "group-experts")?.layer ?? lowered;
 }

@@ -1,5 +1,6 @@
-// Sets the checkout up: packages, system tools, dist/, the native addon, the software WebGPU adapter. `npm start` and
-// `npm test` call it before all else. It is plain JavaScript, and imports packages only after it has installed them.
+// Sets the checkout up: packages, system tools, dist/, the native addon, the software WebGPU adapter; with --browser a browser
+// too, for tests. `npm start` and `npm test` call it before all else. It is plain JavaScript, and imports packages only after it
+// has installed them.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -191,6 +192,17 @@ async function systemPackages(progress) {
     throw new Lack(`this machine lacks ${names}`, "install them with the system's package manager");
   if (process.getuid?.() !== 0) throw new Lack(`this machine lacks ${names}`, `run: sudo ${INSTALL}`);
   const packages = [...new Set(missing.map(([, name]) => name))];
+  const ended = await aptInstall(packages, progress);
+  const left = missingTools().map(([tool]) => tool);
+  if (ended.status === 0 && left.length === 0) return `system packages: installed ${packages.join(", ")}`;
+  throw new Lack(
+    `this machine lacks ${left.join(", ") || names}, and apt-get could not install it:\n${lastLines(ended.output, 4)}`,
+    `with the network at hand, run: apt-get update && ${INSTALL}`,
+  );
+}
+
+/** @param {string[]} packages @param {Progress} progress @returns {Promise<Ended>} */
+async function aptInstall(packages, progress) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   /** @param {string[]} args */
   const apt = (args) =>
@@ -201,18 +213,21 @@ async function systemPackages(progress) {
       },
     });
   const install = () => apt(["install", "-y", "--no-install-recommends", ...packages]);
-  let ended = await install();
-  if (ended.status !== 0) {
-    // A fresh system has no package lists, or old ones.
-    await apt(["update"]);
-    ended = await install();
-  }
-  const left = missingTools().map(([tool]) => tool);
-  if (ended.status === 0 && left.length === 0) return `system packages: installed ${packages.join(", ")}`;
-  throw new Lack(
-    `this machine lacks ${left.join(", ") || names}, and apt-get could not install it:\n${lastLines(ended.output, 4)}`,
-    `with the network at hand, run: apt-get update && ${INSTALL}`,
-  );
+  const ended = await install();
+  if (ended.status === 0) return ended;
+  // A fresh system has no package lists, or old ones.
+  await apt(["update"]);
+  return install();
+}
+
+/** A browser for the tests of the page, which are skipped without one: it may be missing. @param {Progress} progress */
+async function browser(progress) {
+  const found = () => ["chromium", "chromium-browser", "google-chrome"].find(isOnPath);
+  const there = process.env.UNMOOR_CHROMIUM ?? found();
+  if (there) return `browser: ${there} is there`;
+  if (isOnPath("apt-get") && process.getuid?.() === 0) await aptInstall(["chromium"], progress);
+  if (found()) return "browser: installed chromium";
+  return "browser: none, so the tests of the page are skipped (apt-get install chromium, or set UNMOOR_CHROMIUM)";
 }
 
 // ---- dist/ ----------------------------------------------------------------------------------------------------------
@@ -228,11 +243,12 @@ function filesBelow(folder, name) {
 
 /** @param {Progress} progress @returns {Promise<string>} */
 async function compile(progress) {
-  /** @type {string[]} */
-  const folders = JSON.parse(textOf(join(root, "tsconfig.json"))).include;
-  const inputs = folders
+  /** @type {{ include: string[], exclude: string[] }} */
+  const { include, exclude } = JSON.parse(textOf(join(root, "tsconfig.json")));
+  const inputs = include
     .filter((folder) => folder !== "test" && !folder.endsWith(".ts"))
-    .flatMap((folder) => filesBelow(join(root, folder), /(?<!\.test|\.test-d)\.(ts|json)$/));
+    .flatMap((folder) => filesBelow(join(root, folder), /(?<!\.test|\.test-d)\.(ts|json)$/))
+    .filter((file) => !exclude.some((folder) => file.startsWith(`${folder}/`)));
   const hash = createHash("sha256").update(textOf(join(modules, ".unmoor-stamp")));
   for (const file of ["tsconfig.json", "tsconfig.build.json", ...inputs])
     hash.update(`\0${file}\0`).update(readFileSync(join(root, file)));
@@ -309,6 +325,7 @@ async function main() {
   });
   const tasks = [
     step("system packages", systemPackages),
+    ...(process.argv.includes("--browser") ? [step("browser", browser)] : []),
     step("TypeScript", compile),
     step("native addon", addon),
     step("WebGPU", adapter),

@@ -4,8 +4,7 @@ import { expect, test } from "vitest";
 import { compileLayer } from "../codegen/compile.ts";
 import { loadBackend } from "../runtime/backends.ts";
 import { seededTensor } from "../runtime/check/cases.ts";
-import { differingOutput } from "../runtime/check/check.ts";
-import { compareWithOracle } from "../runtime/check/compare.ts";
+import { compareWithOracle, differingOutput } from "../runtime/check/compare.ts";
 import { readLayer } from "../runtime/source.ts";
 import { variants } from "./support.ts";
 

@@ -9,7 +9,7 @@ import { requireMemory } from "../machine.ts";
 import { programWeights } from "../program-weights.ts";
 import { unmoorVersion } from "../version.ts";
 import { type Case, casesFor } from "./cases.ts";
-import { compareWithOracle } from "./compare.ts";
+import { compareWithOracle, differingOutput } from "./compare.ts";
 
 /** What one case showed on one target. */
 export interface CheckedCase {
@@ -132,15 +132,6 @@ export function splitByRole(
     return new Map([...tensors].filter(([name]) => names.has(name)));
   };
   return { weights: of("weight"), inputs: of("input") };
-}
-
-/** The first output whose bits differ between two runs; undefined where all are the same. */
-export function differingOutput(a: ReadonlyMap<string, Tensor>, b: ReadonlyMap<string, Tensor>): string | undefined {
-  const bytes = (t: Tensor): Buffer => Buffer.from(t.data.buffer, t.data.byteOffset, t.data.byteLength);
-  return [...a].find(([name, tensor]) => {
-    const other = b.get(name);
-    return !other || !bytes(tensor).equals(bytes(other));
-  })?.[0];
 }
 
 /** Bytes of all weights of a compiled layer, in their storage. */

@@ -129,3 +129,14 @@ function position(index: number, dims: readonly number[]): string {
   }
   return at.join(", ");
 }
+
+/** The first output whose bits differ between two runs; undefined where all are the same. */
+export function differingOutput(a: ReadonlyMap<string, Tensor>, b: ReadonlyMap<string, Tensor>): string | undefined {
+  const bytes = ({ data }: Tensor): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return [...a].find(([name, tensor]) => {
+    const other = b.get(name);
+    if (other?.data.byteLength !== tensor.data.byteLength) return true;
+    const found = bytes(other);
+    return bytes(tensor).some((byte, i) => byte !== found[i]);
+  })?.[0];
+}
