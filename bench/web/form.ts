@@ -1,3 +1,5 @@
+import { wgslTarget } from "../../backends/wgsl/target.ts";
+import type { Storage } from "../../codegen/target.ts";
 import { byId, element } from "./elements.ts";
 import type { Example } from "./example.ts";
 
@@ -6,6 +8,8 @@ export interface Choice {
   readonly example: Example;
   /** Values of the free parameters. */
   readonly params: Readonly<Record<string, number>>;
+  /** Of the weights of products. */
+  readonly storage: Storage;
   readonly tokens: number;
   readonly runs: number;
   readonly seed: number;
@@ -20,12 +24,14 @@ const numbers = { tokens: 16, runs: 20, seed: 1 } as const;
 export class ChoiceForm {
   readonly #form = byId("form", HTMLFormElement);
   readonly #layer = byId("layer", HTMLSelectElement);
+  readonly #storage = byId("storage", HTMLSelectElement);
   readonly #sizes = byId("sizes", HTMLDivElement);
   readonly #examples: readonly Example[];
 
   constructor(examples: readonly Example[], changed: (choice: Choice | undefined) => void) {
     this.#examples = examples;
     this.#layer.append(...examples.map(({ file, name }) => element("option", { value: file }, `${name} (${file})`)));
+    this.#storage.append(...wgslTarget.storages.map((value) => element("option", { value }, value)));
     this.#restore();
     const tell = (): void => {
       const choice = this.read();
@@ -59,7 +65,11 @@ export class ChoiceForm {
     const [tokens, runs, seed] = [this.#number("tokens"), this.#number("runs"), this.#number("seed")];
     const inputs = [...this.#sizes.querySelectorAll("input")];
     const params = Object.fromEntries(inputs.map(({ name, valueAsNumber }) => [name, valueAsNumber]));
-    return { example: this.#example(), params, tokens, runs, seed };
+    return { example: this.#example(), params, storage: this.#chosenStorage(this.#storage.value), tokens, runs, seed };
+  }
+
+  #chosenStorage(name: string | null): Storage {
+    return wgslTarget.storages.find((storage) => storage === name) ?? "f32";
   }
 
   #number(id: string): number {
@@ -76,6 +86,7 @@ export class ChoiceForm {
     const asked = new URLSearchParams(location.hash.slice(1));
     const file = asked.get("layer");
     this.#layer.value = this.#examples.some((each) => each.file === file) ? (file ?? "") : "longcat-moe.ts";
+    this.#storage.value = this.#chosenStorage(asked.get("storage"));
     for (const [id, usual] of Object.entries(numbers)) byId(id, HTMLInputElement).value = asked.get(id) ?? `${usual}`;
     this.#showSizes(Object.fromEntries(asked));
   }
@@ -107,7 +118,8 @@ export class ChoiceForm {
   }
 }
 
-function addressOf({ example, params, tokens, runs, seed }: Choice): string {
+function addressOf({ example, params, storage, ...counts }: Choice): string {
   const sizes = Object.entries(params).map(([name, value]): [string, string] => [`p.${name}`, `${value}`]);
-  return `${new URLSearchParams([["layer", example.file], ...sizes, ["tokens", `${tokens}`], ["runs", `${runs}`], ["seed", `${seed}`]])}`;
+  const numbered = Object.keys(numbers).map((id): [string, string] => [id, `${counts[id as keyof typeof numbers]}`]);
+  return `${new URLSearchParams([["layer", example.file], ...sizes, ["storage", storage], ...numbered])}`;
 }

@@ -11,12 +11,23 @@ export interface OpenedGpu {
   readonly info: Readonly<Record<string, string>>;
 }
 
-/** Why there is no WebGPU here, in words; undefined where there may be. */
-export function missing(): string | undefined {
-  if (navigator.gpu) return undefined;
-  return isSecureContext
-    ? "This browser has no WebGPU. Chrome, Edge and Safari 26 have it, Firefox on Windows and macOS; on Linux, Chromium may need chrome://flags/#enable-unsafe-webgpu."
-    : "Browsers give WebGPU to pages from https or localhost only, and this page comes from elsewhere.";
+/** The visitor's GPU; in words why there is none. */
+async function findAdapter(): Promise<GPUAdapter | string> {
+  if (!isSecureContext)
+    return "Browsers give WebGPU to pages from https or localhost only, and this page comes from elsewhere.";
+  if (!navigator.gpu)
+    return "This browser has no WebGPU. Chrome, Edge and Safari 26 have it, Firefox on Windows and macOS; on Linux, Chromium may need chrome://flags/#enable-unsafe-webgpu.";
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+  return (
+    adapter ??
+    "This browser has WebGPU, and found no adapter: no GPU that it trusts. In Chromium, chrome://gpu says why; on Linux, it may need chrome://flags/#enable-unsafe-webgpu."
+  );
+}
+
+/** Why nothing can be run here, in words; undefined where it can. */
+export async function missing(): Promise<string | undefined> {
+  const found = await findAdapter();
+  return typeof found === "string" ? found : undefined;
 }
 
 /**
@@ -24,13 +35,8 @@ export function missing(): string | undefined {
  * @throws Error in words for a visitor
  */
 export async function openGpu(plan: LaunchPlan): Promise<OpenedGpu> {
-  const lack = missing();
-  if (lack) throw new Error(lack);
-  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter)
-    throw new Error(
-      "This browser has WebGPU, and found no adapter: no GPU that it trusts. In Chromium, chrome://gpu says why.",
-    );
+  const adapter = await findAdapter();
+  if (typeof adapter === "string") throw new Error(adapter);
   const requiredLimits: Record<string, number> = {};
   for (const name of Object.keys(plan.requires.limits)) {
     const limit: unknown = Reflect.get(adapter.limits, name);

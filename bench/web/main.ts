@@ -16,8 +16,8 @@ const stop = byId("stop", HTMLButtonElement);
 const status = byId("status", HTMLParagraphElement);
 const result = byId("result", HTMLDivElement);
 
-const lack = missing();
-let running = false;
+const lack = await missing();
+let running: AbortController | undefined;
 /** Whether the form was changed while a layer ran. */
 let changed = false;
 /** The choice that was made last; what earlier ones led to is not shown. */
@@ -33,21 +33,24 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 async function compile(choice: Choice): Promise<CompiledLayer | undefined> {
   const turn = ++latest;
   try {
-    const compiled = await session.compile(choice.example.text, choice.params);
+    const compiled = await session.compile(choice.example.text, choice.params, choice.storage);
     if (turn !== latest) return undefined;
     code.show(choice.example, compiled.loaded);
     return compiled;
   } catch (error) {
-    if (turn === latest) say(messageOf(error), true);
+    if (turn !== latest) return undefined;
+    say(messageOf(error), true);
+    run.disabled = true;
     return undefined;
   }
 }
 
 async function chosen(choice: Choice | undefined): Promise<void> {
-  changed = running;
+  changed = running !== undefined;
   if (running) return;
   result.hidden = true;
-  run.disabled = true;
+  // A click on the button is what ends typing into a field: it must still find the button.
+  run.disabled = !choice || lack !== undefined;
   if (!choice) {
     latest++;
     say("Sizes are whole numbers of at least 1; T may be 0.", true);
@@ -57,15 +60,15 @@ async function chosen(choice: Choice | undefined): Promise<void> {
   const compiled = await compile(choice);
   if (!compiled) return;
   const { prepare, kernels } = compiled.loaded.plan;
-  run.disabled = lack !== undefined;
   say(
-    `${prepare.length + kernels.length} kernels; ${(compiled.weightBytes / 2 ** 20).toFixed(1)} MiB of weights.${lack ? " They cannot be run here." : ""}`,
+    `${prepare.length + kernels.length} kernels; ${(compiled.weightBytes / 2 ** 20).toFixed(1)} MiB of weights in ${choice.storage}.${lack ? " They cannot be run here." : ""}`,
   );
 }
 
 async function submitted(choice: Choice): Promise<void> {
   if (running || lack) return;
-  running = true;
+  running = new AbortController();
+  const { signal } = running;
   run.disabled = true;
   stop.hidden = false;
   result.hidden = true;
@@ -73,20 +76,24 @@ async function submitted(choice: Choice): Promise<void> {
     say("Compiling …");
     const compiled = await compile(choice);
     if (!compiled) return;
-    const record = await runLayer(choice, compiled, session, version, say);
+    const record = await runLayer(choice, compiled, session, version, say, signal);
     showResult(record);
     say(record.agrees ? "Done." : "Done: the result is wrong.", !record.agrees);
   } catch (error) {
-    say(messageOf(error), true);
+    if (signal.aborted) say("Stopped.");
+    else say(messageOf(error), true);
   } finally {
-    running = false;
+    running = undefined;
     run.disabled = false;
     stop.hidden = true;
     if (changed) void chosen(form.read());
   }
 }
 
-stop.addEventListener("click", () => session.stop());
+stop.addEventListener("click", () => {
+  running?.abort();
+  session.stop();
+});
 if (lack) {
   const notice = byId("adapter", HTMLParagraphElement);
   notice.textContent = `${lack} Everything but running works: the layers are compiled and shown.`;

@@ -1,4 +1,5 @@
 import type { Evidence } from "../../backends/backend.ts";
+import type { Storage } from "../../codegen/target.ts";
 import type { Verdict } from "./session.ts";
 
 /** What a run showed, for others to read: the JSON that a visitor shares. */
@@ -10,6 +11,8 @@ export interface RunRecord {
   /** SHA-256 of what the layer means, as in certificates. */
   readonly hash: string;
   readonly params: Readonly<Record<string, number>>;
+  /** Of the weights of products. */
+  readonly storage: Storage;
   readonly dims: Readonly<Record<string, number>>;
   readonly seed: number;
   readonly evidence: Evidence;

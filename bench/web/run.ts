@@ -12,6 +12,7 @@ const WARM_UP = 2;
 /**
  * Runs a compiled layer on the visitor's GPU, holds the result against the oracle, and times it. A wrong result has no figure.
  * @param say told of each step
+ * @param signal gives the run up: the device goes, and whatever waits for it fails
  * @throws Error in words for a visitor
  */
 export async function runLayer(
@@ -20,9 +21,12 @@ export async function runLayer(
   session: RemoteSession,
   version: string,
   say: (step: string) => void,
+  signal: AbortSignal,
 ): Promise<RunRecord> {
   say("Opening the GPU …");
   const gpu = await openGpu(compiled.loaded.plan);
+  signal.addEventListener("abort", () => gpu.device.destroy());
+  signal.throwIfAborted();
   const errors: string[] = [];
   gpu.device.addEventListener("uncapturederror", (event) => {
     event.preventDefault();
@@ -42,6 +46,7 @@ export async function runLayer(
     let { agrees, disagreements } = verdict;
     if (agrees) {
       say("Timing …");
+      signal.throwIfAborted();
       await runner.run(inputs, dims, { repeat: WARM_UP });
       const timed = await runner.run(inputs, dims, { repeat: choice.runs });
       const changed = differingOutput(new Map(Object.entries(first.outputs)), new Map(Object.entries(timed.outputs)));
@@ -57,6 +62,7 @@ export async function runLayer(
       file: choice.example.file,
       hash: compiled.hash,
       params: compiled.loaded.plan.params,
+      storage: choice.storage,
       dims,
       seed: choice.seed,
       evidence: gpu.software ? "emulated" : "measured",

@@ -5,12 +5,14 @@ import { wgslTarget } from "../../backends/wgsl/target.ts";
 import { type Compilation, compileLayer } from "../../codegen/compile.ts";
 import { emitWgsl } from "../../codegen/emit/wgsl/index.ts";
 import { bufferBytes } from "../../codegen/memory.ts";
+import type { Storage } from "../../codegen/target.ts";
 import { DiagnosticError, IrError } from "../../ir/core/diagnostic.ts";
 import { layerHash } from "../../ir/core/hash.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { parseLayer } from "../../ir/text/index.ts";
 import { seededTensor } from "../../runtime/check/cases.ts";
 import { type Agreement, compareWithOracle } from "../../runtime/check/compare.ts";
+import { programWeights } from "../../runtime/program-weights.ts";
 import { grouped, workOf } from "../work.ts";
 import { withParams } from "./example.ts";
 
@@ -46,11 +48,11 @@ export class Session {
   #tensors: ReadonlyMap<string, Tensor> = new Map();
   #dims: Readonly<Record<string, number>> = {};
 
-  /** Compiles a layer in textual form. Throws Error in words for a visitor. */
-  compile(text: string, params: Readonly<Record<string, number>>): CompiledLayer {
+  /** Compiles a layer in textual form, with its weights in a storage. Throws Error in words for a visitor. */
+  compile(text: string, params: Readonly<Record<string, number>>, storage: Storage): CompiledLayer {
     return inWords(() => {
       const layer = withParams(parseLayer(text), params);
-      const compilation = compileLayer(layer, wgslTarget, "f32");
+      const compilation = compileLayer(layer, wgslTarget, storage);
       const weights = compilation.program.buffers.filter((b) => b.role === "weight");
       const weightBytes = weights.reduce((sum, b) => sum + bufferBytes(b).evaluate(), 0);
       if (weightBytes > MOST_BYTES)
@@ -72,7 +74,11 @@ export class Session {
       const tensors = new Map(stored.args.map((a) => [a.value.name, seededTensor(stored, a, dims, seed)]));
       this.#tensors = tensors;
       this.#dims = dims;
-      return { weights: elementsOf(program, tensors, "weight"), inputs: elementsOf(program, tensors, "input"), dims };
+      return {
+        weights: elementsOf(program, programWeights(program, tensors), "weight"),
+        inputs: elementsOf(program, tensors, "input"),
+        dims,
+      };
     });
   }
 
