@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { exampleSizes } from "./sizes.ts";
+import { exampleSizes } from "../bench/example-sizes.ts";
 import { expectAgreement, variants } from "./support.ts";
 
 const folder = resolve(import.meta.dirname, "../examples");
@@ -17,7 +17,7 @@ const patience = 600_000;
 
 describe.concurrent.each(readdirSync(folder).filter((f) => f.endsWith(".ts")))("%s", { timeout: patience }, (file) => {
   test("has sizes to be tested at", () => {
-    expect(exampleSizes[file]?.length ?? 0, `give sizes for ${file} in test/sizes.ts`).toBeGreaterThan(0);
+    expect(exampleSizes[file]?.length ?? 0, `give sizes for ${file} in bench/example-sizes.ts`).toBeGreaterThan(0);
   });
   for (const params of exampleSizes[file] ?? [])
     test.each(targets)(`%s %s agrees at ${JSON.stringify(params)}`, (name, isa) =>

@@ -1,0 +1,129 @@
+import { createAscend } from "../backends/ascend/index.ts";
+import type { NativeLibrary } from "../backends/native-host.ts";
+import type { Compilation } from "../codegen/compile.ts";
+import { cInterface } from "../codegen/emit/c-family/interface.ts";
+import type { Tensor } from "../ir/core/tensor.ts";
+import { type Case, casesFor } from "../runtime/check/cases.ts";
+import { splitByRole } from "../runtime/check/check.ts";
+import { differingOutput } from "../runtime/check/compare.ts";
+import * as native from "../runtime/native.ts";
+
+/** One attempt: calls of the generated kernels that the emulator passes over. */
+interface Removal {
+  /** Numbers of calls, in the order in which the emulator met them. */
+  readonly calls: readonly number[];
+  /** The calls, as "SetFlag kernel.cpp:12". */
+  readonly text: string;
+}
+
+/** What came of taking calls out of one layer's kernels. */
+export interface Removals {
+  /** Calls that order pipes or cores. */
+  readonly calls: number;
+  readonly tried: number;
+  /** Noticed by a report of the emulator, and by other numbers without a report. */
+  readonly reported: number;
+  readonly differing: number;
+  /** Not noticed, because what another queue of the same pipes hands over later orders the same; without both it is noticed. */
+  readonly covered: readonly string[];
+  /** Not noticed, and nothing makes up for it: either not needed, or a hole in the emulator. */
+  readonly unnoticed: readonly string[];
+}
+
+/** Every call alone, and the two of a wait or of a queue's handing over together. */
+function removalsOf(calls: readonly string[]): Removal[] {
+  const place = calls.map((text) => /^(?:TQue::)?(\w+) (.+):(\d+)$/.exec(text) ?? ["", "", "", ""]);
+  const pairOf = (i: number): number => {
+    const [, name, file, line] = place[i] ?? [];
+    const [other, step] = name === "SetFlag" ? ["WaitFlag", 0] : name === "EnQue" ? ["DeQue", 1] : ["", 0];
+    return place.findIndex((p) => p[1] === other && p[2] === file && Number(p[3]) === Number(line) + step);
+  };
+  return calls.flatMap((text, i) => {
+    const j = pairOf(i);
+    const alone = { calls: [i], text };
+    return j < 0 ? [alone] : [alone, { calls: [i, j], text: `${text} with ${calls[j]}` }];
+  });
+}
+
+const fileOf = (call: string): string => /\S+\.cpp/.exec(call)?.[0] ?? "";
+
+type Notice = "report" | "numbers" | undefined;
+
+/**
+ * Takes the calls that order pipes and cores (SetFlag, WaitFlag, EnQue, DeQue, PipeBarrier, SyncAll, cross-core flags) out of a
+ * layer's generated kernels, one by one and in pairs, and looks whether the emulator notices: by a report, or by other results than
+ * the whole kernels give. Every case of the layer is tried, from seed 1 on, and the largest until `seeds` runs are made.
+ */
+export async function removeCalls(compilation: Compilation, seeds: number): Promise<Removals> {
+  let library: NativeLibrary<native.NativeMemory> | undefined;
+  const host = {
+    ...native,
+    openLibrary(path: string) {
+      library = native.openLibrary(path);
+      return library;
+    },
+  };
+  const { prefix } = cInterface(compilation.program);
+  const loaded = await createAscend(host, { seed: 1 }).load(compilation.program, compilation.target);
+  try {
+    const cases = [...casesFor(compilation, 1)].filter((c) => Object.values(c.dims).every((n) => n > 0));
+    const run = async (each: Case): Promise<ReadonlyMap<string, Tensor>> => {
+      const { weights, inputs } = splitByRole(compilation.stored, each.tensors);
+      await loaded.setWeights(weights);
+      return (await loaded.run(inputs, each.dims)).outputs;
+    };
+    const leaveOut = (calls: readonly number[]) => library?.run(`${prefix}_leave_out`, [], [calls.length, ...calls]);
+    await leaveOut([]);
+    const expected = new Map<Case, ReadonlyMap<string, Tensor>>();
+    for (const each of cases) expected.set(each, await run(each));
+    const notice = async (each: Case): Promise<Notice> => {
+      try {
+        const differs = differingOutput(expected.get(each) ?? new Map(), await run(each));
+        return differs === undefined ? undefined : "numbers";
+      } catch (error) {
+        if (String(error).includes("the Ascend emulator found a fault")) return "report";
+        throw error;
+      }
+    };
+    const noticed = async (): Promise<Notice> => {
+      // The largest first: what a case runs at all, it nearly always shows with the first seed.
+      const [largest] = cases.slice(-1);
+      const repeated = Array.from({ length: Math.max(0, seeds - cases.length) }, () => largest);
+      for (const each of [...cases.toReversed(), ...repeated]) {
+        const found = each && (await notice(each));
+        if (found) return found;
+      }
+      return undefined;
+    };
+    const calls = library?.text(`${prefix}_ordering`)?.trim().split("\n") ?? [];
+    const tries = removalsOf(calls);
+    const found = { report: 0, numbers: 0 };
+    const missed: Removal[] = [];
+    for (const one of tries) {
+      await leaveOut(one.calls);
+      const how = await noticed();
+      if (how) found[how] += 1;
+      else missed.push(one);
+    }
+    const covered: string[] = [];
+    const unnoticed: string[] = [];
+    for (const one of missed) {
+      const queues = tries.filter(
+        (t) => t.calls.length === 2 && t.text.startsWith("TQue") && fileOf(t.text) === fileOf(one.text),
+      );
+      const mayBeCovered = one.text.startsWith("TQue::EnQue") && queues.length > 1;
+      await leaveOut(queues.flatMap((t) => t.calls));
+      (mayBeCovered && (await noticed()) ? covered : unnoticed).push(one.text);
+    }
+    return {
+      calls: calls.length,
+      tried: tries.length,
+      reported: found.report,
+      differing: found.numbers,
+      covered,
+      unnoticed,
+    };
+  } finally {
+    await loaded.close();
+  }
+}
