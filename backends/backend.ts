@@ -38,6 +38,13 @@ export interface Backend {
   readonly isas: readonly string[];
   /** The description of a variant; throws IrError for an unknown name. */
   target(isa: string): Target;
+  /**
+   * Descriptions of a variant that lead to other schedules, each with its name in `tuning`; `unmoor tune` measures which is
+   * fastest for a layer. All compute the same. Absent where a target has nothing to choose.
+   */
+  tunings?(isa: string): readonly Target[];
+  /** The device that this machine runs the target on, in words: what is found fastest holds for it alone. */
+  deviceName?(): Promise<string>;
   /** The best variant that this machine runs; throws LackError if there is none. */
   bestIsa(): Promise<string>;
   /** What this machine can do with the target. */

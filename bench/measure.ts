@@ -11,6 +11,8 @@ import { grouped, workOf } from "./work.ts";
 export interface BenchRow {
   readonly target: string;
   readonly isa: string;
+  /** The schedules that `unmoor tune` chose; absent for the default ones. */
+  readonly tuning?: string;
   readonly kind: Evidence;
   readonly layer: string;
   readonly params: Readonly<Record<string, number>>;
@@ -69,11 +71,7 @@ export async function measure(
 ): Promise<Measurement> {
   const { stored, program, target } = compilation;
   const dims = Object.fromEntries(program.symbols.map((symbol) => [symbol, tokens]));
-  const inputs = new Map(
-    stored.args
-      .filter((a) => a.role === "input")
-      .map((a) => [a.value.name, seededTensor(stored, a, dims, options.seed)] as const),
-  );
+  const inputs = seededInputs(compilation, tokens, options.seed);
   const threads = options.threads === undefined ? {} : { threads: options.threads };
   const first = await loaded.run(inputs, dims, threads);
   const agreement = compareSample(compilation, weights, inputs, dims, first.outputs, options.sampledTokens);
@@ -98,6 +96,7 @@ export async function measure(
     row: {
       target: target.name,
       isa: target.isa,
+      ...(target.tuning === undefined ? {} : { tuning: target.tuning }),
       kind: loaded.evidence,
       layer: stored.name,
       params: stored.params,
@@ -126,6 +125,17 @@ export const seededWeights = ({ stored }: Compilation, seed: number): ReadonlyMa
       .map((a) => [a.value.name, seededTensor(stored, a, {}, seed)] as const),
   );
 
+/** Seeded inputs of a compiled layer, for a number of tokens. */
+export function seededInputs(
+  { stored, program }: Compilation,
+  tokens: number,
+  seed: number,
+): ReadonlyMap<string, Tensor> {
+  const dims = Object.fromEntries(program.symbols.map((symbol) => [symbol, tokens]));
+  const inputs = stored.args.filter((a) => a.role === "input");
+  return new Map(inputs.map((a) => [a.value.name, seededTensor(stored, a, dims, seed)] as const));
+}
+
 /** How many runs fill the budget: at least 5 unless they would take ten times as long. */
 function repeats(warmUp: Float64Array, budgetMs: number): number {
   const once = Math.max((warmUp.at(-1) ?? 0) / 1e6, 1e-4);
@@ -138,7 +148,7 @@ function repeats(warmUp: Float64Array, budgetMs: number): number {
  * Compares a run with the oracle. A layer works token by token: where every input and output has the tokens as its first
  * dimension, a sample of them stands for all.
  */
-function compareSample(
+export function compareSample(
   compilation: Compilation,
   weights: ReadonlyMap<string, Tensor>,
   inputs: ReadonlyMap<string, Tensor>,

@@ -5,6 +5,7 @@ import type { ChosenTarget } from "../runtime/backends.ts";
 import { weightBytes } from "../runtime/check/check.ts";
 import { requireMemory } from "../runtime/machine.ts";
 import { programWeights } from "../runtime/program-weights.ts";
+import { targetFor } from "../runtime/tune/target.ts";
 import { type Measurement, type MeasureOptions, measure, seededWeights } from "./measure.ts";
 
 /**
@@ -13,13 +14,14 @@ import { type Measurement, type MeasureOptions, measure, seededWeights } from ".
  */
 export async function benchTarget(
   layer: Layer,
-  { backend, isa }: ChosenTarget,
+  chosen: ChosenTarget,
   storage: Storage,
   tokens: readonly number[],
   options: MeasureOptions,
   onRow: (measurement: Measurement) => void = () => {},
 ): Promise<readonly Measurement[]> {
-  const compilation = compileLayer(layer, backend.target(isa), storage);
+  const { backend } = chosen;
+  const compilation = compileLayer(layer, await targetFor(chosen, layer, storage), storage);
   requireMemory(
     weightBytes(compilation) * 3,
     `measuring ${layer.name} at these sizes`,

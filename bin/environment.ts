@@ -1,6 +1,7 @@
 import picocolors from "picocolors";
 import { type BackendSource, loadBackend } from "../runtime/backends.ts";
 import { compiledFolder } from "../runtime/cache.ts";
+import { tuningFolder } from "../runtime/tune/target.ts";
 
 /** What the command line needs of the process around it. Tests give their own. */
 export interface Environment {
@@ -12,6 +13,8 @@ export interface Environment {
   readonly backends: BackendSource;
   /** Folder for compiled layers and sources; undefined for none. */
   readonly cache: string | undefined;
+  /** Folder of what `unmoor tune` records. */
+  readonly tuning: string;
   /** Whether faults are told with their stack. */
   readonly debug: boolean;
 }
@@ -30,6 +33,7 @@ export function processEnvironment(): Environment {
     colors: picocolors.createColors(picocolors.isColorSupported && process.stdout.isTTY === true),
     backends: loadBackend,
     cache: compiledFolder(),
+    tuning: tuningFolder(),
     debug: process.env.UNMOOR_DEBUG === "1",
   };
 }

@@ -13,6 +13,7 @@ const commands: Readonly<
   compile: async () => (await import("./commands/compile.ts")).compileCommand,
   check: async () => (await import("./commands/check.ts")).checkCommand,
   bench: async () => (await import("./commands/bench.ts")).benchCommand,
+  tune: async () => (await import("./commands/tune.ts")).tuneCommand,
   exec: async () => (await import("./commands/exec.ts")).execCommand,
   explain: async () => (await import("./commands/explain.ts")).explainCommand,
   doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,

@@ -4,13 +4,7 @@ import { DiagnosticError } from "../ir/core/diagnostic.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import { noSpan } from "../ir/core/span.ts";
 import type { ConfigFile } from "../ir/frontend/index.ts";
-import {
-  type BackendSource,
-  type ChosenTarget,
-  chooseTargets,
-  runnableTargets,
-  type SkippedTarget,
-} from "../runtime/backends.ts";
+import { type ChosenTarget, chooseTargets, runnableTargets, type SkippedTarget } from "../runtime/backends.ts";
 import { readLayer } from "../runtime/source.ts";
 import type { Environment } from "./environment.ts";
 
@@ -21,6 +15,7 @@ export interface LayerOptions {
   readonly config?: string;
   readonly storage?: Storage;
   readonly isa?: string;
+  readonly untuned?: boolean;
   readonly json?: boolean;
 }
 
@@ -36,7 +31,8 @@ export const layerCommand = (command: Command): Command =>
         "config.json of the model, from which the layer reads parameters; --param goes before it",
       )
       .addOption(new Option("--storage <type>", "storage of weights that the layer leaves open").choices([...storages]))
-      .option("--isa <name>", "variant of the target, such as avx2; default: the best that this machine runs"),
+      .option("--isa <name>", "variant of the target, such as avx2; default: the best that this machine runs")
+      .option("--untuned", "use the default schedules, whatever unmoor tune found"),
   );
 
 export const jsonOption = (command: Command): Command =>
@@ -106,18 +102,29 @@ export async function layerOf(file: string, options: LayerOptions, environment: 
   });
 }
 
+/** Targets with the tuning records that the options allow. */
+export const withRecords = (
+  chosen: readonly ChosenTarget[],
+  { untuned }: LayerOptions,
+  { tuning }: Environment,
+): readonly ChosenTarget[] => (untuned ? chosen : chosen.map((target) => ({ ...target, records: tuning })));
+
 /** Targets to run on: those named, which must all work here; or without a name all that work here. */
 export async function targetsToRun(
   names: readonly (TargetName | "all")[] | undefined,
-  isa: string | undefined,
-  source: BackendSource,
+  options: LayerOptions,
+  environment: Environment,
 ): Promise<{
   readonly chosen: readonly ChosenTarget[];
   readonly skipped: readonly SkippedTarget[];
   readonly named: boolean;
 }> {
-  if (names === undefined) return { ...(await runnableTargets(source, isa)), named: false };
-  return { chosen: await chooseTargets(source, expandTargets(names), isa, "run"), skipped: [], named: true };
+  const { backends } = environment;
+  const found =
+    names === undefined
+      ? await runnableTargets(backends, options.isa)
+      : { chosen: await chooseTargets(backends, expandTargets(names), options.isa, "run"), skipped: [] };
+  return { ...found, chosen: withRecords(found.chosen, options, environment), named: names !== undefined };
 }
 
 export const expandTargets = (names: readonly (TargetName | "all")[]): readonly TargetName[] =>

@@ -13,6 +13,8 @@ export interface Target {
   readonly name: TargetName;
   /** Variant: "avx512-bf16", "avx512", "avx2", "scalar"; "wgsl"; "dav-2201". */
   readonly isa: string;
+  /** The name of a description that is not the variant's default: "rows 8". It leads to other schedules and the same results. */
+  readonly tuning?: string;
   /** Memory spaces for tiles. Capacity in bytes per block, where the target limits it; alignment of a tile's start and rows in bytes. */
   readonly spaces: Readonly<Record<string, { readonly capacity?: number; readonly alignment: number }>>;
   /** Elementwise work: the space of its tiles, elements per tile, and columns of one block ("row": the whole row). */

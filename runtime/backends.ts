@@ -37,6 +37,8 @@ export type BackendSource = (name: TargetName) => Promise<Backend>;
 export interface ChosenTarget {
   readonly backend: Backend;
   readonly isa: string;
+  /** Folder of tuning records; absent where they are not asked. */
+  readonly records?: string;
 }
 
 /** A target that this machine cannot do, why, and what mends it. */

@@ -28,7 +28,7 @@ beforeEach(async () => {
 afterEach(() => rmSync(cache, { recursive: true }));
 
 const emit = (given: Layer = layer, storage: "f32" | "bf16" = "f32", isa = "avx2", folder = cache) =>
-  emitLayer(given, backend, [isa], storage, folder);
+  emitLayer(given, backend, [backend.target(isa)], storage, folder);
 
 test("what did not change is not emitted again, and comes back the same", async () => {
   const first = await emit();
@@ -49,7 +49,7 @@ test("another layer, place in the source, storage or variant is emitted", async 
 });
 
 test("several variants make sources that choose among them, from the cache as well", async () => {
-  const several = () => emitLayer(layer, backend, ["avx2", "scalar"], "f32", cache);
+  const several = () => emitLayer(layer, backend, ["avx2", "scalar"].map(backend.target), "f32", cache);
   const first = await several();
   expect([...first.files.keys()]).toEqual(
     expect.arrayContaining(["longcatMoe_avx2.c", "longcatMoe_scalar.h", "longcatMoe.c"]),
@@ -71,7 +71,7 @@ test.each(["{", "null", '{"kernels":1,"files":[["a.c",7]]}', '{"kernels":"1","fi
 );
 
 test("without a cache, or with one that cannot be written, sources are emitted each time", async () => {
-  await emitLayer(layer, backend, ["avx2"], "f32", undefined);
+  await emitLayer(layer, backend, [backend.target("avx2")], "f32", undefined);
   expect(readdirSync(cache)).toEqual([]);
   const file = join(cache, "file");
   writeFileSync(file, "");

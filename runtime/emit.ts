@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Backend, SourceTree } from "../backends/backend.ts";
-import type { Storage } from "../codegen/target.ts";
+import type { Storage, Target } from "../codegen/target.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import { printLayer } from "../ir/text/index.ts";
 import { compilerStamp, readJson, textHash, writeJson } from "./cache.ts";
@@ -15,23 +15,25 @@ export interface EmittedLayer {
 /**
  * The sources of a layer for a target. They come from the cache when neither the layer, nor a place in its source that comments
  * name, nor this compiler has changed.
- * @param isas the variants; several make sources that choose among them when they run
+ * @param targets the variants; several make sources that choose among them when they run
  * @param cache folder for compiled sources; undefined for none
  * @throws DiagnosticError where the target cannot do what the layer needs
  */
 export async function emitLayer(
   layer: Layer,
   backend: Backend,
-  isas: readonly string[],
+  targets: readonly Target[],
   storage: Storage,
   cache: string | undefined,
 ): Promise<EmittedLayer> {
   const path =
-    cache === undefined ? undefined : join(cache, `${keyOf(layer, backend.name, isas.join(), storage)}.sources.json`);
+    cache === undefined
+      ? undefined
+      : join(cache, `${keyOf(layer, backend.name, JSON.stringify(targets), storage)}.sources.json`);
   const known = path === undefined ? undefined : asEmitted(readJson(path));
   if (known) return known;
   const { compileLayer } = await import("../codegen/compile.ts");
-  const compiled = isas.map((isa) => compileLayer(layer, backend.target(isa), storage));
+  const compiled = targets.map((target) => compileLayer(layer, target, storage));
   const kernels = compiled.reduce((sum, { program }) => sum + program.prepare.length + program.kernels.length, 0);
   const [first, second] = compiled;
   const several = (): SourceTree =>

@@ -11,10 +11,13 @@ import { loadInputs } from "./inputs.ts";
 import { programWeights } from "./program-weights.ts";
 import { openCheckpoint, type TensorData } from "./safetensors/index.ts";
 import { toFloats } from "./tensors.ts";
+import { targetFor } from "./tune/target.ts";
 import { loadWeights, storageOf } from "./weights.ts";
 
 export interface Execution {
   readonly storage: Storage;
+  /** The schedules that tuning chose; undefined for the default ones. */
+  readonly tuning: string | undefined;
   readonly evidence: Evidence;
   readonly device: string;
   readonly dims: Readonly<Record<string, number>>;
@@ -37,12 +40,13 @@ export interface Execution {
  */
 export async function execute(
   layer: Layer,
-  { backend, isa }: ChosenTarget,
+  chosenTarget: ChosenTarget,
   files: { readonly weights: string; readonly input: string },
   storage?: Storage,
   options: MatchOptions = {},
 ): Promise<Execution> {
-  const target = backend.target(isa);
+  const { backend, isa } = chosenTarget;
+  const { storages } = backend.target(isa);
   /** What was opened, to be closed in reverse. */
   const opened: { close(): unknown }[] = [];
   const open = <T extends { close(): unknown }>(resource: T): T => {
@@ -54,8 +58,9 @@ export async function execute(
     const inputFile = open(await openCheckpoint(files.input));
     const match = matchWeights(layer, weightsFile, options);
     const suggested = storageOf(match, weightsFile);
-    const fallback = target.storages[0] ?? "f32";
-    const chosen = storage ?? (suggested !== undefined && target.storages.includes(suggested) ? suggested : fallback);
+    const fallback = storages[0] ?? "f32";
+    const chosen = storage ?? (suggested !== undefined && storages.includes(suggested) ? suggested : fallback);
+    const target = await targetFor(chosenTarget, layer, chosen);
     const compilation = compileLayer(layer, target, chosen);
     const inputs = await loadInputs(compilation.stored, inputFile);
     const weights = await loadWeights(compilation.stored, weightsFile, match);
@@ -72,6 +77,7 @@ export async function execute(
     const { results } = compilation.program;
     return {
       storage: chosen,
+      tuning: target.tuning,
       evidence: loaded.evidence,
       device: loaded.device,
       dims: inputs.dims,

@@ -48,6 +48,7 @@ export async function unmoor(argv: readonly string[], options: Partial<Environme
     colors: picocolors.createColors(false),
     backends: loadBackend,
     cache: undefined,
+    tuning: join(tmpdir(), "unmoor-test-without-records"),
     debug: false,
     ...options,
   });
@@ -175,7 +176,7 @@ export async function expectAgreement(
     if (isBlockFormat(storage) && !inBlocks) continue;
     const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockFormats[storage].elements) : params;
     const layer = await layerOf(file, fitting);
-    const { cases, agrees } = await checkTarget(layer, backend, isa, storage, 1);
+    const { cases, agrees } = await checkTarget(layer, backend, backend.target(isa), storage, 1);
     expect(cases.flatMap((c) => c.disagreements)).toEqual([]);
     expect(agrees).toBe(true);
     expect(cases.length).toBeGreaterThan(4);

@@ -75,7 +75,7 @@ describe("the LongCat layer on the emulator agrees with the oracle", () => {
   it.each(cases)("%s %o in %s, seed %d", async (_, sizes, storage, seed) => {
     const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache }, seed });
     const layer = parseLayer(longcat(sizes), "longcat.moe");
-    const checked = await checkTarget(layer, backend, "dav-2201", storage, seed);
+    const checked = await checkTarget(layer, backend, backend.target("dav-2201"), storage, seed);
     expect(checked.cases.filter((c) => c.disagreements.length > 0)).toEqual([]);
     expect(checked.agrees).toBe(true);
     expect(checked.evidence).toBe("emulated");
@@ -85,7 +85,8 @@ describe("the LongCat layer on the emulator agrees with the oracle", () => {
   it("with ten seeds a run, from seed 16 on", async () => {
     const env = { ...process.env, XDG_CACHE_HOME: cache, UNMOOR_ASCEND_SEEDS: "10" };
     const layer = parseLayer(longcat({ H: 40, I: 24, E: 5, Z: 3, K: 2 }), "longcat.moe");
-    const checked = await checkTarget(layer, createAscend(native, { env, seed: 16 }), "dav-2201", "bf16", 16);
+    const backend = createAscend(native, { env, seed: 16 });
+    const checked = await checkTarget(layer, backend, backend.target("dav-2201"), "bf16", 16);
     expect(checked.agrees).toBe(true);
   });
 
@@ -113,14 +114,20 @@ describe("the LongCat layer on the emulator agrees with the oracle", () => {
   it("refuses a number of seeds that is none", async () => {
     const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache, UNMOOR_ASCEND_SEEDS: "0" } });
     const layer = parseLayer(longcat({ H: 40, I: 24, E: 5, Z: 3, K: 2 }), "longcat.moe");
-    await expect(checkTarget(layer, backend, "dav-2201", "bf16", 16)).rejects.toThrow(
+    await expect(checkTarget(layer, backend, backend.target("dav-2201"), "bf16", 16)).rejects.toThrow(
       'UNMOOR_ASCEND_SEEDS has to be a whole number of at least 1, found "0"',
     );
   });
 
   it("sigmoid scores and wide rows in bf16, seed 15", async () => {
     const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache }, seed: 15, soc: "910B4" });
-    const checked = await checkTarget(parseLayer(sigmoid, "sigmoid.moe"), backend, "dav-2201", "bf16", 15);
+    const checked = await checkTarget(
+      parseLayer(sigmoid, "sigmoid.moe"),
+      backend,
+      backend.target("dav-2201"),
+      "bf16",
+      15,
+    );
     expect(checked.cases.filter((c) => c.disagreements.length > 0)).toEqual([]);
     expect(checked.agrees).toBe(true);
   });

@@ -9,12 +9,20 @@ import type { Kernel } from "../../codegen/tile/types.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { type Backend, type KernelSource, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
-import { type DeviceOptions, type OpenedDevice, openDevice, probeWebGpu } from "./adapter/index.ts";
+import {
+  chooseAdapter,
+  type DeviceOptions,
+  describeAdapter,
+  findAdapter,
+  type OpenedDevice,
+  openDevice,
+  probeWebGpu,
+} from "./adapter/index.ts";
 import { elementsOf } from "./elements.ts";
 import { wgslLanguage } from "./functions.ts";
 import type { LoadedPlan, Runner } from "./support/run.js";
 import { loadRunModule, supportFiles } from "./support.ts";
-import { wgslTarget } from "./target.ts";
+import { wgslTarget, wgslTunings } from "./target.ts";
 
 const LARGER =
   "choose smaller sizes with --param, or a device that allows more (UNMOOR_ADAPTER: system, swiftshader or lavapipe)";
@@ -28,6 +36,8 @@ export function createWgsl(options: DeviceOptions = {}): Backend {
       if (isa === wgslTarget.isa) return wgslTarget;
       throw new IrError(`wgsl has no variant ${isa}`, `Use ${wgslTarget.isa}.`);
     },
+    tunings: () => wgslTunings,
+    deviceName: async () => describeAdapter(await findAdapter(chooseAdapter(options.adapter))).name,
     async bestIsa() {
       const { run, emulate } = await probeWebGpu();
       if (run.ok || emulate.ok) return wgslTarget.isa;

@@ -12,8 +12,14 @@ export const defaultLimits = {
 /** Codes and scales of all weights of a product in one buffer each: a kernel may bind few. */
 const blocks = { activations: "q8_0", depth: 32, packed: true } as const;
 
+/** Rows and columns of a register tile. */
+interface TileSize {
+  readonly rows: readonly number[];
+  readonly columns: number;
+}
+
 /** WGSL without extensions: one invocation per block, sums in named scalars. */
-export const wgslTarget: Target = {
+const described = ({ rows, columns }: TileSize): Target => ({
   name: "wgsl",
   isa: "wgsl",
   // 8192 bytes per invocation at module level and as many within a function (https://www.w3.org/TR/WGSL/#limits).
@@ -22,8 +28,8 @@ export const wgslTarget: Target = {
   scratch: "scratch",
   matmul: {
     kind: "registers",
-    rows: [4, 1],
-    columns: 4,
+    rows,
+    columns,
     dot: {
       f32: { activations: "f32", depth: 4 },
       bf16: { activations: "f32", depth: 4 },
@@ -43,4 +49,18 @@ export const wgslTarget: Target = {
     // One invocation per block; blocks are numbered by an i32.
     blocks: 2 ** 31 - 1,
   },
-};
+});
+
+export const wgslTarget = described({ rows: [4, 1], columns: 4 });
+
+/** Register tiles that may be faster on some device: more sums take each element more often, and more registers. */
+export const wgslTunings: readonly Target[] = [
+  [4, 8],
+  [8, 4],
+  [8, 8],
+  [2, 4],
+  [1, 4],
+].map(([rows = 1, columns = 4]) => ({
+  ...described({ rows: rows === 1 ? [1] : [rows, 1], columns }),
+  tuning: `${rows}×${columns}`,
+}));

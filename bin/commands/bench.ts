@@ -66,7 +66,7 @@ async function bench(file: string, options: Options, environment: Environment): 
   for (const path of [options.jsonOut, options.html]) if (path !== undefined) await checkWritable(path);
   const layer = await layerOf(file, options, environment);
   if (options.soc !== undefined) return modelled(layer, options.soc, options, environment);
-  const { chosen, skipped, named } = await targetsToRun(options.target, options.isa, environment.backends);
+  const { chosen, skipped, named } = await targetsToRun(options.target, options, environment);
   const settings = {
     seed: options.seed,
     budgetMs: options.budget,

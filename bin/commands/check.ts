@@ -4,6 +4,7 @@ import { digits, formatParams } from "../../bench/report.ts";
 import type { TargetName } from "../../codegen/target.ts";
 import { type CheckedCase, type CheckedTarget, certify, checkTarget } from "../../runtime/check/check.ts";
 import { checkWritable, writeWhole } from "../../runtime/files.ts";
+import { targetFor } from "../../runtime/tune/target.ts";
 import type { Environment } from "../environment.ts";
 import { status } from "../failure.ts";
 import type { Run } from "../main.ts";
@@ -28,10 +29,11 @@ export function checkCommand(program: Command, run: Run, environment: Environmen
 async function check(file: string, options: Options, environment: Environment): Promise<number> {
   if (options.out !== undefined) await checkWritable(options.out);
   const layer = await layerOf(file, options, environment);
-  const { chosen, skipped, named } = await targetsToRun(options.target, options.isa, environment.backends);
-  const { done: targets, skipped: unfit } = await tryTargets(chosen, named, ({ backend, isa }) =>
-    checkTarget(layer, backend, isa, options.storage ?? "f32", options.seed),
-  );
+  const { chosen, skipped, named } = await targetsToRun(options.target, options, environment);
+  const { done: targets, skipped: unfit } = await tryTargets(chosen, named, async (target) => {
+    const storage = options.storage ?? "f32";
+    return checkTarget(layer, target.backend, await targetFor(target, layer, storage), storage, options.seed);
+  });
   const certificate = certify(layer, options.seed, targets);
   if (options.out !== undefined) await writeWhole(options.out, jsonDocument(certificate));
   const left = [...skipped, ...unfit];

@@ -4,10 +4,11 @@ import type { Storage, TargetName } from "../../codegen/target.ts";
 import { chooseTargets } from "../../runtime/backends.ts";
 import { emitLayer } from "../../runtime/emit.ts";
 import { writeTree } from "../../runtime/files.ts";
+import { targetFor } from "../../runtime/tune/target.ts";
 import type { Environment } from "../environment.ts";
 import { status } from "../failure.ts";
 import type { Run } from "../main.ts";
-import { expandTargets, type LayerOptions, layerCommand, layerOf, targetOrAll } from "../options.ts";
+import { expandTargets, type LayerOptions, layerCommand, layerOf, targetOrAll, withRecords } from "../options.ts";
 import { jsonDocument } from "../text.ts";
 
 interface Options extends LayerOptions {
@@ -29,19 +30,30 @@ export function compileCommand(program: Command, run: Run, environment: Environm
 async function compile(file: string, options: Options, environment: Environment): Promise<number> {
   const layer = await layerOf(file, options, environment);
   const storage: Storage = options.storage ?? "f32";
-  const chosen = await chooseTargets(environment.backends, expandTargets([options.target]), options.isa, "emit");
+  const found = await chooseTargets(environment.backends, expandTargets([options.target]), options.isa, "emit");
+  const chosen = withRecords(found, options, environment);
   const files = new Map<string, string>();
-  const targets: { target: string; isa: string; kernels: number; files: { path: string; bytes: number }[] }[] = [];
-  for (const { backend, isa } of chosen) {
+  const targets: {
+    target: string;
+    isa: string;
+    tuning?: string;
+    kernels: number;
+    files: { path: string; bytes: number }[];
+  }[] = [];
+  for (const choice of chosen) {
+    const { backend } = choice;
     // Without --isa, a target that can has all of its variants, and chooses when it runs.
-    const isas = options.isa === undefined && backend.emitVariants ? backend.isas : [isa];
-    const emitted = await emitLayer(layer, backend, isas, storage, environment.cache);
+    const isas = options.isa === undefined && backend.emitVariants ? backend.isas : [choice.isa];
+    const described = await Promise.all(isas.map((isa) => targetFor({ ...choice, isa }, layer, storage)));
+    const tuning = described.flatMap((t) => t.tuning ?? []).join(", ");
+    const emitted = await emitLayer(layer, backend, described, storage, environment.cache);
     const prefix = options.target === "all" ? `${backend.name}/` : "";
     const tree = [...emitted.files].sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [path, text] of tree) files.set(prefix + path, text);
     targets.push({
       target: backend.name,
       isa: isas.join(", "),
+      ...(tuning === "" ? {} : { tuning }),
       kernels: emitted.kernels,
       files: tree.map(([path, text]) => ({ path: prefix + path, bytes: Buffer.byteLength(text) })),
     });
@@ -55,8 +67,9 @@ async function compile(file: string, options: Options, environment: Environment)
   environment.out(
     `${colors.bold(layer.name)} (${formatParams(layer.params)}), weights in ${storage}, into ${options.out}\n`,
   );
-  for (const { target, isa, kernels, files: written } of targets) {
-    environment.out(`  ${target}${isa === target ? "" : ` (${isa})`}: ${kernels} kernels\n`);
+  for (const { target, isa, tuning, kernels, files: written } of targets) {
+    const which = [...(isa === target ? [] : [isa]), ...(tuning === undefined ? [] : [`tuned: ${tuning}`])].join("; ");
+    environment.out(`  ${target}${which === "" ? "" : ` (${which})`}: ${kernels} kernels\n`);
     for (const { path, bytes } of written) environment.out(`    ${path}  ${bytes.toLocaleString("en-US")} bytes\n`);
   }
   return status.done;

@@ -7,7 +7,7 @@ import { writeSafetensors } from "../../runtime/safetensors/index.ts";
 import type { Environment } from "../environment.ts";
 import { status } from "../failure.ts";
 import type { Run } from "../main.ts";
-import { type LayerOptions, layerCommand, layerOf, targetOrAll } from "../options.ts";
+import { type LayerOptions, layerCommand, layerOf, targetOrAll, withRecords } from "../options.ts";
 import { jsonDocument } from "../text.ts";
 
 interface Options extends LayerOptions {
@@ -42,7 +42,8 @@ async function exec(file: string, options: Options, environment: Environment): P
   await checkWritable(options.out);
   if (options.routeOut !== undefined) await checkWritable(options.routeOut);
   const layer = await layerOf(file, options, environment);
-  const [target] = await chooseTargets(environment.backends, [options.target], options.isa, "run");
+  const found = await chooseTargets(environment.backends, [options.target], options.isa, "run");
+  const [target] = withRecords(found, options, environment);
   if (!target) throw new Error("no target was chosen");
   const execution = await execute(layer, target, options, options.storage, options);
   const results = new Map([...execution.results].map(([name, tensor]) => [name, forFile(tensor)]));
@@ -59,6 +60,7 @@ async function exec(file: string, options: Options, environment: Environment): P
       params: layer.params,
       target: target.backend.name,
       isa: target.isa,
+      tuning: execution.tuning,
       storage,
       prefix,
     };
@@ -68,7 +70,7 @@ async function exec(file: string, options: Options, environment: Environment): P
   for (const note of notes) environment.err(`note: ${note}\n`);
   const sizes = Object.entries(execution.dims).map(([symbol, size]) => `${symbol} = ${size}`);
   environment.out(
-    `${layer.name} on ${target.backend.name} (${target.isa}, weights in ${execution.storage}, ${sizes.join(", ")}; ${execution.device})\n`,
+    `${layer.name} on ${target.backend.name} (${target.isa}${execution.tuning === undefined ? "" : `, tuned: ${execution.tuning}`}, weights in ${execution.storage}, ${sizes.join(", ")}; ${execution.device})\n`,
   );
   for (const [name, { dtype, shape }] of results)
     environment.out(`  ${name} ${dtype}[${shape.join(", ")}] → ${options.out}\n`);

@@ -9,11 +9,20 @@ import type { TargetName } from "../../codegen/target.ts";
 import { formatSpan } from "../../ir/core/span.ts";
 import { chooseTargets } from "../../runtime/backends.ts";
 import { checkWritable, writeWhole } from "../../runtime/files.ts";
+import { targetFor } from "../../runtime/tune/target.ts";
 import { unmoorVersion } from "../../runtime/version.ts";
 import type { Environment } from "../environment.ts";
 import { status } from "../failure.ts";
 import type { Run } from "../main.ts";
-import { expandTargets, type LayerOptions, layerCommand, layerOf, targetsOption, wholeNumbers } from "../options.ts";
+import {
+  expandTargets,
+  type LayerOptions,
+  layerCommand,
+  layerOf,
+  targetsOption,
+  wholeNumbers,
+  withRecords,
+} from "../options.ts";
 import { formatTargetLack, tryTargets } from "../targets.ts";
 import { formatTable, jsonDocument } from "../text.ts";
 
@@ -37,10 +46,12 @@ async function explainLayer(file: string, options: Options, environment: Environ
   if (options.html !== undefined) await checkWritable(options.html);
   const layer = await layerOf(file, options, environment);
   const given = options.target ?? ["simd-c"];
-  const chosen = await chooseTargets(environment.backends, expandTargets(given), options.isa, "emit");
+  const found = await chooseTargets(environment.backends, expandTargets(given), options.isa, "emit");
+  const chosen = withRecords(found, options, environment);
+  const storage = options.storage ?? "f32";
   // With all targets, one that cannot do this layer is told and left out.
-  const { done: targets, skipped } = await tryTargets(chosen, !given.includes("all"), async ({ backend, isa }) =>
-    explain(compileLayer(layer, backend.target(isa), options.storage ?? "f32"), backend, options.tokens),
+  const { done: targets, skipped } = await tryTargets(chosen, !given.includes("all"), async (target) =>
+    explain(compileLayer(layer, await targetFor(target, layer, storage), storage), target.backend, options.tokens),
   );
   const { tokens } = options;
   const { out, colors } = environment;

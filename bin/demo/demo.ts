@@ -87,7 +87,9 @@ export class Demo implements ReportParts {
       const layer = await this.#layer(reduced);
       const target = await this.#target(name);
       await this.#writeSources(layer, target, "f32", join(this.#out, name));
-      const checked = await checkTarget(layer, target.backend, target.isa, "f32", SEED, (c) => report(`checked: ${c}`));
+      const checked = await checkTarget(layer, target.backend, target.backend.target(target.isa), "f32", SEED, (c) =>
+        report(`checked: ${c}`),
+      );
       this.checks.push(checked);
       const options: MeasureOptions = { seed: SEED, budgetMs: 300, sampledTokens: 16 };
       const rows = await benchTarget(layer, target, "f32", reducedTokens, options, (m) => report(describe(m)));

@@ -1,7 +1,7 @@
 import type { Backend, Evidence, LoadedLayer } from "../../backends/backend.ts";
 import { type Compilation, compileLayer } from "../../codegen/compile.ts";
 import { bufferBytes } from "../../codegen/memory.ts";
-import type { Storage } from "../../codegen/target.ts";
+import type { Storage, Target } from "../../codegen/target.ts";
 import { layerHash } from "../../ir/core/hash.ts";
 import type { Layer } from "../../ir/core/layer.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
@@ -23,6 +23,8 @@ export interface CheckedCase {
 export interface CheckedTarget {
   readonly target: string;
   readonly isa: string;
+  /** The schedules that tuning chose; absent for the default ones. */
+  readonly tuning?: string;
   readonly evidence: Evidence;
   readonly device: string;
   readonly storage: Storage;
@@ -67,12 +69,12 @@ export const certify = (layer: Layer, seed: number, targets: readonly CheckedTar
 export async function checkTarget(
   layer: Layer,
   backend: Backend,
-  isa: string,
+  target: Target,
   storage: Storage,
   seed: number,
   onCase: (name: string) => void = () => {},
 ): Promise<CheckedTarget> {
-  const compilation: Compilation = compileLayer(layer, backend.target(isa), storage);
+  const compilation = compileLayer(layer, target, storage);
   requireMemory(
     weightBytes(compilation) * 4,
     `checking ${layer.name} at these sizes`,
@@ -87,7 +89,8 @@ export async function checkTarget(
     }
     return {
       target: backend.name,
-      isa,
+      isa: target.isa,
+      ...(target.tuning === undefined ? {} : { tuning: target.tuning }),
       evidence: loaded.evidence,
       device: loaded.device,
       storage,

@@ -1,4 +1,10 @@
 // WebGPU adapters for Node: finding one, making one, opening a device on it.
-export { type AdapterDescription, type DeviceOptions, type OpenedDevice, openDevice } from "./device.ts";
-export type { AdapterChoice, AdapterKind } from "./find.ts";
+export {
+  type AdapterDescription,
+  type DeviceOptions,
+  describeAdapter,
+  type OpenedDevice,
+  openDevice,
+} from "./device.ts";
+export { type AdapterChoice, type AdapterKind, chooseAdapter, findAdapter } from "./find.ts";
 export { type AdapterReport, ensureSoftwareAdapter, listAdapters, probeWebGpu } from "./probe.ts";
