@@ -66,6 +66,19 @@ class RandomLayer {
   dim = (value: Value): Dim => value.type.dims.at(-1) ?? Dim.of(1);
   size = (dim: Dim): number => dim.evaluate(this.params);
 
+  /** A product of a row, as heads [T, count, depth]. */
+  heads(count: number, depth: string): Value {
+    const x = this.row();
+    const all = this.one("linear", [x, this.weight(Dim.symbol(depth).times(count), this.dim(x))]);
+    return this.one("reshape", [all], { dims: [Dim.symbol("T"), Dim.of(count), Dim.symbol(depth)] });
+  }
+
+  /** Heads [T, A, D] as a row [T, A*D]. */
+  flat(heads: Value): Value {
+    const [tokens, count, depth] = heads.type.dims as [Dim, Dim, Dim];
+    return this.one("reshape", [heads], { dims: [tokens, count.times(depth)] });
+  }
+
   /** A smooth, tame function of these variables. */
   expression(variables: readonly ScalarExpr[], depth = 3): ScalarExpr {
     const leaf = (): ScalarExpr => (this.chance(0.8) ? this.pick(variables) : f32(this.pick([0.5, -1, 2, 0.125])));
@@ -141,11 +154,8 @@ const steps: Readonly<Record<string, Step>> = {
   concat: (g) => [g.one("concat", [g.row(), g.row()], { axis: -1 })],
   reshape: (g) => {
     // As heads, turned around, and back.
-    const x = g.row();
-    const heads = g.one("linear", [x, g.weight(Dim.symbol("J").times(2), g.dim(x))]);
-    const split = g.one("reshape", [heads], { dims: [Dim.symbol("T"), Dim.of(2), Dim.symbol("J")] });
-    const turned = g.one("transpose", [split], { order: [0, 2, 1] });
-    return [g.one("reshape", [turned], { dims: [Dim.symbol("T"), Dim.symbol("J").times(2)] })];
+    const turned = g.one("transpose", [g.heads(2, "J")], { order: [0, 2, 1] });
+    return [g.flat(turned)];
   },
   reduce: (g) => [g.one("reduce", [g.row()], { kind: g.pick(["sum", "mean", "max", "min"]) })],
   norm: (g) => {
@@ -161,6 +171,44 @@ const steps: Readonly<Record<string, Step>> = {
   gather: (g) => {
     const ids = g.argument("input", "i32", ["T"]);
     return [g.one("gather", [g.argument("weight", "f32", ["E", g.width()]), ids])];
+  },
+  scatter: (g) => {
+    const x = g.row();
+    const table = g.argument("weight", "f32", ["E", g.dim(x)]);
+    const replaced = g.one("scatter", [table, g.argument("input", "i32", ["T"]), x]);
+    return [g.one("gather", [replaced, g.argument("input", "i32", ["T"])])];
+  },
+  expand: (g) => [g.flat(g.one("expand", [g.heads(1, "H")], { axis: -2, size: 2 }))],
+  head_linear: (g) => [g.flat(g.one("head_linear", [g.heads(2, "J"), g.weight(2, g.width(), "J")]))],
+  rope: (g) => {
+    const depth = g.size(Dim.symbol("J"));
+    const pairs = 1 + g.below(depth / 2);
+    const frequencies = g.one("constant", [], { values: Array.from({ length: pairs }, (_, i) => 2 ** -i) });
+    const operands = [g.heads(2, "J"), g.argument("input", "i32", ["T"]), frequencies];
+    const turned = g.one("rope", operands, {
+      style: g.pick(["half", "interleaved"]),
+      start: g.below(depth - 2 * pairs + 1),
+      factor: g.pick([1, 1.5]),
+    });
+    return [g.flat(turned)];
+  },
+  attention: (g) => {
+    const columns = g.width();
+    const causal = g.chance(0.7);
+    const sinks = g.chance(0.3) ? [g.argument("weight", "f32", [2])] : [];
+    const operands = [g.heads(2, "J"), g.heads(1, "J"), g.heads(1, columns), ...sinks];
+    const mixed = g.one("attention", operands, {
+      causal,
+      ...(causal && g.chance(0.4) ? { window: 1 + g.below(3) } : {}),
+      ...(g.chance(0.3) ? { soft_cap: 2 } : {}),
+      ...(g.chance(0.5) ? { scale: 0.25 } : {}),
+    });
+    return [g.flat(mixed)];
+  },
+  ngram_ids: (g) => {
+    const operands = [g.argument("input", "i32", ["T"]), g.argument("input", "i32", [1 + g.below(3)])];
+    const eos = g.chance(0.5) ? { eos: 1 } : {};
+    return [g.one("ngram_ids", operands, { heads: 1 + g.below(3), rows: 5 + g.below(1000), vocab: 50000, ...eos })];
   },
   mix: (g) => mixture(g),
 };

@@ -2,6 +2,7 @@
  * Random well-typed layers: their text form is read back as it is; each pass of each kind of target keeps what they compute; and their
  * kernels, run in the tile interpreter, agree with the oracle. UNMOOR_FUZZ=N runs N layers; UNMOOR_FUZZ_SEED gives the seed of a failure.
  */
+import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compileLayer } from "../codegen/compile.ts";
@@ -21,13 +22,11 @@ const runs = (usual: number): number => Number(process.env.UNMOOR_FUZZ ?? usual)
 const targets = [packedTarget, plainTarget, cubeTarget];
 const storages: readonly Storage[] = ["f32", "bf16"];
 
-/** Layers that came out wrong once, and their numbers of tokens. */
-const once: [number, number][] = [
-  [-180179275, 0],
-  [-21, 3],
-  [-1879048174, 1],
-  [-127374729, 1],
-];
+/** Layers that came out wrong once: found by these tests, kept as text, since seeds mean other layers when ops are added. */
+const folder = new URL("found/", import.meta.url);
+const found = readdirSync(folder).map((file) => parseLayer(readFileSync(new URL(file, folder), "utf8")));
+const once: [Layer, number][] = found.flatMap((layer) => [0, 1, 3].map((tokens): [Layer, number] => [layer, tokens]));
+const anyLayer = fc.integer().map(randomLayer);
 
 /** Fails with the layer's text, so that a failure can be looked at. */
 function withText(layer: Layer, run: () => void): void {
@@ -51,8 +50,7 @@ function expectKept(what: string, before: Tensor | undefined, after: Tensor | un
 
 test(`print, parse and hash are the identity (seed ${seed})`, () => {
   fc.assert(
-    fc.property(fc.integer(), (data) => {
-      const layer = randomLayer(data);
+    fc.property(anyLayer, (layer) => {
       const printed = printLayer(layer, { spans: true });
       const parsed = parseLayer(printed);
       expect(printLayer(parsed, { spans: true })).toBe(printed);
@@ -65,8 +63,7 @@ test(`print, parse and hash are the identity (seed ${seed})`, () => {
 
 test(`every pass keeps what a layer computes (seed ${seed})`, () => {
   fc.assert(
-    fc.property(fc.integer(), fc.constantFrom(0, 1, 3, 5), (data, tokens) => {
-      const layer = randomLayer(data);
+    fc.property(anyLayer, fc.constantFrom(0, 1, 3, 5), (layer, tokens) => {
       withText(layer, () => {
         for (const target of targets)
           for (const storage of storages) {
@@ -95,8 +92,7 @@ test(`every pass keeps what a layer computes (seed ${seed})`, () => {
 
 test(`kernels agree with the oracle (seed ${seed})`, () => {
   fc.assert(
-    fc.property(fc.integer(), fc.constantFrom(0, 1, 3, 5), (data, tokens) => {
-      const layer = randomLayer(data);
+    fc.property(anyLayer, fc.constantFrom(0, 1, 3, 5), (layer, tokens) => {
       withText(layer, () => {
         for (const target of targets)
           for (const storage of storages) checkCompilation(compileLayer(layer, target, storage), tokens);
@@ -109,5 +105,5 @@ test(`kernels agree with the oracle (seed ${seed})`, () => {
 test("random layers have every op that they are said to have", () => {
   const found = new Set<string>();
   for (let i = 0; i < 300; i++) for (const { op } of walk(randomLayer(i).body)) found.add(op);
-  expect([...found].filter((op) => op !== "transpose").sort()).toEqual(randomOps());
+  expect([...found].filter((op) => !["transpose", "constant"].includes(op)).sort()).toEqual(randomOps());
 });
