@@ -6,15 +6,15 @@ const coded = (name: string, format: "mxfp4" | "fp8-128"): WeightBinding => [
   `${name}.weight`,
 ];
 
+const clamped = (limit: number) => (gate: number, up: number) =>
+  silu(Math.min(gate, limit)) * Math.min(Math.max(up, -limit), limit);
+
 /**
  * DeepSeek-V4's MoE: scores are the root of softplus; later layers choose by score + bias, the first three (deepseekV4HashMoe) by
  * a frozen table over token ids. Clamped SwiGLU, weighed before the projection down.
  * Source: ggml-org/llama.cpp, build_moe_ffn, and a draft of huggingface/transformers, models/deepseek_v4. V is the vocabulary;
  * epsilon differs between implementations; the shared expert is clamped, as in the vendor's current revision.
  */
-const clamped = (limit: number) => (gate: number, up: number) =>
-  silu(Math.min(gate, limit)) * Math.min(Math.max(up, -limit), limit);
-
 export const deepseekV4Moe = layer(
   { H: 4096, I: 2048, E: 256, K: 6, scale: 1.5, limit: 10 },
   {

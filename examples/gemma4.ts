@@ -1,10 +1,5 @@
 import { add, layer, linear, map, mul, rmsNorm, route, slice, type Tensor, tanh } from "unmoor";
 
-/**
- * Gemma-4's feed-forward part (26B-A4B): a dense branch beside the experts, each with its own norms; the router reads the residual
- * through a norm without weights, and each expert has a scale.
- * Source: huggingface/transformers, models/gemma4 (Gemma4TextRouter, Gemma4TextExperts, Gemma4TextDecoderLayer). x is the residual; the layer gives what is added to it, before layer_scalar.
- */
 /** A key of the text model, whose config stands alone or inside that of a multimodal model. */
 const text = (key: string) => `text_config.${key} ?? ${key}`;
 
@@ -12,6 +7,12 @@ const text = (key: string) => `text_config.${key} ?? ${key}`;
 const geglu = (gate: number, up: number) =>
   0.5 * gate * (1 + tanh(0.7978845608028654 * (gate + 0.044715 * gate ** 3))) * up;
 
+/**
+ * Gemma-4's feed-forward part (26B-A4B): a dense branch beside the experts, each with its own norms; the router reads the residual
+ * through a norm without weights, and each expert has a scale.
+ * Source: huggingface/transformers, models/gemma4 (Gemma4TextRouter, Gemma4TextExperts, Gemma4TextDecoderLayer). x is the
+ * residual; the layer gives what is added to it, before layer_scalar.
+ */
 export const gemma4Moe = layer(
   { H: 2816, I: 704, D: 2112, E: 128, K: 8, epsilon: 1e-6 },
   {

@@ -1,10 +1,5 @@
 import { add, layer, linear, map, rmsNorm, route, sigmoid, type Tensor, tanh, type WeightBinding } from "unmoor";
 
-/**
- * Kimi-K3's MoE: the experts work in a latent space of width L; routing and the shared experts see all of x. Gate and up are bounded by
- * scaled tanh (SiTU).
- * Source: the model's published configuration and serving code, in part.
- */
 /** A key of the text model, whose config stands alone or inside that of a multimodal model. */
 const text = (key: string) => `text_config.${key} ?? ${key}`;
 
@@ -14,6 +9,11 @@ const packed = (name: string): WeightBinding => [
   `${name}.weight`,
 ];
 
+/**
+ * Kimi-K3's MoE: the experts work in a latent space of width L; routing and the shared experts see all of x. Gate and up are bounded by
+ * scaled tanh (SiTU).
+ * Source: the model's published configuration and serving code, in part.
+ */
 export const kimiK3Moe = layer(
   { H: 7168, L: 3584, I: 3072, S: 6144, E: 896, K: 16, beta: 4, linearBeta: 25, epsilon: 1e-5 },
   {

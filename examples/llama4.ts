@@ -1,13 +1,13 @@
 import { add, layer, linear, mul, route, silu, type Tensor } from "unmoor";
 
+/** A key of the text model, whose config stands alone or inside that of a multimodal model. */
+const text = (key: string) => `text_config.${key} ?? ${key}`;
+
 /**
  * Llama-4's MoE: the best logit, its sigmoid multiplies the expert's input; a shared expert beside.
  * Source: huggingface/transformers, models/llama4 (Llama4TextMoe). The published matrices of the routed experts are stacked and
  * transposed.
  */
-/** A key of the text model, whose config stands alone or inside that of a multimodal model. */
-const text = (key: string) => `text_config.${key} ?? ${key}`;
-
 export const llama4Moe = layer(
   { H: 5120, I: 8192, E: 16, K: 1 },
   {

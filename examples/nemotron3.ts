@@ -1,11 +1,12 @@
 import { add, layer, linear, map, route, type Tensor } from "unmoor";
 
-/**
- * Nemotron-3's MoE: DeepSeek-V3's router; experts without a gate, squared ReLU; a shared expert of the same kind.
- * Source: huggingface/transformers, models/nemotron_h. Sizes of the 30B model from memory; here with one group, which limits nothing.
- */
 const relu2 = (v: number) => Math.max(v, 0) ** 2;
 
+/**
+ * Nemotron-3's MoE: DeepSeek-V3's router; experts without a gate, squared ReLU; a shared expert of the same kind.
+ * Source: huggingface/transformers, models/nemotron_h; sizes of the config.json of Nemotron-3-Nano-30B-A3B. One group, which limits
+ * nothing, as in that model.
+ */
 export const nemotron3Moe = layer(
   { H: 2688, I: 1856, S: 3712, E: 128, K: 6, scale: 2.5 },
   {
