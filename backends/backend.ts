@@ -56,6 +56,8 @@ export interface Backend {
    * @param programs by variant; all of one layer and storage
    */
   emitVariants?(programs: ReadonlyMap<string, Program>): SourceTree;
+  /** Whether those sources have a program that compares a run with golden data, and so come with such data. */
+  readonly usesGoldenData?: boolean;
   /** Where each kernel of the program stands in those sources. Pure. */
   kernels(program: Program, target: Target): ReadonlyMap<Kernel, KernelSource>;
   /** Builds the sources and loads them. Throws LackError where the machine lacks a tool. */

@@ -10,6 +10,8 @@ export interface EmittedLayer {
   /** How many kernels they have, over all variants. */
   readonly kernels: number;
   readonly files: SourceTree;
+  /** Golden data, where the target's sources use such (see golden.ts): path → bytes. */
+  readonly data: ReadonlyMap<string, Uint8Array>;
 }
 
 /**
@@ -38,20 +40,32 @@ export async function emitLayer(
   const [first, second] = compiled;
   const several = (): SourceTree =>
     backend.emitVariants?.(new Map(compiled.map(({ target, program }) => [target.isa, program]))) ?? new Map();
-  const emitted = { kernels, files: first && !second ? backend.emit(first.program, first.target) : several() };
-  if (path !== undefined) writeJson(path, { kernels: emitted.kernels, files: [...emitted.files] });
-  return emitted;
+  const files = first && !second ? backend.emit(first.program, first.target) : several();
+  const golden = backend.usesGoldenData && first ? (await import("./golden.ts")).goldenData(first) : undefined;
+  const data: EmittedLayer["data"] = golden ?? new Map();
+  const encoded = [...data].map(([name, bytes]) => [name, Buffer.from(bytes).toString("base64")]);
+  if (path !== undefined) writeJson(path, { kernels, files: [...files], data: encoded });
+  return { kernels, files, data };
 }
 
 const keyOf = (layer: Layer, ...rest: readonly string[]): string =>
-  textHash(JSON.stringify([compilerStamp(["ir", "codegen", "backends"]), printLayer(layer, { spans: true }), ...rest]));
+  textHash(
+    JSON.stringify([
+      compilerStamp(["ir", "codegen", "backends", "runtime"]),
+      printLayer(layer, { spans: true }),
+      ...rest,
+    ]),
+  );
 
 /** What `emitLayer` wrote; undefined for anything else. */
 function asEmitted(value: unknown): EmittedLayer | undefined {
-  if (typeof value !== "object" || value === null || !("kernels" in value) || !("files" in value)) return undefined;
-  const { kernels, files } = value;
-  if (typeof kernels !== "number" || !Array.isArray(files)) return undefined;
+  if (typeof value !== "object" || value === null || !("kernels" in value) || !("files" in value) || !("data" in value))
+    return undefined;
+  const { kernels, files, data } = value;
+  if (typeof kernels !== "number" || !Array.isArray(files) || !Array.isArray(data)) return undefined;
   const isFile = (file: unknown): file is [string, string] =>
     Array.isArray(file) && file.length === 2 && file.every((part) => typeof part === "string");
-  return files.every(isFile) ? { kernels, files: new Map(files) } : undefined;
+  if (!files.every(isFile) || !data.every(isFile)) return undefined;
+  const decoded = data.map(([path, text]) => [path, Buffer.from(text, "base64")] as const);
+  return { kernels, files: new Map(files), data: new Map(decoded) };
 }

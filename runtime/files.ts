@@ -64,10 +64,10 @@ export async function checkWritable(path: string): Promise<void> {
 
 /**
  * Writes files below a folder, all or none: they are written beside their places first, and named when all are complete.
- * @param files path below the folder → text
+ * @param files path below the folder → text or bytes
  * @throws DiagnosticError where the folder cannot be written; what was there is then unchanged
  */
-export async function writeTree(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
+export async function writeTree(folder: string, files: ReadonlyMap<string, string | Uint8Array>): Promise<void> {
   const target = resolve(folder);
   let created: string | undefined;
   let staging: string | undefined;

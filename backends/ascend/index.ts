@@ -81,7 +81,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
     const { prefix } = cInterface(program);
     const sources = new Map(
       [...emit(program), ...emulatorHeaders()].filter(
-        ([path]) => /\.(h|cpp)$/.test(path) && path !== `${prefix}_launch.cpp`,
+        ([path]) => /\.(h|cpp)$/.test(path) && path !== `${prefix}_launch.cpp` && path !== "main.cpp",
       ),
     );
     const flags = [...libraryFlags, ...(compiler.version.includes("clang") ? [] : ["-fno-gnu-unique"])];
@@ -112,6 +112,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
     },
     bestIsa: async () => ascendTarget.isa,
     emit,
+    usesGoldenData: true,
     kernels,
     load,
     probe: async (): Promise<Capability> => ({

@@ -32,7 +32,7 @@ const tree = backend.emit(program, target);
 describe("the project", () => {
   it("has these files", () => {
     const kernels = program.kernels.map((k) => `kernels/${k.name}.cpp`);
-    const others = ["CMakeLists.txt", "README.md", "emulator_host.cpp", "unmoor_kernel.h"];
+    const others = ["CMakeLists.txt", "README.md", "emulator_host.cpp", "main.cpp", "unmoor_kernel.h"];
     const own = ["swiglu.h", "swiglu_launch.cpp", "swiglu_tiling.h"];
     expect([...tree.keys()].sort()).toEqual([...kernels, ...others, ...own].sort());
   });
@@ -61,12 +61,8 @@ describe("the project", () => {
       join(folder, "stub", "acl", "acl.h"),
       [
         "#pragma once",
-        "#include <cstddef>",
         "#include <cstdint>",
-        "using aclError = int; using aclrtStream = void *;",
-        "enum aclrtMemcpyKind { ACL_MEMCPY_HOST_TO_DEVICE = 1 };",
-        "constexpr int ACL_SUCCESS = 0;",
-        "aclError aclrtMemcpy(void *, size_t, const void *, size_t, aclrtMemcpyKind);",
+        "using aclrtStream = void *;",
         "#define ACLRT_LAUNCH_KERNEL(name) aclrtlaunch_##name",
       ].join("\n"),
     );

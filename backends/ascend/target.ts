@@ -54,10 +54,28 @@ export const ascendTargetOf = (soc: SocName): Target => ({
 /** The target that is meant where no SoC is named. */
 export const ascendTarget = ascendTargetOf("910B3");
 
+/** Names that aclrtGetSocName gives, with cube and vector cores: platform configuration of cann/runtime. */
+const driverNames: readonly (readonly [name: string, cube: number, vector: number])[] = [
+  ["Ascend910B1", 24, 48],
+  ["Ascend910B2", 24, 48],
+  ["Ascend910B2C", 24, 48],
+  ["Ascend910B3", 20, 40],
+  ["Ascend910B4", 20, 40],
+  ["Ascend910B4-1", 20, 40],
+  ["Ascend910_9391", 24, 48],
+  ["Ascend910_9392", 24, 48],
+  ["Ascend910_9381", 24, 48],
+  ["Ascend910_9382", 24, 48],
+  ["Ascend910_9372", 20, 40],
+  ["Ascend910_9362", 20, 40],
+  ["Ascend910_9363", 20, 40],
+];
+
 /** What the emitter must know. */
 export const ascendIsa = (soc: SocName = "910B3"): AscendIsa => ({
   name: "dav-2201",
   instructions,
   spaces,
-  cores: { soc: soc === "910C" ? "910C_DIE" : soc, vector: socs[soc].vector, cube: socs[soc].cube },
+  soc: soc === "910C" ? { emulated: "910C_DIE", name: "Ascend910_9391" } : { emulated: soc, name: `Ascend${soc}` },
+  socs: driverNames.map(([name, cube, vector]) => ({ name, cube, vector })),
 });

@@ -32,7 +32,7 @@ async function compile(file: string, options: Options, environment: Environment)
   const storage: Storage = options.storage ?? "f32";
   const found = await chooseTargets(environment.backends, expandTargets([options.target]), options.isa, "emit");
   const chosen = withRecords(found, options, environment);
-  const files = new Map<string, string>();
+  const files = new Map<string, string | Uint8Array>();
   const targets: {
     target: string;
     isa: string;
@@ -48,7 +48,7 @@ async function compile(file: string, options: Options, environment: Environment)
     const tuning = described.flatMap((t) => t.tuning ?? []).join(", ");
     const emitted = await emitLayer(layer, backend, described, storage, environment.cache);
     const prefix = options.target === "all" ? `${backend.name}/` : "";
-    const tree = [...emitted.files].sort(([a], [b]) => (a < b ? -1 : 1));
+    const tree = [...emitted.files, ...emitted.data].sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [path, text] of tree) files.set(prefix + path, text);
     targets.push({
       target: backend.name,

@@ -3,11 +3,13 @@ import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
 import { cInterface, touched } from "../c-family/interface.ts";
 import { CodeWriter } from "../c-family/writer.ts";
-import { blocksOf, blocksText, coresOf, emitBinding, emitWorkspace } from "./host.ts";
+import { emitBinding, hostHelpers } from "./host.ts";
 import type { EmittedProgram } from "./index.ts";
 import type { AscendIsa } from "./isa.ts";
 import type { EmittedKernel } from "./kernel.ts";
 import { readBeyondWritten } from "./partial.ts";
+import { sizeText } from "./sizes.ts";
+import { launchField, tilingName } from "./tiling.ts";
 
 /**
  * The host side for the emulator: the same functions as a SIMD C library has. NAME_run and NAME_prepare return 0 when done,
@@ -30,9 +32,7 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
     `#include "${prefix}.h"`,
     ...[...emitted.prepare, ...emitted.kernels].map((k) => `#include "kernels/${k.kernel.name}.cpp"`),
     "",
-  ]);
-  emitWorkspace(out, program);
-  out.lines([
+    ...hostHelpers,
     "namespace {",
     "",
     "std::string fault;",
@@ -51,7 +51,7 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
     "  try {",
     "    fault.clear();",
     "    for (uint64_t i = 0; i < seedsPerCall; i++) {",
-    `      unmoor::ascend::Device device(unmoor::ascend::SOC_${isa.cores.soc});`,
+    `      unmoor::ascend::Device device(unmoor::ascend::SOC_${isa.soc.emulated});`,
     "      unmoor::ascend::Trace trace;",
     "      device.setSeed(seed++);",
     "      if (noted) device.setOrderingCalls(&ordering);",
@@ -117,7 +117,7 @@ function emitFunction(
   const used = touched(list.map((k) => k.kernel));
   const all = new Map(program.buffers.map((b) => [b.name, b]));
   const bytes = (b: ProgramBuffer): string =>
-    blocksText(
+    sizeText(
       b.dims.reduce((d, x) => d.times(x), Dim.of(dtypeBytes[b.dtype])),
       symbols,
     );
@@ -134,9 +134,9 @@ function emitFunction(
       if (used.has(b.name)) out.line(`if (buffers[${i}] == nullptr) return 1;  // ${b.name}`);
     });
     const places = emitBinding(out, name === "run" ? program : { ...program, memory: { slots: [] } });
-    out.line(`int64_t tiling[] = {${symbols.map((_, i) => `dims[${i}]`).join(", ") || "0"}};`);
+    out.line(`${tilingName(program)} tiling = ${prefix}_tile(*${prefix}_find_soc("${isa.soc.name}"), dims);`);
     out.block("return report([&](unmoor::ascend::Device &device)", () => {
-      out.line('give(device, tiling, sizeof(tiling), "tiling", true);');
+      out.line('give(device, &tiling, sizeof(tiling), "tiling", true);');
       for (const b of buffers) {
         if (!used.has(b.name)) continue;
         const made = b.role === (name === "run" ? "output" : "prepared");
@@ -156,7 +156,7 @@ function emitFunction(
             out.line("// Rows that no expert has stay as they are. They are read, and what comes of them is not used.");
           out.line(`give(device, ${places.get(buffer)}, ${bytes(b)}, "${buffer}", ${sparse});`);
         }
-        emitEmulated(out, kernel, places, symbols, isa);
+        emitEmulated(out, kernel, places);
       }
       for (const b of buffers) {
         if (!used.has(b.name) || b.role !== (name === "run" ? "output" : "prepared")) continue;
@@ -170,22 +170,11 @@ function emitFunction(
   out.line("");
 }
 
-function emitEmulated(
-  out: CodeWriter,
-  kernel: EmittedKernel,
-  places: ReadonlyMap<string, string>,
-  symbols: readonly string[],
-  isa: AscendIsa,
-): void {
-  const blocks = blocksOf(kernel);
-  if (blocks.constant === 0) return;
-  const most = coresOf(kernel, isa);
-  const count =
-    blocks.constant === undefined
-      ? `cores(${blocksText(blocks, symbols)}, ${most})`
-      : String(Math.min(blocks.constant, most));
-  const args = [...kernel.kernel.buffers.map((b) => places.get(b.name) ?? "nullptr"), "tiling"];
-  const pointers = args.map((a) => (a.startsWith("buffers") ? a : `static_cast<void *>(${a})`)).join(", ");
-  const launch = `device.launch("${kernel.kernel.name}", KERNEL_TYPE_${kernel.type}, ${count}, ${kernel.name}, ${pointers});`;
-  out.line(blocks.constant === undefined ? `if (${blocksText(blocks, symbols)} > 0) ${launch}` : launch);
+function emitEmulated(out: CodeWriter, kernel: EmittedKernel, places: ReadonlyMap<string, string>): void {
+  const args = [...kernel.kernel.buffers.map((b) => places.get(b.name) ?? "nullptr"), "gm(&tiling)"].join(", ");
+  const blocks = `tiling.${launchField(kernel)}`;
+  out.line(`if (${blocks} > 0)`);
+  out.line(
+    `  device.launch("${kernel.kernel.name}", KERNEL_TYPE_${kernel.type}, static_cast<uint32_t>(${blocks}), ${kernel.name}, ${args});`,
+  );
 }

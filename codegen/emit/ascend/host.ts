@@ -1,32 +1,12 @@
-import { Dim } from "../../../ir/core/dim.ts";
+import type { Dim } from "../../../ir/core/dim.ts";
 import type { Program } from "../../program.ts";
 import { cInterface, touched, typeText } from "../c-family/interface.ts";
 import { sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 import type { EmittedProgram } from "./index.ts";
-import type { AscendIsa } from "./isa.ts";
 import type { EmittedKernel } from "./kernel.ts";
-
-/** Name of the tiling struct. */
-export const tilingName = (program: Program): string => `${cInterface(program).prefix}_tiling`;
-
-/** The struct with the sizes that are known at run time, in the layout that the kernels read. */
-export function emitTiling(program: Program): string {
-  const name = tilingName(program);
-  const { symbols } = cInterface(program);
-  return [
-    `// Layer ${program.name}: sizes that are known when it runs. Kernels read them from global memory as int64_t, in order.`,
-    "#pragma once",
-    "#include <cstdint>",
-    "",
-    `struct ${name} {`,
-    ...(symbols.length > 0 ? symbols.map((s) => `  int64_t ${sizeIdentifier(s)};`) : ["  int64_t unused;"]),
-    "};",
-    `static_assert(sizeof(${name}) == ${Math.max(1, symbols.length) * 8}, "no gaps between sizes");`,
-    "",
-  ].join("\n");
-}
+import { launchField, tilingName } from "./tiling.ts";
 
 /** The C interface: functions and the order of buffers. */
 export function emitHeader(program: Program): string {
@@ -53,6 +33,13 @@ export function emitHeader(program: Program): string {
     'extern "C" {',
     "// Bytes of workspace that a run with these dims needs.",
     `UNMOOR_EXPORT int64_t ${prefix}_workspace(const int64_t *dims);`,
+    "// Launches the kernels on a stream (an aclrtStream), and does not wait for them.",
+    "// buffers: device memory, in the order above. tiling: of the same dims, and device_tiling: a copy of it in device memory.",
+    "// launch_prepare makes the prepared buffers from the weights, once; launch_run computes the layer.",
+    ...["prepare", "run"].map(
+      (name) =>
+        `UNMOOR_EXPORT void ${prefix}_launch_${name}(void *const *buffers, const int64_t *dims, const ${tilingName(program)} *tiling, void *device_tiling, void *stream);`,
+    ),
     "}",
     "",
   ].join("\n");
@@ -62,12 +49,12 @@ export function emitHeader(program: Program): string {
 export function emitBinding(out: CodeWriter, program: Program): ReadonlyMap<string, string> {
   const { buffers, symbols } = cInterface(program);
   const { slots } = program.memory;
-  const arguments_ = new Map(buffers.map((b, i) => [b.name, `buffers[${i}]`]));
+  const arguments_ = new Map(buffers.map((b, i) => [b.name, `gm(buffers[${i}])`]));
   const used = new Set(slots.slice(0, -1).flatMap((s) => s.bytes.flatMap((d) => d.symbols)));
   symbolLocals(out, symbols, used);
   slots.forEach((slot, i) => {
     const previous = slots[i - 1];
-    if (previous === undefined) out.line(`auto *const slot_0 = static_cast<uint8_t *>(buffers[${buffers.length}]);`);
+    if (previous === undefined) out.line(`uint8_t *const slot_0 = gm(buffers[${buffers.length}]);`);
     else out.line(`uint8_t *const slot_${i} = slot_${i - 1} + ${slotBytes(previous.bytes)};`);
     for (const name of slot.buffers) arguments_.set(name, `slot_${i}`);
   });
@@ -84,23 +71,21 @@ const symbolLocals = (out: CodeWriter, symbols: readonly string[], used: Readonl
 const slotBytes = (bytes: readonly Dim[]): string =>
   `align64(${bytes.map(dimText).reduce((a, b) => `larger(${a}, ${b})`)})`;
 
-/** Helpers of both host sides, and the workspace function. */
-export function emitWorkspace(out: CodeWriter, program: Program): void {
+/** Helpers of both host sides. */
+export const hostHelpers: readonly string[] = [
+  "namespace {",
+  "",
+  "[[maybe_unused]] inline uint8_t *gm(void *memory) { return static_cast<uint8_t *>(memory); }",
+  "[[maybe_unused]] constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }",
+  "[[maybe_unused]] constexpr int64_t align64(int64_t bytes) { return (bytes + 63) / 64 * 64; }",
+  "",
+  "}  // namespace",
+  "",
+];
+
+function emitWorkspace(out: CodeWriter, program: Program): void {
   const { prefix, symbols } = cInterface(program);
   const { slots } = program.memory;
-  out.lines([
-    "namespace {",
-    "",
-    "[[maybe_unused]] constexpr int64_t larger(int64_t a, int64_t b) { return a < b ? b : a; }",
-    "[[maybe_unused]] constexpr int64_t align64(int64_t bytes) { return (bytes + 63) / 64 * 64; }",
-    "/// Cores of a launch: no more than there are blocks.",
-    "[[maybe_unused]] constexpr uint32_t cores(int64_t blocks, int64_t most) {",
-    "  return static_cast<uint32_t>(blocks < most ? blocks : most);",
-    "}",
-    "",
-    "}  // namespace",
-    "",
-  ]);
   out.block(`extern "C" UNMOOR_EXPORT int64_t ${prefix}_workspace([[maybe_unused]] const int64_t *dims)`, () => {
     symbolLocals(out, symbols, new Set(slots.flatMap((s) => s.bytes.flatMap((d) => d.symbols))));
     out.line(`return ${slots.map((s) => slotBytes(s.bytes)).join(" + ") || "0"};`);
@@ -108,55 +93,49 @@ export function emitWorkspace(out: CodeWriter, program: Program): void {
   out.line("");
 }
 
-/** Blocks of a kernel's grid, as text over the symbols. */
-export const blocksOf = (kernel: EmittedKernel): Dim =>
-  kernel.kernel.grid.reduce((d, g) => d.times(g.extent), Dim.of(1));
-
-export const coresOf = (kernel: EmittedKernel, isa: AscendIsa): number =>
-  kernel.type === "AIC_ONLY" ? isa.cores.cube : isa.cores.vector;
-
 /**
  * The launch through acl. Kernels are called by the generated aclrtlaunch_*.h of ascendc_library; with UNMOOR_ASC, for a file
- * that the ASC language of CMake compiles, by <<<>>>, with the kernels in the same file.
+ * that the ASC language of CMake compiles, by <<<>>>, with the kernels in the same file; and so for the emulator, whose acl/acl.h
+ * defines UNMOOR_ASCEND_EMULATOR.
  */
-export function emitLaunch(program: Program, emitted: EmittedProgram, isa: AscendIsa): string {
-  const { prefix, symbols } = cInterface(program);
+export function emitLaunch(program: Program, emitted: EmittedProgram): string {
+  const { prefix } = cInterface(program);
   const kernels = [...emitted.prepare, ...emitted.kernels];
   const out = new CodeWriter();
   out.lines([
-    `// Layer ${program.name}: launches its kernels on an Ascend NPU. Needs CANN. Has not run on hardware; see README.md.`,
+    `// Layer ${program.name}: launches its kernels on an Ascend NPU, through acl. Has not run on hardware; see README.md.`,
     '#include "acl/acl.h"',
     `#include "${prefix}.h"`,
     "",
-    "#ifdef UNMOOR_ASC",
+    "#if defined(UNMOOR_ASC) || defined(UNMOOR_ASCEND_EMULATOR)",
     ...kernels.map((k) => `#include "kernels/${k.kernel.name}.cpp"`),
-    "#define UNMOOR_LAUNCH(kernel, blocks, stream, ...) kernel<<<blocks, nullptr, stream>>>(__VA_ARGS__)",
     "#else",
     ...kernels.map((k) => `#include "aclrtlaunch_${k.name}.h"`),
-    "#define UNMOOR_LAUNCH(kernel, blocks, stream, ...) ACLRT_LAUNCH_KERNEL(kernel)(blocks, stream, __VA_ARGS__)",
     "#endif",
     "",
+    "#if defined(UNMOOR_ASC)",
+    "#define LAUNCH(kernel, type, blocks, stream, ...) kernel<<<static_cast<uint32_t>(blocks), nullptr, stream>>>(__VA_ARGS__)",
+    "#elif defined(UNMOOR_ASCEND_EMULATOR)",
+    "#define LAUNCH(kernel, type, blocks, stream, ...) UNMOOR_EMULATE(kernel, type)(static_cast<uint32_t>(blocks), stream, __VA_ARGS__)",
+    "#else",
+    "#define LAUNCH(kernel, type, blocks, stream, ...) ACLRT_LAUNCH_KERNEL(kernel)(static_cast<uint32_t>(blocks), stream, __VA_ARGS__)",
+    "#endif",
+    "",
+    ...hostHelpers,
   ]);
   emitWorkspace(out, program);
   const launch = (name: "prepare" | "run", list: readonly EmittedKernel[]): void => {
-    out.lines([
-      `// ${name === "run" ? "Computes the layer" : "Makes the prepared buffers from the weights, once"}: launches on the stream and does not wait.`,
-      "// buffers: device memory, in the order of the header. tiling: device memory for the struct, not to be changed until the",
-      "// stream is done. Returns an aclError.",
-    ]);
     out.block(
-      `extern "C" UNMOOR_EXPORT int32_t ${prefix}_${name}_acl([[maybe_unused]] void *const *buffers, [[maybe_unused]] const int64_t *dims, void *tiling, [[maybe_unused]] aclrtStream stream)`,
+      `extern "C" UNMOOR_EXPORT void ${prefix}_launch_${name}([[maybe_unused]] void *const *buffers, [[maybe_unused]] const int64_t *dims, [[maybe_unused]] const ${tilingName(program)} *tiling, [[maybe_unused]] void *device_tiling, [[maybe_unused]] void *stream)`,
       () => {
-        out.line(`const ${tilingName(program)} sizes = {${symbols.map((_, i) => `dims[${i}]`).join(", ") || "0"}};`);
-        out.line(
-          "const aclError copied = aclrtMemcpy(tiling, sizeof(sizes), &sizes, sizeof(sizes), ACL_MEMCPY_HOST_TO_DEVICE);",
-        );
-        out.line("if (copied != ACL_SUCCESS) return copied;");
-        if (list.length > 0) {
-          const places = emitBinding(out, name === "run" ? program : { ...program, memory: { slots: [] } });
-          for (const kernel of list) emitOneLaunch(out, kernel, places, symbols, isa);
+        if (list.length === 0) return;
+        const places = emitBinding(out, name === "run" ? program : { ...program, memory: { slots: [] } });
+        for (const kernel of list) {
+          const args = [...kernel.kernel.buffers.map((b) => places.get(b.name) ?? "nullptr"), "gm(device_tiling)"];
+          const blocks = `tiling->${launchField(kernel)}`;
+          out.line(`if (${blocks} > 0)`);
+          out.line(`  LAUNCH(${kernel.name}, ${kernel.type}, ${blocks}, stream, ${args.join(", ")});`);
         }
-        out.line("return ACL_SUCCESS;");
       },
     );
     out.line("");
@@ -164,34 +143,4 @@ export function emitLaunch(program: Program, emitted: EmittedProgram, isa: Ascen
   launch("prepare", emitted.prepare);
   launch("run", emitted.kernels);
   return out.toString();
-}
-
-function emitOneLaunch(
-  out: CodeWriter,
-  kernel: EmittedKernel,
-  places: ReadonlyMap<string, string>,
-  symbols: readonly string[],
-  isa: AscendIsa,
-): void {
-  const blocks = blocksOf(kernel);
-  const most = coresOf(kernel, isa);
-  const args = [...kernel.kernel.buffers.map((b) => places.get(b.name) ?? "nullptr"), "tiling"].join(", ");
-  const text = blocksText(blocks, symbols);
-  const call = (count: string): string => `UNMOOR_LAUNCH(${kernel.name}, ${count}, stream, ${args});`;
-  if (blocks.constant === undefined) out.line(`if (${text} > 0) ${call(`cores(${text}, ${most})`)}`);
-  else if (blocks.constant > 0) out.line(call(String(Math.min(blocks.constant, most))));
-}
-
-/** A number of blocks over `dims`. */
-export function blocksText(blocks: Dim, symbols: readonly string[]): string {
-  return (
-    blocks.terms
-      .map(({ factors, coefficient }) =>
-        [
-          ...(coefficient === 1 && factors.length > 0 ? [] : [String(coefficient)]),
-          ...factors.map((f) => `dims[${symbols.indexOf(f)}]`),
-        ].join(" * "),
-      )
-      .join(" + ") || "0"
-  );
 }

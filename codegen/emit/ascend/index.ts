@@ -2,13 +2,16 @@ import type { Program } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import { cInterface } from "../c-family/interface.ts";
 import { emitEmulatorHost } from "./emulator-host.ts";
-import { emitHeader, emitLaunch, emitTiling } from "./host.ts";
+import { emitHeader, emitLaunch } from "./host.ts";
 import type { AscendIsa } from "./isa.ts";
 import { type EmittedKernel, emitKernel } from "./kernel.ts";
+import { emitMain } from "./main.ts";
 import { emitCMake, emitReadme } from "./project.ts";
+import { emitTiling } from "./tiling.ts";
 
 export { type AscendInstruction, type AscendIsa, AscendTable, reduceWorkElements } from "./isa.ts";
 export type { EmittedKernel } from "./kernel.ts";
+export { goldenFiles } from "./main.ts";
 
 /** The kernels of a program as Ascend C. */
 export interface EmittedProgram {
@@ -20,8 +23,8 @@ export interface EmittedProgram {
 export const emulatorHost = "emulator_host.cpp";
 
 /**
- * A program as a CANN project: kernels/*.cpp, the tiling struct, a launch through acl, CMakeLists.txt, README.md, and the
- * host side for the emulator. The support header unmoor_kernel.h belongs beside them.
+ * A program as a CANN project: kernels/*.cpp, the tiling struct, a launch through acl, a main that compares a run with golden
+ * data, CMakeLists.txt, README.md, and the host side for the emulator. The support header unmoor_kernel.h belongs beside them.
  * Throws DiagnosticError, at the layer's place, for what the architecture cannot do or hold.
  */
 export function emitAscend(program: Program, isa: AscendIsa): Map<string, string> {
@@ -29,11 +32,12 @@ export function emitAscend(program: Program, isa: AscendIsa): Map<string, string
   const emitted = emitKernels(program, isa);
   const files = new Map<string, string>();
   for (const kernel of [...emitted.prepare, ...emitted.kernels]) files.set(kernelPath(kernel.kernel), kernel.text);
-  files.set(`${prefix}_tiling.h`, emitTiling(program));
+  files.set(`${prefix}_tiling.h`, emitTiling(program, emitted, isa));
   files.set(`${prefix}.h`, emitHeader(program));
-  files.set(`${prefix}_launch.cpp`, emitLaunch(program, emitted, isa));
+  files.set(`${prefix}_launch.cpp`, emitLaunch(program, emitted));
+  files.set("main.cpp", emitMain(program));
   files.set(emulatorHost, emitEmulatorHost(program, emitted, isa));
-  files.set("CMakeLists.txt", emitCMake(program, emitted));
+  files.set("CMakeLists.txt", emitCMake(program, emitted, isa));
   files.set("README.md", emitReadme(program, emitted, isa));
   return files;
 }

@@ -14,8 +14,10 @@ export interface AscendIsa {
   readonly instructions: readonly AscendInstruction[];
   /** Usable bytes and alignment of each memory space. */
   readonly spaces: Readonly<Record<string, { readonly capacity?: number; readonly alignment: number }>>;
-  /** Cores that a launch may use. */
-  readonly cores: { readonly soc: string; readonly vector: number; readonly cube: number };
+  /** The chip that tiles are cut for, and that the emulator stands for: the name of its figures there, and the driver's name. */
+  readonly soc: { readonly emulated: string; readonly name: string };
+  /** Chips of the architecture by the name that the driver gives, with their cores. */
+  readonly socs: readonly { readonly name: string; readonly vector: number; readonly cube: number }[];
 }
 
 /** Finds instructions by what they do. */

@@ -2,22 +2,32 @@ import type { Program } from "../../program.ts";
 import { cInterface } from "../c-family/interface.ts";
 import type { EmittedProgram } from "./index.ts";
 import type { AscendIsa } from "./isa.ts";
+import { goldenFiles } from "./main.ts";
 
-/** CMakeLists.txt for both forms that CANN 8 accepts: find_package(ASC), and ascendc_library of ascendc.cmake. */
-export function emitCMake(program: Program, emitted: EmittedProgram): string {
+/**
+ * CMakeLists.txt for both forms that CANN 8 accepts, find_package(ASC) and ascendc_library of ascendc.cmake, and for unmoor's
+ * emulator. Each makes a library of the kernels with their launches, and a program that compares a run with golden data.
+ */
+export function emitCMake(program: Program, emitted: EmittedProgram, isa: AscendIsa): string {
   const { prefix } = cInterface(program);
   const files = [...emitted.prepare, ...emitted.kernels].map((k) => `  kernels/${k.kernel.name}.cpp`);
   return [
     `# Layer ${program.name} for Ascend 910B and 910C (architecture dav-2201).`,
     "#   cmake -B build && cmake --build build                      CANN with the ASC language of CMake",
-    "#   cmake -B build -DUNMOOR_ASC=OFF -DSOC_VERSION=Ascend910B3 …  ascendc.cmake of older CANN 8",
+    `#   cmake -B build -DUNMOOR_ASC=OFF -DSOC_VERSION=${isa.soc.name} …  ascendc.cmake of older CANN 8`,
+    "#   cmake -B build -DUNMOOR_EMULATOR=emulator/include …          without CANN: unmoor's emulator of Ascend C",
+    `# Then, in this folder: build/${prefix}_main`,
     "cmake_minimum_required(VERSION 3.16)",
     'option(UNMOOR_ASC "Compile kernels with the ASC language of CMake" ON)',
+    'set(UNMOOR_EMULATOR "" CACHE PATH "The headers of unmoor\'s emulator, to run without an NPU")',
     "",
-    "if(UNMOOR_ASC)",
+    "if(UNMOOR_EMULATOR)",
+    `  project(${prefix} LANGUAGES CXX)`,
+    `  add_library(${prefix} STATIC ${prefix}_launch.cpp)`,
+    `  target_include_directories(${prefix} PUBLIC \${UNMOOR_EMULATOR})`,
+    "elseif(UNMOOR_ASC)",
     "  find_package(ASC REQUIRED)",
     `  project(${prefix} LANGUAGES ASC CXX)`,
-    "  set(CMAKE_CXX_STANDARD 17)",
     '  set(CMAKE_ASC_ARCHITECTURES "dav-2201")',
     "  # Kernels and their launches are one unit.",
     `  set_source_files_properties(${prefix}_launch.cpp PROPERTIES LANGUAGE ASC)`,
@@ -26,8 +36,7 @@ export function emitCMake(program: Program, emitted: EmittedProgram): string {
     `  target_compile_options(${prefix} PRIVATE $<$<COMPILE_LANGUAGE:ASC>:--npu-arch=dav-2201>)`,
     "else()",
     `  project(${prefix} LANGUAGES CXX)`,
-    "  set(CMAKE_CXX_STANDARD 17)",
-    '  set(SOC_VERSION "Ascend910B3" CACHE STRING "The NPU that kernels are compiled for")',
+    `  set(SOC_VERSION "${isa.soc.name}" CACHE STRING "The NPU that kernels are compiled for")`,
     '  set(RUN_MODE "npu" CACHE STRING "npu")',
     '  set(ASCEND_CANN_PACKAGE_PATH "$ENV{ASCEND_HOME_PATH}" CACHE PATH "Where CANN is installed")',
     `  include(\${ASCEND_CANN_PACKAGE_PATH}/tools/tikcpp/ascendc_kernel_cmake/ascendc.cmake)`,
@@ -36,9 +45,23 @@ export function emitCMake(program: Program, emitted: EmittedProgram): string {
     "  )",
     `  ascendc_include_directories(${prefix}_kernels PRIVATE \${CMAKE_CURRENT_SOURCE_DIR})`,
     `  add_library(${prefix} SHARED ${prefix}_launch.cpp)`,
-    `  target_link_libraries(${prefix} PRIVATE ${prefix}_kernels ascendcl)`,
+    `  target_link_libraries(${prefix} PRIVATE ${prefix}_kernels)`,
     "endif()",
-    `target_include_directories(${prefix} PRIVATE \${CMAKE_CURRENT_SOURCE_DIR})`,
+    "",
+    "set(CMAKE_CXX_STANDARD 17)",
+    "set(CMAKE_CXX_STANDARD_REQUIRED ON)",
+    `target_compile_features(${prefix} PUBLIC cxx_std_17)`,
+    `target_include_directories(${prefix} PUBLIC \${CMAKE_CURRENT_SOURCE_DIR})`,
+    `add_executable(${prefix}_main main.cpp)`,
+    `target_link_libraries(${prefix}_main PRIVATE ${prefix})`,
+    "if(NOT UNMOOR_EMULATOR)",
+    '  set(ASCEND_HOME "$ENV{ASCEND_HOME_PATH}" CACHE PATH "Where CANN is installed")',
+    `  target_include_directories(${prefix} PUBLIC \${ASCEND_HOME}/include)`,
+    `  target_link_directories(${prefix} PUBLIC \${ASCEND_HOME}/lib64)`,
+    `  target_link_libraries(${prefix} PUBLIC ascendcl)`,
+    "endif()",
+    "enable_testing()",
+    `add_test(NAME golden COMMAND ${prefix}_main \${CMAKE_CURRENT_SOURCE_DIR}/${goldenFiles.folder})`,
     "",
   ].join("\n");
 }
@@ -62,20 +85,32 @@ export function emitReadme(program: Program, emitted: EmittedProgram, isa: Ascen
     }),
     "",
     `- \`${prefix}_launch.cpp\`: the launches, through acl. \`${prefix}.h\`: its functions and the order of buffers.`,
-    `- \`${prefix}_tiling.h\`: sizes known at run time (${program.symbols.join(", ") || "none"}), which the host passes in global memory.`,
+    `- \`${prefix}_tiling.h\`: sizes known at run time (${program.symbols.join(", ") || "none"}) and the blocks of each launch, computed for a chip and those sizes.`,
+    `- \`main.cpp\`: one run on the data in \`${goldenFiles.folder}/\`, held against the results there.`,
     "- `unmoor_kernel.h`: what kernels use beyond Ascend C.",
-    "- `emulator_host.cpp`: the host side for unmoor's emulator. CANN does not need it.",
+    "- `emulator_host.cpp`: the host side by which unmoor itself runs the kernels on its emulator. CANN does not need it.",
     "",
-    "## Build",
-    "With CANN 8 and its environment set (`source set_env.sh`): `cmake -B build && cmake --build build`. Where CMake finds no",
-    "package ASC, add `-DUNMOOR_ASC=OFF -DSOC_VERSION=Ascend910B3` (or your NPU's name).",
+    "## Build and run",
+    "With CANN 8 and its environment set (`source set_env.sh`):",
+    "",
+    "```",
+    "cmake -B build && cmake --build build",
+    `build/${prefix}_main`,
+    "```",
+    "",
+    `Where CMake finds no package ASC, add \`-DUNMOOR_ASC=OFF -DSOC_VERSION=${isa.soc.name}\` (or your NPU's name). Without CANN,`,
+    "`-DUNMOOR_EMULATOR=FOLDER` builds the same files against unmoor's headers (`backends/ascend/emulator/include`).",
+    `\`${prefix}_main\` exits with 0 where all results are within their bounds, 1 where one is not, 2 where the run could not be made.`,
+    `The data: \`${goldenFiles.dims}\` has the run-time sizes, \`NAME.bin\` the bytes of inputs and weights, \`NAME.expected.f64\` what unmoor's`,
+    "reference computes in double precision, and `NAME.bound.f64` how far rounding may move each result from it.",
+    `They are written for layers whose weights are small (\`unmoor compile --param\` chooses sizes); without them, main says that they are missing.`,
     "",
     "## What was checked",
     "Kernels of this generator compile with g++ against unmoor's headers for Ascend C, and run on its host emulator, which checks",
     "capacity, alignment, element types, bounds, uninitialised reads, the queue protocol, and that flags and barriers order all",
     "accesses of different pipes and cores to the same bytes. `unmoor check` compares this layer's results with the reference.",
     "**None of it has been compiled by CANN or has run on hardware here.**",
-    `Launches use at most ${isa.cores.vector} vector and ${isa.cores.cube} cube cores (${isa.cores.soc}); more blocks than cores run in turn.`,
+    `Tiles are cut for ${isa.soc.name}; launches use the cores of the chip that they find, and more blocks than cores run in turn.`,
     "",
   ].join("\n");
 }

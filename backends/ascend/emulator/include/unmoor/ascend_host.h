@@ -29,6 +29,16 @@ class Device {
       if (memory.buffers[i].begin == pointer) memory.buffers.erase(memory.buffers.begin() + static_cast<long>(i--));
   }
 
+  /// The host wrote these bytes of a registered buffer.
+  void markWritten(const void *pointer, size_t bytes) {
+    const auto *const at = static_cast<const uint8_t *>(pointer);
+    for (auto &buffer : memory.buffers) {
+      if (at < buffer.begin || at >= buffer.begin + buffer.bytes || buffer.written.empty()) continue;
+      const size_t from = static_cast<size_t>(at - buffer.begin);
+      std::fill(buffer.written.begin() + from, buffer.written.begin() + std::min(from + bytes, buffer.bytes), 1);
+    }
+  }
+
   /// Refuses a result of which a kernel left bytes unwritten.
   void requireWritten(const void *pointer) const {
     for (const auto &buffer : memory.buffers) {

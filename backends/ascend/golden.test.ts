@@ -1,0 +1,105 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compileLayer } from "../../codegen/compile.ts";
+import { parseLayer } from "../../ir/text/index.ts";
+import { goldenData } from "../../runtime/golden.ts";
+import * as native from "../../runtime/native.ts";
+import { createAscend } from "./index.ts";
+
+/** The project as it is written, its main and its golden data, built against the emulator in place of CANN. */
+
+let folder = "";
+const layer = parseLayer(readFileSync(new URL("./fixtures/swiglu.moe", import.meta.url), "utf8"), "swiglu.moe");
+const backend = createAscend(native);
+const compilation = compileLayer(layer, backend.target("dav-2201"), "bf16");
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "unmoor-ascend-golden-"));
+  const files = [...backend.emit(compilation.program, compilation.target), ...goldenData(compilation)];
+  for (const [path, content] of files) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  }
+  const emulator = new URL("./emulator/include", import.meta.url).pathname;
+  const flags = ["-std=c++17", "-O0", "-Wall", "-Wextra", "-Werror", "-I", emulator, "-I", folder];
+  const sources = ["main.cpp", "swiglu_launch.cpp"].map((path) => join(folder, path));
+  execFileSync(process.env.CXX ?? "g++", [...flags, ...sources, "-o", join(folder, "main")], { stdio: "pipe" });
+}, 120_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function run(golden: string, env: Readonly<Record<string, string>> = {}) {
+  const { status, stdout, stderr } = spawnSync(join(folder, "main"), [join(folder, golden)], {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
+  return { status, stdout, stderr };
+}
+
+/** A copy of the golden data with one file changed. */
+function changed(name: string, file: string, change: (bytes: Buffer) => Buffer): string {
+  cpSync(join(folder, "golden"), join(folder, name), { recursive: true });
+  const path = join(folder, name, file);
+  writeFileSync(path, change(readFileSync(path)));
+  return name;
+}
+
+describe("the project's main", () => {
+  it.each(["Ascend910B3", "Ascend910B1", "Ascend910_9391"])("agrees with the golden data on %s", (soc) => {
+    const { status, stdout, stderr } = run("golden", { UNMOOR_ASCEND_SOC: soc, UNMOOR_ASCEND_SEED: "3" });
+    expect(stderr).toBe("");
+    expect(stdout).toContain("agrees with the golden data");
+    expect(status).toBe(0);
+  });
+
+  it("exits with 1 where a result is not what is expected", () => {
+    const golden = changed("wrong", "y.expected.f64", (bytes) => {
+      bytes.writeDoubleLE(bytes.readDoubleLE(8 * 17) + 1, 8 * 17);
+      return bytes;
+    });
+    const { status, stdout } = run(golden);
+    expect(stdout).toMatch(/y: 1 elements differ; element 17 is \S+, expected \S+ \+- /);
+    expect(status).toBe(1);
+  });
+
+  it("exits with 1 where an input is another one", () => {
+    const golden = changed("input", "x.bin", (bytes) => {
+      bytes.writeFloatLE(bytes.readFloatLE(40) + 2, 40);
+      return bytes;
+    });
+    expect(run(golden).status).toBe(1);
+  });
+
+  it("exits with 2 where data is missing or cut short, and names it", () => {
+    expect(run("nowhere")).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("nowhere/dims.txt has no size T"),
+    });
+    const golden = changed("short", "gate.bin", (bytes) => bytes.subarray(2));
+    expect(run(golden)).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/gate\.bin has \d+ bytes, expected/),
+    });
+  });
+
+  it("exits with 2 on a chip of another architecture, or that the emulator does not stand for", () => {
+    expect(run("golden", { UNMOOR_ASCEND_SOC: "Ascend310P3" })).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("Ascend310P3"),
+    });
+  });
+});
+
+it("golden data is left out where weights are large", () => {
+  const large = parseLayer(
+    `layer @large {H = 4096} (input auto %x: f32[T, H], weight auto %w: f32[H, H]) {
+  %y = linear(%x, %w) : f32[T, H]
+  return y = %y
+}
+`,
+    "large.moe",
+  );
+  expect(goldenData(compileLayer(large, backend.target("dav-2201"), "bf16")).size).toBe(0);
+});

@@ -1,0 +1,77 @@
+import type { Compilation } from "../codegen/compile.ts";
+import { goldenFiles } from "../codegen/emit/ascend/index.ts";
+import { bufferBytes } from "../codegen/memory.ts";
+import { IrError } from "../ir/core/diagnostic.ts";
+import type { Layer } from "../ir/core/layer.ts";
+import type { Tensor } from "../ir/core/tensor.ts";
+import { interpret } from "../ir/interpreter/index.ts";
+import { choosersOf } from "../ir/ops/index.ts";
+import { seededTensor } from "./check/cases.ts";
+import { programWeights } from "./program-weights.ts";
+
+/** The most bytes of weights for which golden data is written. */
+const mostBytes = 8 * 2 ** 20;
+
+/** Tokens, and whatever else is known at run time only: several, and no multiple of a tile. */
+const size = 5;
+
+/** Seeds that are tried until rounding changes no choice of experts: results are then the same on every target. */
+const seeds = 64;
+
+/**
+ * Inputs and weights of a layer, seeded, and what the oracle says that comes of them, as files of `goldenFiles`: path → bytes. Empty
+ * where the weights are large: what belongs to a program of that size is then not small.
+ */
+export function goldenData(compilation: Compilation): ReadonlyMap<string, Uint8Array> {
+  const { program, stored, rounded } = compilation;
+  const given = program.buffers.filter((b) => b.role === "weight");
+  if (given.reduce((sum, b) => sum + bufferBytes(b).evaluate(), 0) > mostBytes) return new Map();
+  const dims = Object.fromEntries(program.symbols.map((s) => [s, size]));
+  const found = unambiguous(rounded, stored, dims);
+  if (found === undefined) return new Map();
+  const { tensors, bounded } = found;
+  const trusted = new Map(
+    choosersOf(stored.body).map(({ results }, i) => [results[0]?.name ?? "", choice(i)] as const),
+  );
+  const exact = interpret(stored, { dims, tensors, choices: trusted, trusted: true });
+
+  const files = new Map<string, Uint8Array>();
+  const put = (name: string, bytes: Uint8Array): void => {
+    files.set(`${goldenFiles.folder}/${name}`, bytes);
+  };
+  put(goldenFiles.dims, new TextEncoder().encode(program.symbols.map((s) => `${s} ${size}\n`).join("")));
+  const own = programWeights(program, tensors);
+  for (const b of program.buffers) {
+    const tensor = b.role === "weight" || b.role === "input" ? own.get(b.name) : undefined;
+    if (tensor) put(goldenFiles.given(b.name), bytesOf(tensor.data));
+  }
+  const output = (buffer: string, want: Tensor | undefined, bound: Tensor | undefined): void => {
+    if (want === undefined) throw new IrError(`the oracle has no result for ${buffer}`, "Return it from the layer.");
+    put(goldenFiles.expected(buffer), bytesOf(Float64Array.from(want.data)));
+    put(goldenFiles.bound(buffer), bytesOf(Float64Array.from(bound?.bound ?? new Float64Array(want.data.length))));
+  };
+  for (const { name, buffer } of program.results) output(buffer, exact.results.get(name), bounded.results.get(name));
+  program.choices.forEach(({ ids, weights }, i) => {
+    const [chosen, weighed] = exact.choices[i]?.results ?? [];
+    output(ids, chosen, undefined);
+    if (weights !== undefined) output(weights, weighed, bounded.choices[i]?.results[1]);
+  });
+  return files;
+
+  function choice(i: number): Int32Array {
+    const ids = bounded.choices[i]?.results[0]?.data;
+    return ids instanceof Int32Array ? ids : new Int32Array();
+  }
+}
+
+function unambiguous(rounded: Layer, stored: Layer, dims: Readonly<Record<string, number>>) {
+  for (let seed = 1; seed <= seeds; seed++) {
+    const tensors = new Map(stored.args.map((a) => [a.value.name, seededTensor(stored, a, dims, seed)]));
+    const bounded = interpret(rounded, { dims, tensors });
+    if (bounded.choices.every((c) => c.outcome.ambiguous.length === 0)) return { tensors, bounded };
+  }
+  return undefined;
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
+  new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
