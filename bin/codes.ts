@@ -29,6 +29,15 @@ export const codes = {
     title: "Rows that the blocks of a storage do not divide",
     help: "Choose sizes that are multiples of the block, or another storage.",
   },
+  U221: { title: "No such kernel in a C++ file", help: "Name a kernel of the file with --kernel." },
+  U222: {
+    title: "Ascend C that does not compile",
+    help: "Call it as Ascend C declares it; what the emulator lacks is listed in docs/ascend.md.",
+  },
+  U223: {
+    title: "Fault in a kernel that the Ascend emulator found",
+    help: "Do what the message says; docs/ascend.md says what is checked, and how.",
+  },
   U301: { title: "Missing weight", help: "Give a file that holds it, or correct the published names in the layer." },
   U302: { title: "Weight of another shape", help: "Give the sizes of the checkpoint with --param, or another file." },
   U303: { title: "Type of tensor that cannot be read", help: "Convert the tensor to a type that is read." },
@@ -59,6 +68,10 @@ export const codes = {
   U407: {
     title: "Variant that no chosen target has",
     help: "Give a variant that unmoor doctor lists, or leave --isa out.",
+  },
+  U408: {
+    title: "Argument that no parameter of a kernel takes",
+    help: "Give --arg NAME=… for each parameter, in one of the forms that unmoor ascend run --help lists.",
   },
   U500: {
     title: "Something that this machine lacks",

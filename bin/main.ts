@@ -16,6 +16,7 @@ const commands: Readonly<
   tune: async () => (await import("./commands/tune.ts")).tuneCommand,
   exec: async () => (await import("./commands/exec.ts")).execCommand,
   explain: async () => (await import("./commands/explain.ts")).explainCommand,
+  ascend: async () => (await import("./commands/ascend.ts")).ascendCommand,
   doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
 };
 

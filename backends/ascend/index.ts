@@ -10,7 +10,7 @@ import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { buildLibrary, findCompiler } from "../toolchain/compiler.ts";
 import { NativeLayer } from "../toolchain/native-layer.ts";
-import { emulatorHeaders, supportHeaders } from "./support.ts";
+import { cppCompiler, emulatorHeaders, supportHeaders } from "./support.ts";
 import { ascendIsa, ascendTarget, type SocName } from "./target.ts";
 
 export { ascendIsa, type SocName } from "./target.ts";
@@ -33,9 +33,6 @@ export interface AscendOptions {
    */
   readonly trace?: string;
 }
-
-const mend = "apt-get install -y g++";
-const cpp = { language: "C++", variable: "CXX", candidates: ["g++", "clang++"], mend } as const;
 
 /** Flags of the emulator's shared library. Its per-thread state must not be shared between libraries. */
 const libraryFlags = [
@@ -77,7 +74,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
   };
 
   const load = async (program: Program): Promise<LoadedLayer> => {
-    const compiler = await findCompiler(cpp, env);
+    const compiler = await findCompiler(cppCompiler, env);
     const { prefix } = cInterface(program);
     const sources = new Map(
       [...emit(program), ...emulatorHeaders()].filter(
@@ -88,7 +85,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
     const build = () =>
       buildLibrary(compiler, sources, flags, [emulatorHost], {
         title: "the kernels for the Ascend emulator",
-        mend: `install g++ 10 or newer (${mend})`,
+        mend: `install g++ 10 or newer (${cppCompiler.mend})`,
       });
     const key = buildKey(sources, [...compiler.command, compiler.version, ...flags]);
     const library = host.openLibrary(await cachedLibrary(cacheFolder("ascend", env), key, build));
@@ -129,7 +126,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
 
   async function emulation(): Promise<Ability> {
     try {
-      const { command, version } = await findCompiler(cpp, env);
+      const { command, version } = await findCompiler(cppCompiler, env);
       host.NativeMemory.allocate(64).free();
       return { ok: true, how: `host emulator of Ascend C, built by ${command.join(" ")}: ${version}` };
     } catch (error) {

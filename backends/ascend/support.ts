@@ -6,6 +6,17 @@ import { fileURLToPath } from "node:url";
 export const supportHeaders = (): Map<string, string> =>
   new Map([["unmoor_kernel.h", readFileSync(join(ascendFolder(), "support", "unmoor_kernel.h"), "utf8")]]);
 
+/** How to find a C++ compiler for the emulator. */
+export const cppCompiler = {
+  language: "C++",
+  variable: "CXX",
+  candidates: ["g++", "clang++"],
+  mend: "apt-get install -y g++",
+} as const;
+
+/** The folder that kernels include the emulator's headers from. */
+export const emulatorInclude = (): string => join(ascendFolder(), "emulator", "include");
+
 let headers: ReadonlyMap<string, string> | undefined;
 
 /** The emulator's headers, by their path below the project: emulator/include/… → text. */
@@ -13,7 +24,7 @@ export function emulatorHeaders(): ReadonlyMap<string, string> {
   if (headers) return headers;
   const found = new Map<string, string>();
   const root = ascendFolder();
-  for (const entry of readdirSync(join(root, "emulator", "include"), { recursive: true, encoding: "utf8" }).sort()) {
+  for (const entry of readdirSync(emulatorInclude(), { recursive: true, encoding: "utf8" }).sort()) {
     const path = join("emulator", "include", entry);
     if (entry.endsWith(".h")) found.set(path, readFileSync(join(root, path), "utf8"));
   }

@@ -24,7 +24,7 @@ export interface CompilerChoice {
 }
 
 /** Runs a program without a shell. Resolves with its status; `status` is undefined where it cannot be started. */
-function run(
+export function runProgram(
   command: readonly string[],
   args: readonly string[],
   cwd?: string,
@@ -50,7 +50,7 @@ export async function findCompiler(choice: CompilerChoice, env: NodeJS.ProcessEn
   const chosen = env[variable]?.trim();
   const candidates = chosen ? [chosen.split(/\s+/)] : choice.candidates.map((c) => [c]);
   for (const command of candidates) {
-    const { status, output } = await run(command, ["--version"]);
+    const { status, output } = await runProgram(command, ["--version"]);
     if (status === 0) return { command, version: output.split("\n")[0]?.trim() ?? "" };
   }
   const tried = candidates.map((c) => c.join(" ")).join(" or ");
@@ -81,7 +81,7 @@ export async function buildLibrary(
       await writeFile(join(folder, path), text);
     }
     const library = join(folder, "library.so");
-    const { status, output } = await run(compiler.command, [...args, "-o", library, ...inputs], folder);
+    const { status, output } = await runProgram(compiler.command, [...args, "-o", library, ...inputs], folder);
     if (status !== 0) throw refused(compiler, what, output);
     return await readFile(library);
   } finally {

@@ -8,6 +8,9 @@
 // Marks of the vendor's compiler, without meaning on a host.
 #define __global__
 #define __aicore__
+#define __vector__
+#define __cube__
+#define __mix__(...)
 #define __gm__
 #define __ubuf__
 #define __cbuf__
@@ -19,9 +22,19 @@
 #define KERNEL_TASK_TYPE_DEFAULT(type) ::unmoor::ascend::detail::declareKernelType(type)
 #define ASCEND_IS_AIC (::unmoor::ascend::detail::onCore(::unmoor::ascend::detail::CoreKind::Cube))
 #define ASCEND_IS_AIV (::unmoor::ascend::detail::onCore(::unmoor::ascend::detail::CoreKind::Vector))
-#define REGISTER_TILING_DEFAULT(type)
+/// The type for one tiling key; it has to be the launch's where the key is.
+#define KERNEL_TASK_TYPE(key, type)                                                                                    \
+  do {                                                                                                                 \
+    if (TILING_KEY_IS(key)) KERNEL_TASK_TYPE_DEFAULT(type);                                                            \
+  } while (false)
+#define TILING_KEY_IS(key) (::unmoor::ascend::detail::core().tilingKey == (key))
+
+#define REGISTER_TILING_DEFAULT(type) using UnmoorTilingDefault [[maybe_unused]] = type
+#define GET_TILING_DATA(name, address) GET_TILING_DATA_WITH_STRUCT(UnmoorTilingDefault, name, address)
 #define GET_TILING_DATA_WITH_STRUCT(type, name, address)                                                               \
   type name = ::unmoor::ascend::detail::tilingData<type>(address)
+#define GET_TILING_DATA_MEMBER(type, member, name, address)                                                            \
+  auto name = ::unmoor::ascend::detail::tilingData<type>(address).member
 
 #include "unmoor/emulator/copy_pad.h"
 #include "unmoor/emulator/cube.h"

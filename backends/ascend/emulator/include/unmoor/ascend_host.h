@@ -58,6 +58,9 @@ class Device {
   /// Says who puts the pipes of a core in order; the kernel does, unless told otherwise.
   void setSynchronisation(Synchronisation value) { options.synchronisation = value; }
 
+  /// The key that TILING_KEY_IS asks for in later launches; 0 unless told.
+  void setTilingKey(uint64_t key) { options.tilingKey = key; }
+
   /// Writes down when each instruction of later launches would run; nullptr ends that.
   void setTrace(Trace *trace) { options.trace = trace; }
 

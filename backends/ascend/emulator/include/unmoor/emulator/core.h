@@ -40,6 +40,9 @@ namespace unmoor::ascend::detail {
 enum class CoreKind : uint8_t { Cube, Vector };
 
 inline const char *nameOf(CoreKind kind) { return kind == CoreKind::Cube ? "cube core AIC" : "vector core AIV"; }
+inline constexpr KernelMetaType ALL_KERNEL_TYPES[] = {KERNEL_TYPE_AIV_ONLY,    KERNEL_TYPE_AIC_ONLY,
+                                                      KERNEL_TYPE_MIX_AIV_1_0, KERNEL_TYPE_MIX_AIC_1_0,
+                                                      KERNEL_TYPE_MIX_AIC_1_1, KERNEL_TYPE_MIX_AIC_1_2};
 inline const char *nameOf(KernelMetaType type) {
   static constexpr const char *names[] = {"KERNEL_TYPE_AIV_ONLY",    "KERNEL_TYPE_AIC_ONLY",
                                           "KERNEL_TYPE_MIX_AIV_1_0", "KERNEL_TYPE_MIX_AIC_1_0",
@@ -171,6 +174,7 @@ struct Core {
   uint32_t sub = 0;         // which vector core of the group
   uint32_t taskRatio = 1;   // vector cores per group
   uint32_t groups = 1;
+  uint64_t tilingKey = 0;
   void *pipe = nullptr;     // the current TPipe
   std::array<LocalMemory, LOCAL_SPACES> memory;
   std::vector<Region> regions;

@@ -12,6 +12,7 @@ namespace unmoor::ascend::detail {
 /// How a launch runs; see Device.
 struct LaunchOptions {
   uint64_t seed = 0;
+  uint64_t tilingKey = 0;
   Synchronisation synchronisation = Synchronisation::Explicit;
   OrderingCalls *ordering = nullptr;
   Trace *trace = nullptr;
@@ -199,6 +200,7 @@ class Launch {
     c.sub = task.sub;
     c.taskRatio = ratio;
     c.groups = groups;
+    c.tilingKey = options.tilingKey;
     c.synchronisation = options.synchronisation;
     c.sites = &sites;
     c.ordering = options.ordering;
