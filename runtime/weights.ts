@@ -43,13 +43,20 @@ export function publishedTensors(layer: Layer) {
 }
 
 /**
- * The storage that a file's own matrices suggest, for weights whose storage the author left open: bf16 where that holds all of
- * them exactly (BF16 and MXFP4), else f32, which holds all that is read. Undefined where the layer leaves none open.
+ * The storage that a file's own matrices suggest, for weights whose storage the author left open: of those that the target reads
+ * the smallest that holds all of them exactly. Undefined where there is none, or the layer leaves none open.
  */
-export function storageOf({ weights }: CheckpointMatch, file: SafetensorsFile): Storage | undefined {
+export function storageOf(
+  { weights }: CheckpointMatch,
+  file: SafetensorsFile,
+  storages: readonly Storage[],
+): Storage | undefined {
   const open = weights.filter(({ argument: a }) => a.storage === "auto" && a.value.type.dims.length >= 2);
   if (open.length === 0) return undefined;
-  return open.every((match) => codings(match, file).every((c) => c === "BF16" || c === "mxfp4")) ? "bf16" : "f32";
+  const found = new Set(open.flatMap((match) => codings(match, file)));
+  return storages
+    .filter((storage) => [...found].every((coding) => exact[coding]?.includes(storage)))
+    .sort((a, b) => dtypeBytes[a] - dtypeBytes[b])[0];
 }
 
 const codings = ({ source, keys }: WeightMatch, file: SafetensorsFile): readonly string[] =>

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { bf16ToF32, f16ToF32 } from "../ir/core/float16.ts";
 import { interpret } from "../ir/interpreter/index.ts";
 import { openSafetensors, type TensorData } from "../runtime/safetensors/index.ts";
 import { readLayer } from "../runtime/source.ts";
@@ -150,14 +151,13 @@ test("bench gives no figure for a target that disagrees", async () => {
   expect(jsonOf(ran)).toMatchObject({ rows: [], wrong: [{ target: "simd-c", tokens: 4 }] });
 });
 
-const bf16 = (data: ArrayBufferView): Float32Array =>
-  Float32Array.from(data as Uint16Array, (bits) => new Float32Array(Uint32Array.of(bits << 16).buffer)[0] ?? 0);
-
 /** What the oracle computes on the tensors of smallTensors. */
 async function oracle({ weights, input }: ReturnType<typeof smallTensors>) {
   const layer = await readLayer({ file: example, params: small, cache: undefined });
   const floats = ({ dtype, data }: TensorData): Float32Array =>
-    dtype === "BF16" ? bf16(data) : (data as Float32Array);
+    dtype === "F32"
+      ? (data as Float32Array)
+      : Float32Array.from(data as Uint16Array, dtype === "F16" ? f16ToF32 : bf16ToF32);
   const get = (name: string): Float32Array => floats(weights.get(name) as TensorData);
   const stack = (part: string): Float32Array =>
     Float32Array.from(
@@ -178,7 +178,7 @@ async function oracle({ weights, input }: ReturnType<typeof smallTensors>) {
   });
 }
 
-test.each(["F32", "BF16"] as const)(
+test.each(["F32", "F16", "BF16"] as const)(
   "exec runs on %s weights in published naming, in the storage of the file (seed 7)",
   async (dtype) => {
     const folder = temporaryFolder();
@@ -191,13 +191,13 @@ test.each(["F32", "BF16"] as const)(
     const argv = ["exec", example, ...smallParams, "--target", "simd-c", "--weights", weights, "--input", input];
     const ran = await unmoor([...argv, "--out", out, "--route-out", route, "--json"]);
     expect(ran).toMatchObject({ status: 0, err: "" });
-    expect(jsonOf(ran)).toMatchObject({ storage: dtype === "F32" ? "f32" : "bf16", dims: { T: 5 }, notes: [] });
+    expect(jsonOf(ran)).toMatchObject({ storage: dtype.toLowerCase(), dims: { T: 5 }, notes: [] });
     const want = await oracle(tensors);
     const file = await openSafetensors(out);
     const y = await file.readF32("y");
     await file.close();
     const exact = want.results.get("y");
-    const tolerance = dtype === "F32" ? 1e-4 : 0.1;
+    const tolerance = { F32: 1e-4, F16: 1e-2, BF16: 0.1 }[dtype];
     y.forEach((value, i) => {
       expect(Math.abs(value - (exact?.data[i] ?? Number.NaN)), `y[${i}]`).toBeLessThan(tolerance);
     });

@@ -1,4 +1,4 @@
-/** Every example, on every target, in every storage that the target reads, against the oracle. */
+/** Every example, on every target, in the storages that the target reads, against the oracle. */
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -7,8 +7,8 @@ import { expectAgreement, variants } from "./support.ts";
 
 const folder = resolve(import.meta.dirname, "../examples");
 
-/** Those that are also held to it in block formats; all of them in the long run of tests. */
-const inBlocks = new Set(["longcat-moe.ts", "gpt-oss.ts", "kimi-k3.ts", "llama4.ts"]);
+/** Those that are held to it in every storage; all of them in the long run of tests. */
+const inAll = new Set(["longcat-moe.ts", "gpt-oss.ts", "kimi-k3.ts", "llama4.ts"]);
 
 const targets = await variants();
 
@@ -21,6 +21,6 @@ describe.concurrent.each(readdirSync(folder).filter((f) => f.endsWith(".ts")))("
   });
   for (const params of exampleSizes[file] ?? [])
     test.each(targets)(`%s %s agrees at ${JSON.stringify(params)}`, (name, isa) =>
-      expectAgreement(join(folder, file), params, name, isa, inBlocks.has(file) || process.env.UNMOOR_TEST_ALL === "1"),
+      expectAgreement(join(folder, file), params, name, isa, inAll.has(file) || process.env.UNMOOR_TEST_ALL === "1"),
     );
 });

@@ -95,12 +95,12 @@ export function changedBackend(change: (outputs: Map<string, Tensor>) => void): 
 }
 
 /** Weights of the example at small sizes in published naming, and 5 tokens of input, as the tensors of files. */
-export function smallTensors(dtype: "F32" | "BF16"): {
+export function smallTensors(dtype: "F32" | "F16" | "BF16"): {
   weights: Map<string, TensorData>;
   input: Map<string, TensorData>;
 } {
   const { H, I, E, Z } = small;
-  const seeded = (name: string, shape: number[], type: "F32" | "BF16", scale: number): [string, TensorData] => {
+  const seeded = (name: string, shape: number[], type: "F32" | "F16" | "BF16", scale: number): [string, TensorData] => {
     const elements = shape.reduce((a, b) => a * b, 1);
     const data = type === "F32" ? new Float32Array(elements) : new Uint16Array(elements);
     fillSeeded(data, { seed: 7, name, dtype: type, scale });
@@ -163,17 +163,17 @@ function layerOf(file: string, params: Readonly<Record<string, number>>): Promis
   return layer;
 }
 
-/** Holds the layer of a DSL file against the oracle on one variant of a target, in every storage that it reads, those in blocks where asked. Seed 1. */
+/** Holds the layer of a DSL file against the oracle on one variant of a target, in f32 and bf16, and in every other storage that it reads where asked. Seed 1. */
 export async function expectAgreement(
   file: string,
   params: Readonly<Record<string, number>>,
   name: TargetName,
   isa: string,
-  inBlocks = false,
+  inAll = false,
 ): Promise<void> {
   const backend = await loadBackend(name);
   for (const storage of backend.target(isa).storages) {
-    if (isBlockFormat(storage) && !inBlocks) continue;
+    if (storage !== "f32" && storage !== "bf16" && !inAll) continue;
     const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockFormats[storage].elements) : params;
     const layer = await layerOf(file, fitting);
     const { cases, agrees } = await checkTarget(layer, backend, backend.target(isa), storage, 1);

@@ -90,7 +90,8 @@ export function simdTarget(name: string): Target {
       rows,
       columns: columnVectors * isa.lanes,
       dot: {
-        f32: { activations: "f32", depth: 1 },
+        f32: widened,
+        f16: widened,
         ...(bf16 === undefined ? {} : { bf16 }),
         q8_0: blocks,
         q4_0: blocks,
@@ -101,7 +102,7 @@ export function simdTarget(name: string): Target {
       panelsPerBlock,
       rowBlocks,
     },
-    storages: ["f32", "bf16", "q8_0", "q4_0"],
+    storages: ["f32", "f16", "bf16", "q8_0", "q4_0"],
     limits: {},
   };
 }

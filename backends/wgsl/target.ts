@@ -32,6 +32,7 @@ const described = ({ rows, columns }: TileSize): Target => ({
     columns,
     dot: {
       f32: { activations: "f32", depth: 4 },
+      f16: { activations: "f32", depth: 4 },
       bf16: { activations: "f32", depth: 4 },
       q8_0: blocks,
       q4_0: blocks,
@@ -41,8 +42,8 @@ const described = ({ rows, columns }: TileSize): Target => ({
     // A plain product, such as the router's, has few columns: its rows are what keeps a device busy.
     rowBlocks: { linear: 32, grouped: 1 },
   },
-  storages: ["f32", "bf16", "q8_0", "q4_0"],
-  onlyRead: ["bf16"],
+  storages: ["f32", "f16", "bf16", "q8_0", "q4_0"],
+  onlyRead: ["f16", "bf16"],
   limits: {
     buffersPerKernel: defaultLimits.maxStorageBuffersPerShaderStage,
     bufferBytes: defaultLimits.maxStorageBufferBindingSize,

@@ -220,9 +220,9 @@ class KernelChecker extends PartChecker {
     if (this.base(s.acc.base, scope).space === undefined)
       this.fail("sums in a tile", `buffer ${s.acc.base}`, "Sum in a tile and copy it out.");
     const whole = a === "i8" && b === "u8";
-    const mixed = [a, b].includes("bf16") && [a, b].includes("f32");
+    const mixed = [a, b].includes("f32");
     if (!whole && (!isFloat(a) || !isFloat(b) || (a !== b && !mixed)))
-      this.fail("factors of one float dtype, bf16 and f32, or i8 and u8", `${a} and ${b}`, "Convert one of them.");
+      this.fail("factors of one float dtype, f32 and another, or i8 and u8", `${a} and ${b}`, "Convert one of them.");
     const sum = whole ? "i32" : "f32";
     if (acc !== sum) this.fail(`sums in ${sum}`, acc, `Allocate the tile of sums as ${sum}.`);
     if (s.half !== undefined && !whole) this.fail("halves of bytes in u8", b, "Leave half out.");

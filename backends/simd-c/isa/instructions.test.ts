@@ -95,6 +95,12 @@ const specials = [
   -3.4e38,
   1 + 2 ** -8,
   1 + 3 * 2 ** -8,
+  1 + 2 ** -11,
+  1 + 3 * 2 ** -11,
+  65519,
+  65520,
+  2 ** -14 - 2 ** -26,
+  5 * 2 ** -25,
 ];
 
 /** A random operand value that the operation takes. */
@@ -288,6 +294,7 @@ function decode(kind: Kind, i: Instruction, bytes: Buffer): number[] {
   if (kind === "quads.u8") return [...new Uint8Array(copy)];
   if (kind === "pairs" || (kind === "memory" && i.memory === "bf16"))
     return Array.from(new Uint16Array(copy), bf16ToF32);
+  if (kind === "memory" && i.memory === "f16") return Array.from(new Uint16Array(copy), f16ToF32);
   if (kind === "f32" || kind === "one.f32" || (kind === "memory" && i.memory === "f32"))
     return [...new Float32Array(copy)];
   return [...new Int32Array(copy)];

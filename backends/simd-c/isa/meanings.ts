@@ -1,5 +1,5 @@
 import type { Instruction } from "../../../codegen/instructions.ts";
-import { bf16ToF32, f32ToBf16 } from "../../../ir/core/float16.ts";
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../../../ir/core/float16.ts";
 import type { ElementType } from "../../../ir/core/types.ts";
 
 type Meaning = Instruction["meaning"];
@@ -24,6 +24,9 @@ export function fusedMultiplyAdd(a: number, b: number, c: number): number {
 
 /** bf16 nearest to x, as a number. */
 export const toBf16 = (x: number): number => bf16ToF32(f32ToBf16(x));
+
+/** f16 nearest to x, as a number. */
+const toF16 = (x: number): number => f16ToF32(f32ToF16(x));
 
 const map1 =
   (f: (x: number) => number): Meaning =>
@@ -139,17 +142,21 @@ export function meanings(lanes: number) {
     "load.i8": load,
     "load.u8": load,
     "load_partial.f32": loadPartial,
+    "load_partial.f16": loadPartial,
     "load_partial.bf16": loadPartial,
     "load_partial.i32": loadPartial,
     "broadcast_load.f32": broadcast,
+    "broadcast_load.f16": broadcast,
     "broadcast_load.bf16": broadcast,
     // Into the second-level cache: memory stays as it is.
     prefetch: (p: readonly number[] = []) => p,
     "store.f32": store(same),
+    "store.f16": store(toF16),
     "store.bf16": store(toBf16),
     "store.i32": store(same),
     "store.i8": store(same),
     "store_partial.f32": storePartial(same),
+    "store_partial.f16": storePartial(toF16),
     "store_partial.bf16": storePartial(toBf16),
     "store_partial.i32": storePartial(same),
     "reduce_add.f32": fold((x, y) => float(x + y)),

@@ -1,4 +1,4 @@
-/* AVX2 helpers of generated code: vectors of 8 lanes; bf16 in memory as its 16 bits. */
+/* AVX2 helpers of generated code: vectors of 8 lanes; bf16 and f16 in memory as their 16 bits. */
 #ifndef UNMOOR_AVX2_H
 #define UNMOOR_AVX2_H
 
@@ -45,6 +45,24 @@ static inline __m256 unmoor_load_first_bf16x8(const uint16_t *p, int64_t n) {
 static inline void unmoor_store_first_bf16x8(uint16_t *p, int64_t n, __m256 value) {
   uint16_t bits[8];
   unmoor_store_bf16x8(bits, value);
+  memcpy(p, bits, (size_t)n * sizeof *p);
+}
+
+static inline __m256 unmoor_load_f16x8(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+
+static inline void unmoor_store_f16x8(uint16_t *p, __m256 value) {
+  _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+static inline __m256 unmoor_load_first_f16x8(const uint16_t *p, int64_t n) {
+  uint16_t bits[8] = {0};
+  memcpy(bits, p, (size_t)n * sizeof *p);
+  return unmoor_load_f16x8(bits);
+}
+
+static inline void unmoor_store_first_f16x8(uint16_t *p, int64_t n, __m256 value) {
+  uint16_t bits[8];
+  unmoor_store_f16x8(bits, value);
   memcpy(p, bits, (size_t)n * sizeof *p);
 }
 

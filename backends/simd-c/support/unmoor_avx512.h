@@ -1,4 +1,4 @@
-/* AVX-512 helpers of generated code: vectors of 16 lanes; bf16 in memory as its 16 bits. */
+/* AVX-512 helpers of generated code: vectors of 16 lanes; bf16 and f16 in memory as their 16 bits. */
 #ifndef UNMOOR_AVX512_H
 #define UNMOOR_AVX512_H
 
@@ -51,6 +51,22 @@ static inline __m512 unmoor_pair_add_f32x16(__m512 a, __m512 b) {
   const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
   return _mm512_add_ps(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b));
+}
+
+static inline __m256i unmoor_narrow_f16x16(__m512 value) {
+  return _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+static inline void unmoor_store_f16x16(uint16_t *p, __m512 value) {
+  _mm256_storeu_si256((__m256i *)p, unmoor_narrow_f16x16(value));
+}
+
+static inline __m512 unmoor_load_first_f16x16(const uint16_t *p, int64_t n) {
+  return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(unmoor_first16(n), p));
+}
+
+static inline void unmoor_store_first_f16x16(uint16_t *p, int64_t n, __m512 value) {
+  _mm256_mask_storeu_epi16(p, unmoor_first16(n), unmoor_narrow_f16x16(value));
 }
 
 /* Two neighbouring bf16 in every lane. */

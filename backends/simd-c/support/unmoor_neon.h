@@ -1,4 +1,4 @@
-/* NEON helpers of generated code: vectors of 4 lanes; bf16 in memory as its 16 bits. */
+/* NEON helpers of generated code: vectors of 4 lanes; bf16 and f16 in memory as their 16 bits. */
 #ifndef UNMOOR_NEON_H
 #define UNMOOR_NEON_H
 
@@ -65,6 +65,24 @@ static inline void unmoor_store_first_i32x4(int32_t *p, int64_t n, int32x4_t val
 static inline void unmoor_store_first_bf16x4(uint16_t *p, int64_t n, float32x4_t value) {
   uint16_t bits[4];
   unmoor_store_bf16x4(bits, value);
+  memcpy(p, bits, (size_t)n * sizeof *p);
+}
+
+static inline float32x4_t unmoor_load_f16x4(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+
+static inline void unmoor_store_f16x4(uint16_t *p, float32x4_t value) {
+  vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(value)));
+}
+
+static inline float32x4_t unmoor_load_first_f16x4(const uint16_t *p, int64_t n) {
+  uint16_t bits[4] = {0};
+  memcpy(bits, p, (size_t)n * sizeof *p);
+  return unmoor_load_f16x4(bits);
+}
+
+static inline void unmoor_store_first_f16x4(uint16_t *p, int64_t n, float32x4_t value) {
+  uint16_t bits[4];
+  unmoor_store_f16x4(bits, value);
   memcpy(p, bits, (size_t)n * sizeof *p);
 }
 

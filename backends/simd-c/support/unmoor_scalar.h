@@ -1,4 +1,4 @@
-/* Scalar helpers of generated code: index arithmetic, bf16 as its 16 bits, powers of two. */
+/* Scalar helpers of generated code: index arithmetic, bf16 and f16 as their 16 bits, powers of two. */
 #ifndef UNMOOR_SCALAR_H
 #define UNMOOR_SCALAR_H
 
@@ -21,7 +21,6 @@ static inline float unmoor_bf16_to_f32(uint16_t bits) {
   return value;
 }
 
-/* To nearest, ties to even; NaN stays NaN. */
 /* Subnormal numbers are made normal by the multiplication; infinities and NaN keep their exponent. */
 static inline float unmoor_f16_to_f32(uint16_t bits) {
   const uint32_t magnitude = (uint32_t)(bits & 0x7fff) << 13;
@@ -51,6 +50,26 @@ static inline int64_t unmoor_dot_quad(int64_t sum, uint32_t a, uint32_t b) {
   return sum;
 }
 
+/*
+ * To nearest, ties to even; NaN stays NaN. Adding 1/2 to a small number leaves the steps of subnormal f16 as the last bit of its
+ * fraction: the addition rounds.
+ */
+static inline uint16_t unmoor_f32_to_f16(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  const uint32_t sign = bits >> 16 & 0x8000;
+  uint32_t magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00);
+  if (magnitude >= 0x47800000) return (uint16_t)(sign | 0x7c00);
+  if (magnitude >= 0x38800000) return (uint16_t)(sign | (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13);
+  float small;
+  memcpy(&small, &magnitude, sizeof small);
+  small += 0.5f;
+  memcpy(&magnitude, &small, sizeof magnitude);
+  return (uint16_t)(sign | (magnitude - 0x3f000000));
+}
+
+/* To nearest, ties to even; NaN stays NaN. */
 static inline uint16_t unmoor_f32_to_bf16(float value) {
   uint32_t bits;
   memcpy(&bits, &value, 4);

@@ -1,4 +1,4 @@
-/* WebAssembly helpers of generated code: vectors of 4 lanes; bf16 in memory as its 16 bits. */
+/* WebAssembly helpers of generated code: vectors of 4 lanes; bf16 and f16 in memory as their 16 bits. */
 #ifndef UNMOOR_WASM_H
 #define UNMOOR_WASM_H
 
@@ -20,8 +20,45 @@ static inline v128_t unmoor_narrow_bf16x4(v128_t value) {
 static inline v128_t unmoor_load_bf16x4(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
 
 static inline v128_t unmoor_load_f16x4(const uint16_t *p) {
-  return wasm_f32x4_make(unmoor_f16_to_f32(p[0]), unmoor_f16_to_f32(p[1]), unmoor_f16_to_f32(p[2]),
-                         unmoor_f16_to_f32(p[3]));
+  const v128_t bits = wasm_u32x4_load16x4(p);
+  const v128_t magnitude = wasm_i32x4_shl(wasm_v128_and(bits, wasm_i32x4_splat(0x7fff)), 13);
+  const v128_t sign = wasm_i32x4_shl(wasm_v128_and(bits, wasm_i32x4_splat(0x8000)), 16);
+  const v128_t scaled = wasm_f32x4_mul(magnitude, wasm_i32x4_splat(0x77800000)); /* 2^112 */
+  const v128_t special = wasm_v128_or(magnitude, wasm_i32x4_splat(0x7f800000));
+  const v128_t finite = wasm_i32x4_lt(magnitude, wasm_i32x4_splat(0x7c00 << 13));
+  return wasm_v128_or(wasm_v128_bitselect(scaled, special, finite), sign);
+}
+
+/* As unmoor_f32_to_f16. In the low half. */
+static inline v128_t unmoor_narrow_f16x4(v128_t value) {
+  const v128_t sign = wasm_v128_and(wasm_u32x4_shr(value, 16), wasm_i32x4_splat(0x8000));
+  const v128_t magnitude = wasm_v128_and(value, wasm_i32x4_splat(0x7fffffff));
+  const v128_t odd = wasm_v128_and(wasm_u32x4_shr(magnitude, 13), wasm_i32x4_splat(1));
+  const v128_t moved = wasm_i32x4_add(magnitude, wasm_i32x4_add(odd, wasm_i32x4_splat(0xfff - 0x38000000)));
+  const v128_t small = wasm_i32x4_sub(wasm_f32x4_add(magnitude, wasm_f32x4_splat(0.5f)), wasm_i32x4_splat(0x3f000000));
+  const v128_t normal = wasm_i32x4_gt(magnitude, wasm_i32x4_splat(0x387fffff));
+  const v128_t rounded = wasm_v128_bitselect(wasm_u32x4_shr(moved, 13), small, normal);
+  const v128_t nan = wasm_f32x4_ne(value, value);
+  const v128_t special = wasm_v128_bitselect(wasm_i32x4_splat(0x7e00), wasm_i32x4_splat(0x7c00), nan);
+  const v128_t large = wasm_i32x4_gt(magnitude, wasm_i32x4_splat(0x477fffff));
+  const v128_t bits = wasm_v128_or(wasm_v128_bitselect(special, rounded, large), sign);
+  return wasm_u16x8_narrow_i32x4(bits, bits);
+}
+
+static inline void unmoor_store_f16x4(uint16_t *p, v128_t value) {
+  wasm_v128_store64_lane(p, unmoor_narrow_f16x4(value), 0);
+}
+
+static inline v128_t unmoor_load_first_f16x4(const uint16_t *p, int64_t n) {
+  uint16_t bits[4] = {0};
+  memcpy(bits, p, (size_t)n * sizeof *p);
+  return unmoor_load_f16x4(bits);
+}
+
+static inline void unmoor_store_first_f16x4(uint16_t *p, int64_t n, v128_t value) {
+  uint16_t bits[4];
+  unmoor_store_f16x4(bits, value);
+  memcpy(p, bits, (size_t)n * sizeof *p);
 }
 
 static inline void unmoor_store_bf16x4(uint16_t *p, v128_t value) {
