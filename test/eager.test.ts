@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Argument, Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
-import type { ElementType } from "../ir/core/types.ts";
+import type { AuthorType } from "../ir/core/types.ts";
 import { type ConcreteTensor, tensor } from "../ir/dsl/tensor.ts";
 import { interpret } from "../ir/interpreter/index.ts";
 import { uniform } from "../ir/ops/testing.ts";
@@ -68,7 +68,7 @@ function tensorsFor(layer: Layer, dims: Readonly<Record<string, number>>, random
       const numbers = Array.from({ length: sizes.reduce((a, b) => a * b, 1) }, () =>
         float ? 2 * random() - 1 : Math.floor(3 * random()),
       );
-      return [value.name, tensor(sizes, numbers, value.type.dtype as ElementType)];
+      return [value.name, tensor(sizes, numbers, value.type.dtype as AuthorType)];
     }),
   );
 }

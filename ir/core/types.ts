@@ -5,6 +5,10 @@ import { Dim } from "./dim.ts";
 export const elementTypes = ["f32", "f16", "bf16", "i32", "u32", "i8", "u8", "bool"] as const;
 export type ElementType = (typeof elementTypes)[number];
 
+/** Those that authors give tensors. Kernels have the others inside: codes of block formats, masks. */
+export const authorTypes = ["f32", "f16", "bf16", "i32"] as const satisfies readonly ElementType[];
+export type AuthorType = (typeof authorTypes)[number];
+
 /**
  * Types of tensors. `index` values are i32. Floats f16 and bf16, and the block formats, say how far an implementation may round
  * (DESIGN section 6). A block format is a storage of f32 numbers, in blocks along the last dimension.

@@ -1,12 +1,12 @@
 import { IrError } from "../core/diagnostic.ts";
 import { evaluateScalar, f32, type ScalarFunction, substitute } from "../core/scalar.ts";
-import type { ElementType } from "../core/types.ts";
+import type { AuthorType } from "../core/types.ts";
 import { type ScalarFunctionName, scalarFunctions } from "./scalar-functions.ts";
 import { concrete, EagerTensor, evaluateOne } from "./tensor.ts";
 import type { AnyTensor, Broadcast, Broadcasts, Dims, Init, LinearFits, Tensor } from "./types.ts";
 
 /** What the functions below give is concrete; the type system sees it as symbolic. */
-const symbolic = <D extends Dims, S extends ElementType>(t: EagerTensor): Tensor<D, S> => t as unknown as Tensor<D, S>;
+const symbolic = <D extends Dims, S extends AuthorType>(t: EagerTensor): Tensor<D, S> => t as unknown as Tensor<D, S>;
 
 /** x·wᵀ: x [..., K] and w [N, K] give [..., N], summed in f32. */
 export function linear<A extends Dims, W extends Dims>(

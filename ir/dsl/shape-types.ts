@@ -1,4 +1,4 @@
-import type { ElementType } from "../core/types.ts";
+import type { AuthorType } from "../core/types.ts";
 import type { DimName, Dims, Tail, Tensor as Typed } from "./tensor-type.ts";
 import type { AnyTensor, Join, SameDim } from "./types.ts";
 
@@ -80,7 +80,7 @@ export type ReshapeFits<A extends Dims, B extends Dims> = [Factors<A>, Factors<B
 
 // concat
 
-export type DimsOf<X> = X extends Typed<infer D, ElementType> ? D : never;
+export type DimsOf<X> = X extends Typed<infer D, AuthorType> ? D : never;
 export type DTypeOf<X> = X extends Typed<Dims, infer S> ? S : never;
 
 /** Without the last N dimensions. */

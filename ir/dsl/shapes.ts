@@ -1,6 +1,6 @@
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
-import type { ElementType } from "../core/types.ts";
+import type { AuthorType } from "../core/types.ts";
 import { count } from "../ops/reals.ts";
 import { parameterValues } from "./layer.ts";
 import type {
@@ -21,7 +21,7 @@ import type { DimName, Dims, Tail, Tensor as Typed } from "./tensor-type.ts";
 import type { AnyTensor } from "./types.ts";
 
 /** What the functions below give is concrete; the type system sees it as symbolic. */
-const symbolic = <D extends Dims, S extends ElementType>(t: EagerTensor): Typed<D, S> => t as unknown as Typed<D, S>;
+const symbolic = <D extends Dims, S extends AuthorType>(t: EagerTensor): Typed<D, S> => t as unknown as Typed<D, S>;
 
 /**
  * The same elements, in row-major order, in other dimensions: `reshape(q, ["T", "A", "D"])` of q [T, A*D].
@@ -30,7 +30,7 @@ const symbolic = <D extends Dims, S extends ElementType>(t: EagerTensor): Typed<
  * may be left, which follows from the number of elements.
  * @throws IrError where the numbers of elements differ
  */
-export function reshape<D extends Dims, S extends ElementType, const R extends Dims>(
+export function reshape<D extends Dims, S extends AuthorType, const R extends Dims>(
   x: Typed<D, S>,
   dims: R & ReshapeFits<D, R>,
 ): Typed<Written<R>, S> {
@@ -77,7 +77,7 @@ export function concat<const X extends readonly AnyTensor[], A extends number>(
  * columns is `slice(y, 0, "I")`, every other column `slice(y, 1, "I", { step: 2 })`, the rows after the first P of [P+T, H]
  * `slice(x, "P", "T", { axis: 0 })`.
  */
-export function slice<D extends Dims, S extends ElementType, const N extends DimName, A extends number = -1>(
+export function slice<D extends Dims, S extends AuthorType, const N extends DimName, A extends number = -1>(
   x: Typed<D, S>,
   start: DimName,
   count: N,
@@ -104,7 +104,7 @@ function sizeOf(given: DimName, what: string): number {
 }
 
 /** Dimensions in another order: dimension i of the result is dimension order[i] of x. [T, A, D] by [1, 0, 2] is [A, T, D]. */
-export function transpose<D extends Dims, S extends ElementType, const O extends readonly number[]>(
+export function transpose<D extends Dims, S extends AuthorType, const O extends readonly number[]>(
   x: Typed<D, S>,
   order: O & OrderFits<D, O>,
 ): Typed<Transposed<D, O>, S> {
@@ -115,7 +115,7 @@ export function transpose<D extends Dims, S extends ElementType, const O extends
  * For each id that row of x: an embedding is `gather(w.table, tokenIds)`, of table [V, H] and ids [T] a tensor [T, H]. An id outside
  * counts as the nearest row.
  */
-export function gather<D extends Dims, S extends ElementType, I extends Dims>(
+export function gather<D extends Dims, S extends AuthorType, I extends Dims>(
   x: Typed<D, S>,
   ids: Typed<I, "i32">,
 ): Typed<[...I, ...Tail<D>], S> {
@@ -123,7 +123,7 @@ export function gather<D extends Dims, S extends ElementType, I extends Dims>(
 }
 
 /** x with row ids[r] replaced by rows[r], for each r. Of equal ids the last wins; an id of no row changes nothing. */
-export function scatter<D extends Dims, S extends ElementType, I extends Dims, R extends Dims>(
+export function scatter<D extends Dims, S extends AuthorType, I extends Dims, R extends Dims>(
   x: Typed<D, S>,
   ids: Typed<I, "i32">,
   rows: Typed<R, S> & ScatterFits<D, I, R>,
@@ -170,7 +170,7 @@ export function fromLast(what: string, axis: number, rank: number): number {
 }
 
 /** A dimension of size 1 repeated: `expand(key, 1, "A")` of key [T, 1, D] is [T, A, D]. */
-export function expand<D extends Dims, S extends ElementType, A extends number, const N extends DimName>(
+export function expand<D extends Dims, S extends AuthorType, A extends number, const N extends DimName>(
   x: Typed<D, S> & ExpandFits<D, A>,
   axis: A,
   size: N,

@@ -1,4 +1,4 @@
-import type { ElementType } from "../core/types.ts";
+import type { AuthorType } from "../core/types.ts";
 
 /** A dimension as an author writes it: a name, a whole number, or text with sums and products of them ("E+Z"). */
 export type DimName = string | number;
@@ -13,7 +13,7 @@ declare const storage: unique symbol;
  * What a tensor is to the type system. `S` is every dtype that it may be stored as, so that a tensor of one dtype fits where
  * several are allowed. Authors name it through the alias in types.ts; its name here is what errors show.
  */
-export interface Tensor<D extends Dims, S extends ElementType> {
+export interface Tensor<D extends Dims, S extends AuthorType> {
   readonly [shape]: D;
   readonly [storage]: S;
   readonly [expert: number]: Tensor<Tail<D>, S>;

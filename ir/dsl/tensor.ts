@@ -3,7 +3,7 @@ import { Dim } from "../core/dim.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../core/float16.ts";
 import type { AttributeMap, Region, Value } from "../core/layer.ts";
 import type { Tensor as TensorData, TensorStorage } from "../core/tensor.ts";
-import { type DType, type ElementType, elementTypes, type TensorType } from "../core/types.ts";
+import { type AuthorType, authorTypes, type DType, type TensorType } from "../core/types.ts";
 import { opDefinition } from "../ops/index.ts";
 import { realsOf } from "../ops/reals.ts";
 
@@ -13,15 +13,11 @@ export interface ConcreteTensor extends TensorData {
 }
 
 /** Elements as numbers that a dtype can hold, in the form in which the interpreter keeps them. */
-const stored: Readonly<Record<ElementType, (data: ArrayLike<number>) => TensorStorage>> = {
+const stored: Readonly<Record<AuthorType, (data: ArrayLike<number>) => TensorStorage>> = {
   f32: (data) => Float64Array.from(data, Math.fround),
   f16: (data) => Float64Array.from(data, (v) => f16ToF32(f32ToF16(v))),
   bf16: (data) => Float64Array.from(data, (v) => bf16ToF32(f32ToBf16(v))),
   i32: (data) => Int32Array.from(data),
-  u32: (data) => Uint32Array.from(data),
-  i8: (data) => Int8Array.from(data),
-  u8: (data) => Uint8Array.from(data),
-  bool: (data) => Uint8Array.from(data, (v) => Number(v !== 0)),
 };
 
 /** At most so many elements of a dimension are printed. */
@@ -97,9 +93,9 @@ Object.setPrototypeOf(
  * Elements are rounded to what `dtype` (default "f32") can hold.
  * @throws IrError where the number of elements is not the product of the dimensions
  */
-export function tensor(dims: readonly number[], data: ArrayLike<number>, dtype: ElementType = "f32"): ConcreteTensor {
-  if (!elementTypes.includes(dtype))
-    throw new IrError(`"${dtype}" is no dtype`, `Use one of ${elementTypes.join(", ")}.`);
+export function tensor(dims: readonly number[], data: ArrayLike<number>, dtype: AuthorType = "f32"): ConcreteTensor {
+  if (!authorTypes.includes(dtype))
+    throw new IrError(`"${dtype}" is no dtype of a tensor`, `Use one of ${authorTypes.join(", ")}.`);
   for (const d of dims) {
     if (!Number.isSafeInteger(d) || d < 0)
       throw new IrError(`a dimension is a whole number, found ${d}`, "Give whole numbers as dimensions.");

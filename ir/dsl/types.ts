@@ -1,10 +1,10 @@
-import type { ElementType } from "../core/types.ts";
+import type { AuthorType } from "../core/types.ts";
 import type { DimName, Dims, Tensor as Typed } from "./tensor-type.ts";
 
 export type { DimName, Dims, Tail } from "./tensor-type.ts";
 
 /** How a tensor's elements are stored. "auto": floats, the compiler chooses f32, f16 or bf16. Any other name pins it. */
-export type Storage = ElementType | "auto";
+export type Storage = AuthorType | "auto";
 
 /** What "auto" may become. */
 type Float = "f32" | "f16" | "bf16";
@@ -17,7 +17,7 @@ declare const expert: unique symbol;
 export type Tensor<D extends Dims = Dims, S extends Storage = "auto"> = Typed<D, StoredAs<S>>;
 
 /** A tensor of these dimensions in any storage. */
-export type AnyTensor<D extends Dims = Dims> = Typed<D, ElementType>;
+export type AnyTensor<D extends Dims = Dims> = Typed<D, AuthorType>;
 
 /** The id of an FFN expert, as `mix` gives it to the body. Its one use is as an index: `w.gate[e]`. */
 export type Expert = number & { readonly [expert]: true };

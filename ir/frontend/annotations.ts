@@ -1,7 +1,7 @@
 import { ts } from "ts-morph";
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
-import { type ElementType, elementTypes } from "../core/types.ts";
+import { authorTypes, type ElementType } from "../core/types.ts";
 import type { Module, Modules } from "./module.ts";
 import { problem } from "./source.ts";
 import { list, nearest } from "./suggest.ts";
@@ -163,11 +163,11 @@ export class Annotations {
     const { node } = this.#resolve(module, given);
     const text = ts.isLiteralTypeNode(node) && ts.isStringLiteral(node.literal) ? node.literal.text : undefined;
     if (text === "auto") return { dtype: "f32", storage: "auto" };
-    const dtype = elementTypes.find((d) => d === text);
+    const dtype = authorTypes.find((d) => d === text);
     if (dtype !== undefined) return { dtype, storage: "fixed" };
-    const near = text === undefined ? undefined : nearest(text, elementTypes);
-    throw problem("U016", given, `${given.getText()} is no dtype`, {
-      expected: `one of ${list(elementTypes.map((d) => `"${d}"`))}, or "auto"`,
+    const near = text === undefined ? undefined : nearest(text, authorTypes);
+    throw problem("U016", given, `${given.getText()} is no dtype of a tensor`, {
+      expected: `one of ${list(authorTypes.map((d) => `"${d}"`))}, or "auto"`,
       ...(near === undefined ? {} : { help: `Did you mean "${near}"?` }),
     });
   }
