@@ -45,6 +45,12 @@ export interface Backend {
   tunings?(isa: string): readonly Target[];
   /** The device that this machine runs the target on, in words: what is found fastest holds for it alone. */
   deviceName?(): Promise<string>;
+  /**
+   * The same target for devices with other limits; absent where devices do not differ in them.
+   * @param limits a named set, "adapter" for those of this machine's device, or the path of a JSON file
+   * @throws DiagnosticError for what is none of these
+   */
+  withLimits?(limits: string): Promise<Backend>;
   /** The best variant that this machine runs; throws LackError if there is none. */
   bestIsa(): Promise<string>;
   /** What this machine can do with the target. */

@@ -73,6 +73,10 @@ export const codes = {
     title: "Argument that no parameter of a kernel takes",
     help: "Give --arg NAME=… for each parameter, in one of the forms that unmoor ascend run --help lists.",
   },
+  U409: {
+    title: "Limits that cannot be read",
+    help: "Give default, phone, adapter, or the path of a JSON file with limits by WebGPU's names.",
+  },
   U500: {
     title: "Something that this machine lacks",
     help: "Do what the message says: it names the command where there is one.",

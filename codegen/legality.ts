@@ -4,6 +4,7 @@ import { type Layer, walk } from "../ir/core/layer.ts";
 import type { Span } from "../ir/core/span.ts";
 import { dtypeBytes, formatType } from "../ir/core/types.ts";
 import { bufferBytes } from "./memory.ts";
+import { findCuts } from "./parts/cut.ts";
 import { blockWeights } from "./passes/storage.ts";
 import type { Program } from "./program.ts";
 import type { Storage, Target } from "./target.ts";
@@ -77,6 +78,9 @@ export function checkLegality(layer: Layer, program: Program, target: Target): v
   const found: Diagnostic[] = [];
   const where = `${target.name} (${target.isa})`;
   for (const kernel of [...program.prepare, ...program.kernels]) found.push(...kernelProblems(kernel, target, where));
+  const limit = target.limits.bufferBytes;
+  const { cuts, uncut } =
+    target.limits.cutsWeights && limit !== undefined ? findCuts(program, limit) : { cuts: new Map(), uncut: new Map() };
   for (const buffer of program.buffers) {
     if (buffer.role === "output" && target.onlyRead?.some((s) => s === buffer.dtype)) {
       found.push({
@@ -89,15 +93,15 @@ export function checkLegality(layer: Layer, program: Program, target: Target): v
       });
     }
     const bytes = bufferBytes(buffer).constant;
-    const limit = target.limits.bufferBytes;
-    if (bytes !== undefined && limit !== undefined && bytes > limit) {
+    if (bytes !== undefined && limit !== undefined && bytes > limit && !cuts.has(buffer.name)) {
+      const reason = uncut.get(buffer.name);
       found.push({
         code: "U213",
         span: layer.span,
         message: `${buffer.name} is too large for one buffer on ${where}`,
         expected: `at most ${megabytes(limit)}`,
-        found: megabytes(bytes),
-        help: "Choose smaller sizes or fewer experts with --param, or another target.",
+        found: `${megabytes(bytes)}${reason === undefined ? "" : `, which cannot be cut: ${reason}`}`,
+        help: "Choose smaller sizes or fewer experts with --param, another --storage, or another target.",
       });
     }
   }

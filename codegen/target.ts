@@ -99,6 +99,8 @@ export interface TargetLimits {
   readonly buffersPerKernel?: number;
   /** Bytes of one buffer. */
   readonly bufferBytes?: number;
+  /** Whether weights that take more are cut into several buffers, and kernels launched part by part. */
+  readonly cutsWeights?: boolean;
   /** Blocks per grid. */
   readonly blocks?: number;
 }

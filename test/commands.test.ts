@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { bf16ToF32, f16ToF32 } from "../ir/core/float16.ts";
@@ -30,6 +30,31 @@ test("compile writes the sources of one target into --out, and says what it wrot
   expect(files).toContain("longcatMoe.c");
   for (const file of files) expect(ran.out).toContain(file);
   expect(readFileSync(join(out, "longcatMoe.c"), "utf8")).toContain("_mm256_fmadd_ps");
+});
+
+test("compile --limits lays a layer out for a device: weights that its bindings do not hold are cut", async () => {
+  const out = join(temporaryFolder(), "layer");
+  const limits = join(temporaryFolder(), "limits.json");
+  const compile = (given: string) =>
+    unmoor(["compile", example, ...smallParams, "--target", "wgsl", "--limits", given, "--out", out]);
+  writeFileSync(limits, JSON.stringify({ maxStorageBufferBindingSize: 4096, maxTextureDimension2D: 8192 }));
+  expect((await compile(limits)).status).toBe(0);
+  const plan = JSON.parse(readFileSync(join(out, "plan.json"), "utf8"));
+  // Four experts of 2 KiB each.
+  expect(plan.buffers.map((b: { name: string }) => b.name)).toEqual(expect.arrayContaining(["gate.0", "gate.1"]));
+  for (const [text, says] of [
+    ['{"maxStorageBufferBindingSize": 256}', "error[U213]"],
+    ['{"maxStorageBufferBindingSize": "much"}', "the limit maxStorageBufferBindingSize in"],
+    ['{"maxComputeInvocationsPerWorkgroup": 16}', "kernels run 64 invocations in a workgroup"],
+    ['{"bindings": 8}', "has the unknown limit bindings"],
+    ["eight", "holds no limits"],
+  ] as const) {
+    writeFileSync(limits, text);
+    const { status, err } = await compile(limits);
+    expect([status, err]).toEqual([2, expect.stringContaining(says)]);
+  }
+  expect((await compile("tablet")).err).toContain("error[U409]: the limits tablet cannot be read");
+  expect((await compile("phone")).status).toBe(0);
 });
 
 test("compile without --isa writes all variants, which choose when they run", async () => {

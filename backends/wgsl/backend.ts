@@ -6,7 +6,8 @@ import { emitWgsl } from "../../codegen/emit/wgsl/index.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
-import { IrError } from "../../ir/core/diagnostic.ts";
+import { DiagnosticError, IrError } from "../../ir/core/diagnostic.ts";
+import { noSpan } from "../../ir/core/span.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { type Backend, type KernelSource, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
 import {
@@ -20,6 +21,7 @@ import {
 } from "./adapter/index.ts";
 import { elementsOf } from "./elements.ts";
 import { wgslLanguage } from "./functions.ts";
+import { limitsOf, limitTarget, namedLimits, type WgslLimits } from "./limits.ts";
 import type { LoadedPlan, Runner } from "./support/run.js";
 import { loadRunModule, supportFiles } from "./support.ts";
 import { wgslTarget, wgslTunings } from "./target.ts";
@@ -29,7 +31,7 @@ const LARGER =
 
 /** The WebGPU backend: WGSL modules with a launch plan, run in this process by Dawn. */
 export function createWgsl(options: DeviceOptions = {}): Backend {
-  return {
+  const backend: Backend = {
     name: "wgsl",
     isas: [wgslTarget.isa],
     target(isa) {
@@ -38,6 +40,14 @@ export function createWgsl(options: DeviceOptions = {}): Backend {
     },
     tunings: () => wgslTunings,
     deviceName: async () => describeAdapter(await findAdapter(chooseAdapter(options.adapter))).name,
+    async withLimits(named) {
+      const limits = await readLimits(named, options);
+      return {
+        ...backend,
+        target: (isa) => limitTarget(backend.target(isa), limits),
+        tunings: () => wgslTunings.map((target) => limitTarget(target, limits)),
+      };
+    },
     async bestIsa() {
       const { run, emulate } = await probeWebGpu();
       if (run.ok || emulate.ok) return wgslTarget.isa;
@@ -48,20 +58,56 @@ export function createWgsl(options: DeviceOptions = {}): Backend {
     kernels,
     load: (program, target) => load(program, target, options),
   };
+  return backend;
 }
 
-function emit(program: Program, _target: Target): SourceTree {
-  const { plan, modules } = emitWgsl(program, wgslLanguage);
+/** Limits by name, of this machine's device, or from a file. */
+async function readLimits(named: string, options: DeviceOptions): Promise<WgslLimits> {
+  const known = Object.hasOwn(namedLimits, named) ? namedLimits[named] : undefined;
+  if (known) return known;
+  if (named === "adapter") {
+    const found = describeAdapter(await findAdapter(chooseAdapter(options.adapter)));
+    return limitsOf(found.limits, found.name, wgslLanguage.workgroupSize);
+  }
+  let text: string;
+  try {
+    text = readFileSync(named, "utf8");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DiagnosticError([
+      {
+        code: "U409",
+        span: noSpan,
+        message: `the limits ${named} cannot be read: ${reason}`,
+        expected: `${Object.keys(namedLimits).join(", ")}, adapter, or the path of a JSON file`,
+        found: named,
+        help: "Name one of these sets of limits, or correct the path.",
+      },
+    ]);
+  }
+  return limitsOf(parsed(text), named, wgslLanguage.workgroupSize);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function emit(program: Program, target: Target): SourceTree {
+  const { plan, modules } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
   return new Map([["plan.json", `${JSON.stringify(plan, null, 2)}\n`], ...modules, ...supportFiles()]);
 }
 
-function kernels(program: Program): ReadonlyMap<Kernel, KernelSource> {
-  const { modules, paths } = emitWgsl(program, wgslLanguage);
+function kernels(program: Program, target: Target): ReadonlyMap<Kernel, KernelSource> {
+  const { modules, paths } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
   return new Map([...paths].map(([kernel, path]) => [kernel, { path, text: modules.get(path) ?? "", memory: [] }]));
 }
 
-async function load(program: Program, _target: Target, options: DeviceOptions): Promise<LoadedLayer> {
-  const { plan, modules } = emitWgsl(program, wgslLanguage);
+async function load(program: Program, target: Target, options: DeviceOptions): Promise<LoadedLayer> {
+  const { plan, modules } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
   const { LaunchError, createRunner } = await loadRunModule();
   const opened = await openDevice({ limits: "adapter", ...options });
   const translate = (error: unknown): unknown => {

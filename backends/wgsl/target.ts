@@ -1,13 +1,5 @@
 import type { Target } from "../../codegen/target.ts";
-
-/** Limits that every WebGPU device has (https://www.w3.org/TR/webgpu/#limits), and that a layer is compiled for. */
-export const defaultLimits = {
-  maxStorageBuffersPerShaderStage: 8,
-  maxStorageBufferBindingSize: 128 * 2 ** 20,
-  maxBufferSize: 256 * 2 ** 20,
-  maxComputeWorkgroupsPerDimension: 65_535,
-  maxComputeInvocationsPerWorkgroup: 256,
-} as const;
+import { defaultLimits, limitTarget } from "./limits.ts";
 
 /** Codes and scales of all weights of a product in one buffer each: a kernel may bind few. */
 const blocks = { activations: "q8_0", depth: 32, packed: true } as const;
@@ -44,15 +36,11 @@ const described = ({ rows, columns }: TileSize): Target => ({
   },
   storages: ["f32", "f16", "bf16", "q8_0", "q4_0"],
   onlyRead: ["f16", "bf16"],
-  limits: {
-    buffersPerKernel: defaultLimits.maxStorageBuffersPerShaderStage,
-    bufferBytes: defaultLimits.maxStorageBufferBindingSize,
-    // One invocation per block; blocks are numbered by an i32.
-    blocks: 2 ** 31 - 1,
-  },
+  limits: { cutsWeights: true },
 });
 
-export const wgslTarget = described({ rows: [4, 1], columns: 4 });
+/** For devices with the limits that all have. */
+export const wgslTarget = limitTarget(described({ rows: [4, 1], columns: 4 }), defaultLimits);
 
 /** Register tiles that may be faster on some device: more sums take each element more often, and more registers. */
 export const wgslTunings: readonly Target[] = [
@@ -62,6 +50,6 @@ export const wgslTunings: readonly Target[] = [
   [2, 4],
   [1, 4],
 ].map(([rows = 1, columns = 4]) => ({
-  ...described({ rows: rows === 1 ? [1] : [rows, 1], columns }),
+  ...limitTarget(described({ rows: rows === 1 ? [1] : [rows, 1], columns }), defaultLimits),
   tuning: `${rows}×${columns}`,
 }));

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { formatParams } from "../../bench/report.ts";
 import type { Storage, TargetName } from "../../codegen/target.ts";
-import { chooseTargets } from "../../runtime/backends.ts";
+import { type BackendSource, chooseTargets } from "../../runtime/backends.ts";
 import { emitLayer } from "../../runtime/emit.ts";
 import { writeTree } from "../../runtime/files.ts";
 import { targetFor } from "../../runtime/tune/target.ts";
@@ -14,6 +14,7 @@ import { jsonDocument } from "../text.ts";
 interface Options extends LayerOptions {
   readonly target: TargetName | "all";
   readonly out: string;
+  readonly limits?: string;
 }
 
 export function compileCommand(program: Command, run: Run, environment: Environment): void {
@@ -23,14 +24,31 @@ export function compileCommand(program: Command, run: Run, environment: Environm
         .argParser(targetOrAll)
         .makeOptionMandatory(),
     )
+    .option(
+      "--limits <name>",
+      "limits of the WebGPU device to compile for: default (which every device has), phone, adapter (this machine's), or a JSON file",
+    )
     .requiredOption("--out <folder>", "where the sources go; it is made if need be")
     .action((file: string, options: Options) => run(() => compile(file, options, environment)));
 }
 
+/** Backends for devices with these limits, where devices differ in them. */
+const limited =
+  (source: BackendSource, limits: string | undefined): BackendSource =>
+  async (name) => {
+    const backend = await source(name);
+    return limits === undefined || !backend.withLimits ? backend : backend.withLimits(limits);
+  };
+
 async function compile(file: string, options: Options, environment: Environment): Promise<number> {
   const layer = await layerOf(file, options, environment);
   const storage: Storage = options.storage ?? "f32";
-  const found = await chooseTargets(environment.backends, expandTargets([options.target]), options.isa, "emit");
+  const found = await chooseTargets(
+    limited(environment.backends, options.limits),
+    expandTargets([options.target]),
+    options.isa,
+    "emit",
+  );
   const chosen = withRecords(found, options, environment);
   const files = new Map<string, string | Uint8Array>();
   const targets: {

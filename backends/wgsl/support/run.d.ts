@@ -23,6 +23,10 @@ export interface LaunchPlan {
     readonly bytes: Polynomial;
     readonly role: "input" | "weight" | "prepared" | "output" | "temporary";
     readonly slot?: number;
+    /** Of a weight in several buffers: which of its elements this one holds. */
+    readonly part?: { readonly of: string; readonly first: number; readonly elements: number };
+    /** First and last of `kernels`, by their positions, that use it. */
+    readonly lifetime?: readonly [number, number];
   }[];
   readonly slots: readonly { readonly bytes: readonly Polynomial[] }[];
   readonly prepare: readonly PlanKernel[];
@@ -42,7 +46,11 @@ export interface PlanKernel {
     readonly buffer: string;
     readonly access: "read" | "read_write";
   }[];
-  readonly symbols?: { readonly binding: number; readonly names: readonly string[] };
+  readonly symbols?: {
+    readonly binding: number;
+    readonly names: readonly string[];
+    readonly constants: Readonly<Record<string, number>>;
+  };
   readonly origin: { readonly op: string; readonly summary: string; readonly source: string };
 }
 
@@ -84,7 +92,10 @@ export function createRunner(device: GPUDevice, loaded: LoadedPlan): Promise<Run
 
 export interface Runner {
   readonly plan: LaunchPlan;
-  /** Uploads the weights, by name, and runs the preparation. */
+  /**
+   * Uploads the weights, by name, and runs the preparation. A weight that the plan holds in several buffers is given whole, or
+   * part by part under the parts' names.
+   */
   setWeights(weights: Readonly<Record<string, Elements>>): Promise<void>;
   /**
    * Runs the layer `repeat` times (default 1), each with one submission. Inputs by name, values of the symbols by name.

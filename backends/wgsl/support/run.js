@@ -152,8 +152,12 @@ export async function createRunner(device, { plan, modules }) {
   }
   refuse(lacks(plan, device.limits));
   const alive = watch(device);
-  const shaders = new Map();
-  const compile = (kernel) => alive(makePipeline(device, kernel, modules, shaders));
+  // Kernels that work on parts of a weight have one module, and one pipeline.
+  const pipelines = new Map();
+  const compile = async (kernel) => {
+    if (!pipelines.has(kernel.module)) pipelines.set(kernel.module, makePipeline(device, kernel, modules));
+    return { kernel, ...(await alive(pipelines.get(kernel.module))) };
+  };
   const prepare = await Promise.all(plan.prepare.map(compile));
   const kernels = await Promise.all(plan.kernels.map(compile));
   return new Runner(device, plan, prepare, kernels, alive);
@@ -199,16 +203,12 @@ async function checked(device, what, work) {
 
 const describe = (kernel) => `kernel ${kernel.name} (${kernel.origin.summary}; ${kernel.origin.source})`;
 
-async function makePipeline(device, kernel, modules, shaders) {
+async function makePipeline(device, kernel, modules) {
   const code = modules[kernel.module];
   if (code === undefined) throw new LaunchError("input", `${describe(kernel)}: its module ${kernel.module} is missing`);
-  let shader = shaders.get(kernel.module);
-  if (!shader) {
-    device.pushErrorScope("validation");
-    shader = { module: device.createShaderModule({ code, label: kernel.module }), error: device.popErrorScope() };
-    shaders.set(kernel.module, shader);
-  }
-  const [{ messages }, error] = await Promise.all([shader.module.getCompilationInfo(), shader.error]);
+  device.pushErrorScope("validation");
+  const shader = device.createShaderModule({ code, label: kernel.module });
+  const [error, { messages }] = await Promise.all([device.popErrorScope(), shader.getCompilationInfo()]);
   const errors = messages.filter((message) => message.type === "error");
   if (errors.length > 0 || error) {
     const lines = code.split("\n");
@@ -230,11 +230,11 @@ async function makePipeline(device, kernel, modules, shaders) {
   const { layout, descriptor } = await checked(device, what, () => {
     const layout = device.createBindGroupLayout({ entries, label: kernel.name });
     const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
-    const compute = { module: shader.module, entryPoint: kernel.entryPoint };
+    const compute = { module: shader, entryPoint: kernel.entryPoint };
     return { layout, descriptor: { layout: pipelineLayout, compute, label: kernel.name } };
   });
   try {
-    return { kernel, layout, pipeline: await device.createComputePipelineAsync(descriptor) };
+    return { layout, pipeline: await device.createComputePipelineAsync(descriptor) };
   } catch (failure) {
     throw new LaunchError("validation", `${what}: ${failure.message}`);
   }
@@ -333,6 +333,14 @@ class Runner {
   }
 
   #check(buffer, given, symbols) {
+    const { part } = buffer;
+    if (part && given[buffer.name] === undefined) {
+      const name = part.of;
+      const { BYTES_PER_ELEMENT } = ARRAYS[buffer.dtype];
+      const whole = { ...buffer, name, dims: [[{ coefficient: part.elements, factors: [] }]], part: undefined };
+      const count = evaluate(buffer.bytes, symbols) / BYTES_PER_ELEMENT;
+      return this.#check(whole, given, symbols).subarray(part.first, part.first + count);
+    }
     const data = given[buffer.name];
     const Elements = ARRAYS[buffer.dtype];
     const dims = buffer.dims.map((dim) => evaluate(dim, symbols));
@@ -412,7 +420,7 @@ class Runner {
 
   #group(compiled, symbols) {
     const { kernel, layout } = compiled;
-    const uniform = kernel.symbols && this.#uniform(kernel.symbols.names, symbols);
+    const uniform = kernel.symbols && this.#uniform(kernel.symbols, symbols);
     const present = this.#groups.get(compiled);
     if (present) return present;
     const roles = new Map(this.plan.buffers.map((buffer) => [buffer.name, buffer]));
@@ -427,10 +435,10 @@ class Runner {
   }
 
   /** The symbols' values on the device, written where they changed. */
-  #uniform(names, symbols) {
-    const key = `symbols ${names.join(" ")}`;
+  #uniform({ names, constants }, symbols) {
+    const key = `symbols ${names.map((name) => (name in constants ? `${name}=${constants[name]}` : name)).join(" ")}`;
     const buffer = this.#reserve(key, Math.ceil(names.length / 4) * 16, UNIFORM | COPY_DST);
-    const values = Int32Array.from(names, (name) => symbols[name]);
+    const values = Int32Array.from(names, (name) => constants[name] ?? symbols[name]);
     const present = this.#memory.get(key);
     if (present.values !== values.join()) this.#device.queue.writeBuffer(buffer, 0, values);
     present.values = values.join();

@@ -1,5 +1,7 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatSpan } from "../../../ir/core/span.ts";
+import { findCuts } from "../../parts/cut.ts";
+import { partKernel } from "../../parts/launches.ts";
 import type { Program } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import { guaranteedBytes } from "./context.ts";
@@ -20,10 +22,15 @@ export interface WgslSources {
 }
 
 /**
- * Prints a program: one module per kernel, and the launch plan.
+ * Prints a program: one module per kernel, and the launch plan. Weights that take more than `bufferBytes` are cut into several
+ * buffers, and the kernels that read them are launched part by part.
  * Throws IrError where WGSL without extensions cannot say what a kernel does.
  */
-export function emitWgsl(program: Program, language: WgslLanguage): WgslSources {
+export function emitWgsl(
+  program: Program,
+  language: WgslLanguage,
+  bufferBytes: number = Number.POSITIVE_INFINITY,
+): WgslSources {
   for (const { name, dtype } of program.buffers) {
     if (dtype === "bool" || dtype === "u32")
       throw new IrError(
@@ -31,23 +38,25 @@ export function emitWgsl(program: Program, language: WgslLanguage): WgslSources 
         "Choose f32 storage for this target, or cast to f32.",
       );
   }
+  const { cuts } = findCuts(program, bufferBytes);
   const names = new Names();
   const printAll = (kernels: readonly Kernel[]): PrintedKernel[] =>
-    kernels.map((kernel) => {
-      const module = emitKernel(kernel, program.symbols, language);
+    kernels.map((original) => {
+      const { kernel, symbols, launches } = partKernel(original, cuts);
+      const module = emitKernel(kernel, [...program.symbols, ...symbols], language);
       if (!module.fits) {
         throw new IrError(
           `${kernel.origin.summary} (${formatSpan(kernel.origin.span)}) keeps ${module.arrayBytes} bytes of arrays per invocation, and WGSL guarantees twice ${guaranteedBytes}`,
           "Choose fewer experts or a smaller size for this target.",
         );
       }
-      return { kernel, path: `kernels/${names.unique(kernel.name)}.wgsl`, module };
+      return { original, kernel, path: `kernels/${names.unique(kernel.name)}.wgsl`, module, launches };
     });
   const prepare = printAll(program.prepare);
   const kernels = printAll(program.kernels);
   return {
-    plan: makePlan(program, prepare, kernels, language.workgroupSize),
+    plan: makePlan(program, cuts, prepare, kernels, language.workgroupSize),
     modules: new Map([...prepare, ...kernels].map((k) => [k.path, k.module.text])),
-    paths: new Map([...prepare, ...kernels].map((k) => [k.kernel, k.path])),
+    paths: new Map([...prepare, ...kernels].map((k) => [k.original, k.path])),
   };
 }

@@ -1,7 +1,9 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import { formatSpan } from "../../../ir/core/span.ts";
 import { dtypeBytes, type ElementType } from "../../../ir/core/types.ts";
-import { type Program, routingsOf } from "../../program.ts";
+import { type Cut, partsOf } from "../../parts/cut.ts";
+import type { Launch } from "../../parts/launches.ts";
+import { type Program, type ProgramBuffer, routingsOf } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import type { WgslModule } from "./kernel.ts";
 
@@ -44,9 +46,14 @@ interface PlanBuffer {
   readonly role: "input" | "weight" | "prepared" | "output" | "temporary";
   /** Position in `slots`, of a temporary. */
   readonly slot?: number;
+  /** Of a weight in several buffers: it holds elements of the weight `of`, which has `elements` of them, from `first` on. */
+  readonly part?: { readonly of: string; readonly first: number; readonly elements: number };
+  /** First and last of the kernels, by their positions, that use it; absent where none does. */
+  readonly lifetime?: readonly [number, number];
 }
 
 interface PlanKernel {
+  /** Unique; kernels that work on parts of a weight have one module and a number after a dot. */
   readonly name: string;
   /** Path of the WGSL module, below the plan's folder. */
   readonly module: string;
@@ -60,17 +67,27 @@ interface PlanKernel {
     readonly buffer: string;
     readonly access: "read" | "read_write";
   }[];
-  /** A uniform buffer of group 0 that holds the symbols as i32, in order; absent where the kernel uses none. */
-  readonly symbols?: { readonly binding: number; readonly names: readonly string[] };
+  /**
+   * A uniform buffer of group 0 that holds the symbols as i32, in order; absent where the kernel uses none. `constants` are
+   * the values of those that no run is given.
+   */
+  readonly symbols?: {
+    readonly binding: number;
+    readonly names: readonly string[];
+    readonly constants: Readonly<Record<string, number>>;
+  };
   /** What the kernel computes, and where in the layer's source it stands. */
   readonly origin: { readonly op: string; readonly summary: string; readonly source: string };
 }
 
 /** A kernel with the module printed for it. */
 export interface PrintedKernel {
+  /** The program's kernel, and as it is launched. */
+  readonly original: Kernel;
   readonly kernel: Kernel;
   readonly path: string;
   readonly module: WgslModule;
+  readonly launches: readonly Launch[];
 }
 
 const polynomial = (dim: Dim): Polynomial =>
@@ -79,27 +96,45 @@ const polynomial = (dim: Dim): Polynomial =>
 /** The plan that runs the printed kernels of a program. */
 export function makePlan(
   program: Program,
+  cuts: ReadonlyMap<string, Cut>,
   prepare: readonly PrintedKernel[],
   kernels: readonly PrintedKernel[],
   workgroupSize: number,
 ): LaunchPlan {
   const slotOf = new Map(program.memory.slots.flatMap((slot, i) => slot.buffers.map((name) => [name, i] as const)));
-  const buffers = program.buffers.map((b): PlanBuffer => {
+  const planned = (list: readonly PrintedKernel[]): PlanKernel[] => list.flatMap((k) => planKernels(k, workgroupSize));
+  const [atLoad, atRun] = [planned(prepare), planned(kernels)];
+  const describe = (name: string, b: ProgramBuffer, dims: readonly Dim[]): PlanBuffer => {
     const slot = b.role === "temporary" ? slotOf.get(b.name) : undefined;
-    const bytes = b.dims.reduce((x, y) => x.times(y), Dim.of(dtypeBytes[b.dtype]));
+    const uses = atRun.flatMap((k, i) => (k.bindings.some(({ buffer }) => buffer === name) ? [i] : []));
+    const [first] = uses;
     return {
-      name: b.name,
+      name,
       dtype: b.dtype,
-      dims: b.dims.map(polynomial),
-      bytes: polynomial(bytes),
+      dims: dims.map(polynomial),
+      bytes: polynomial(dims.reduce((x, y) => x.times(y), Dim.of(dtypeBytes[b.dtype]))),
       role: b.role,
       ...(slot === undefined ? {} : { slot }),
+      ...(first === undefined ? {} : { lifetime: [first, uses.at(-1) ?? first] as const }),
     };
+  };
+  const buffers = program.buffers.flatMap((b): PlanBuffer[] => {
+    const cut = cuts.get(b.name);
+    if (!cut) return [describe(b.name, b, b.dims)];
+    const elements = cut.dims.reduce((x, y) => x * y, 1);
+    return partsOf(cut).map(({ name, first, dims }) => ({
+      ...describe(
+        name,
+        b,
+        dims.map((d) => Dim.of(d)),
+      ),
+      part: { of: b.name, first, elements },
+    }));
   });
-  const all = [...prepare, ...kernels];
-  const bound = new Set(all.flatMap((k) => k.module.bindings.map((b) => b.buffer)));
+  const all = [...atLoad, ...atRun];
+  const bound = new Set(all.flatMap((k) => k.bindings.map((b) => b.buffer)));
   const bytes = unique(buffers.filter((b) => bound.has(b.name)).map((b) => b.bytes));
-  const count = Math.max(0, ...all.map((k) => k.module.bindings.length));
+  const count = Math.max(0, ...all.map((k) => k.bindings.length));
   return {
     format: "unmoor-launch-plan",
     version: 1,
@@ -117,26 +152,36 @@ export function makePlan(
     },
     buffers,
     slots: program.memory.slots.map((s) => ({ bytes: s.bytes.map(polynomial) })),
-    prepare: prepare.map((k) => planKernel(k, workgroupSize)),
-    kernels: kernels.map((k) => planKernel(k, workgroupSize)),
+    prepare: atLoad,
+    kernels: atRun,
     results: program.results,
     routings: routingsOf(program),
   };
 }
 
-function planKernel({ kernel, path, module }: PrintedKernel, workgroupSize: number): PlanKernel {
+/** A kernel's launches: one, or one for each combination of the parts of weights that it works on. */
+function planKernels({ kernel, path, module, launches }: PrintedKernel, workgroupSize: number): PlanKernel[] {
   const { op, summary, span } = kernel.origin;
-  return {
-    name: kernel.name,
+  return launches.map(({ constants, parts }, i) => ({
+    name: launches.length === 1 ? kernel.name : `${kernel.name}.${i}`,
     module: path,
     entryPoint: module.entryPoint,
     workgroupSize,
-    grid: kernel.grid.map((g) => polynomial(g.extent)),
-    bindings: module.bindings.map((b, binding) => ({ binding, ...b })),
-    ...(module.symbols.length === 0 ? {} : { symbols: { binding: module.bindings.length, names: module.symbols } }),
+    grid: kernel.grid.map((g) => polynomial(g.extent.substitute(constants))),
+    bindings: module.bindings.map(({ buffer, access }, binding) => ({
+      binding,
+      buffer: parts[buffer] ?? buffer,
+      access,
+    })),
+    ...(module.symbols.length === 0
+      ? {}
+      : { symbols: { binding: module.bindings.length, names: module.symbols, constants: ownOf(module, constants) } }),
     origin: { op, summary, source: formatSpan(span) },
-  };
+  }));
 }
+
+const ownOf = ({ symbols }: WgslModule, constants: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(constants).filter(([name]) => symbols.includes(name)));
 
 /** Without repetitions, and of the constants only the largest. */
 function unique(values: readonly Polynomial[]): Polynomial[] {
