@@ -49,6 +49,22 @@ function scaling(): Program {
   };
 }
 
+/** y[t] = x[t] · w[0] · w[1], in two kernels. */
+function scalingTwice(): Program {
+  const step = (from: string, to: string, row: number): Kernel => {
+    const k = kernelBuilder(`row_${row}`, origin);
+    const x = k.read({ name: from, dtype: "f32", dims: dims("T", 4) });
+    const w = k.read({ name: "w", dtype: "f32", dims: dims(2, 4) });
+    const y = k.write({ name: to, dtype: "f32", dims: dims("T", 4) });
+    const t = k.grid("t", "T");
+    k.map(view(y, t, range(0, 4)), { v: view(x, t, range(0, 4)), s: view(w, row, range(0, 4)) }, ({ v, s }) =>
+      apply("mul", v, s),
+    );
+    return k.build();
+  };
+  return { ...programOf([step("x", "z", 0), step("z", "y", 1)], { w: "weight", z: "temporary" }), name: "twice" };
+}
+
 const weights = new Map([["w", f32s([4], [1, 2, 3, 4])]]);
 const expected = (x: Float32Array): number[] => [...x].map((v, i) => Math.fround(v * 2 * ((i % 4) + 1)));
 
@@ -165,6 +181,75 @@ describe("a loaded layer", () => {
     await runner.setWeights({ w });
     const { outputs } = await runner.run({ x: Float32Array.of(1, 1, 1, 1) }, { T: 1 });
     expect(outputs.y?.data).toEqual(Float32Array.of(2, 4, 6, 8));
+    opened.close();
+  });
+
+  /** A runner of the program, with weights, and how often its device is submitted to. */
+  const withCounter = async (program: Program, w: Float32Array) => {
+    const { createRunner } = await loadRunModule();
+    const { plan, modules } = emitWgsl(program, wgslLanguage);
+    const opened = await openDevice();
+    const { device } = opened;
+    const runner = await createRunner(device, { plan, modules: Object.fromEntries(modules) });
+    await runner.setWeights({ w });
+    const count = { submissions: 0 };
+    const submit = device.queue.submit.bind(device.queue);
+    device.queue.submit = (commands) => {
+      count.submissions++;
+      return submit(commands);
+    };
+    return { opened, device, runner, count };
+  };
+  const storage = (device: GPUDevice, data: Float32Array): GPUBuffer => {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
+    const buffer = device.createBuffer({ size: data.byteLength, usage });
+    device.queue.writeBuffer(buffer, 0, data);
+    return buffer;
+  };
+
+  it("is recorded into a caller's commands: several layers, of several sizes, in one submission and without a copy", async () => {
+    const { opened, device, runner, count } = await withCounter(scaling(), Float32Array.of(1, 2, 3, 4));
+    const x = random(3, 12);
+    const result = device.createBuffer({ size: 96, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const own = device.createBuffer({ size: 48, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC });
+    const encoder = device.createCommandEncoder();
+    const first = runner.encode(encoder, { x: storage(device, x), y: own }, { T: 3 });
+    expect(first.y).toBe(own);
+    const second = runner.encode(encoder, { x: own }, { T: 1 });
+    if (second.y) encoder.copyBufferToBuffer(second.y, 0, result, 0, 16);
+    // More than the memory that the commands before use.
+    const third = runner.encode(encoder, { x: storage(device, x) }, { T: 3 });
+    if (third.y) encoder.copyBufferToBuffer(third.y, 0, result, 48, 48);
+    device.queue.submit([encoder.finish()]);
+    await result.mapAsync(GPUMapMode.READ);
+    const found = new Float32Array(result.getMappedRange());
+    expect(Array.from(found.subarray(0, 4))).toEqual(expected(Float32Array.from(expected(x.subarray(0, 4)))));
+    expect(Array.from(found.subarray(12))).toEqual(expected(x));
+    expect(count.submissions).toBe(1);
+    const fresh = device.createCommandEncoder();
+    expect(() => runner.encode(fresh, {}, { T: 1 })).toThrow("input x of layer scaling takes a GPUBuffer");
+    expect(() => runner.encode(fresh, { x: own }, { T: 4 })).toThrow(
+      "of at least 64 bytes that may be storage, found 48",
+    );
+    expect(() => runner.encode(fresh, { x: result }, { T: 1 })).toThrow("not storage");
+    opened.close();
+  });
+
+  it("takes one submission, or several where it is more work than one may hold", async () => {
+    const { opened, runner, count } = await withCounter(scalingTwice(), Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+    const run = async (tokens: number, operations?: number) => {
+      count.submissions = 0;
+      const x = new Float32Array(4 * tokens).fill(1);
+      const { outputs } = await runner.run({ x }, { T: tokens }, operations === undefined ? {} : { operations });
+      expect([...(outputs.y?.data ?? [])].slice(-4)).toEqual([5, 12, 21, 32]);
+      // One of them copies the results.
+      return count.submissions - 1;
+    };
+    expect(await run(3)).toBe(1);
+    // Each kernel does two operations for each element of the matrix and each token.
+    expect(await run(3, 2 * 48)).toBe(1);
+    expect(await run(3, 48)).toBe(2);
+    expect(await run(3, 1)).toBe(2);
     opened.close();
   });
 

@@ -98,20 +98,30 @@ export interface Runner {
    */
   setWeights(weights: Readonly<Record<string, Elements>>): Promise<void>;
   /**
-   * Runs the layer `repeat` times (default 1), each with one submission. Inputs by name, values of the symbols by name.
-   * Gives the outputs of the last run by buffer name, and per run the nanoseconds from its submission to its end; copies
-   * to and from the device are outside.
+   * Runs the layer `repeat` times (default 1), each with one submission, or where it is more work than `operations` (default 1e11)
+   * with several, between kernels. Inputs by name, values of the symbols by name. Gives the outputs of the last run by buffer name,
+   * and per run the nanoseconds from its submission to its end; copies to and from the device are outside.
    */
   run(
     inputs: Readonly<Record<string, Elements>>,
     symbols: Readonly<Record<string, number>>,
-    options?: { readonly repeat?: number },
+    options?: { readonly repeat?: number; readonly operations?: number },
   ): Promise<{
     readonly outputs: Readonly<
       Record<string, { readonly dtype: "f32" | "i32"; readonly dims: readonly number[]; readonly data: Elements }>
     >;
     readonly nanoseconds: Float64Array;
   }>;
+  /**
+   * Records the layer into a command encoder of yours, for one submission with other work: nothing is copied, submitted or awaited.
+   * `buffers` holds a buffer of the device for each input, and for outputs that are to be written elsewhere than in memory of
+   * the runner's own, which the next run of it overwrites. Gives the buffers of all outputs. Throws LaunchError.
+   */
+  encode(
+    encoder: GPUCommandEncoder,
+    buffers: Readonly<Record<string, GPUBuffer>>,
+    symbols: Readonly<Record<string, number>>,
+  ): Readonly<Record<string, GPUBuffer>>;
   /** Frees the device's memory. The device stays open. */
   destroy(): void;
 }

@@ -16,6 +16,11 @@ const COMPUTE = 0x4;
 const READ = 0x1;
 
 const UPLOAD_CHUNK = 32 * 2 ** 20;
+/**
+ * Operations of one submission, about: a second at 100 Gflop/s. Systems reset a GPU whose work does not end for some seconds, so
+ * that larger work goes in several submissions, between kernels.
+ */
+const SUBMISSION_OPERATIONS = 1e11;
 const ARRAYS = {
   f32: Float32Array,
   i32: Int32Array,
@@ -64,6 +69,24 @@ const size = (bytes) =>
       : `${bytes} bytes`;
 const elements = (buffer, symbols) => buffer.dims.reduce((count, dim) => count * evaluate(dim, symbols), 1);
 const blocks = (kernel, symbols) => kernel.grid.reduce((count, extent) => count * evaluate(extent, symbols), 1);
+
+/** About how many operations a kernel does: of products by the matrix that each row meets, of attention by its keys. */
+function operations(plan, kernel, symbols) {
+  const bound = kernel.bindings.map(({ buffer: name }) => plan.buffers.find((buffer) => buffer.name === name));
+  const sizes = (buffer) => buffer.dims.map((dim) => evaluate(dim, symbols));
+  const rows = Math.max(
+    0,
+    ...bound.filter((b) => b.role !== "weight" && b.role !== "prepared").map((b) => sizes(b)[0] ?? 1),
+  );
+  if (kernel.origin.op === "attention") return 4 * rows * Math.max(...bound.map((buffer) => elements(buffer, symbols)));
+  const matrix = (buffer) =>
+    sizes(buffer)
+      .slice(buffer.dims.length > 2 ? 1 : 0)
+      .reduce((a, b) => a * b, 1);
+  return bound
+    .filter((buffer) => buffer.dims.length > 1 && (buffer.role === "weight" || buffer.role === "prepared"))
+    .reduce((sum, buffer) => sum + 2 * rows * matrix(buffer), 0);
+}
 
 /**
  * What a device with these limits cannot do, one sentence each.
@@ -124,7 +147,7 @@ export async function fetchPlan(folder) {
   };
   const plan = await (await load("plan.json")).json();
   checkFormat(plan);
-  const paths = [...plan.prepare, ...plan.kernels].map((kernel) => kernel.module);
+  const paths = [...new Set([...plan.prepare, ...plan.kernels].map((kernel) => kernel.module))];
   const texts = await Promise.all(paths.map(async (path) => [path, await (await load(path)).text()]));
   return { plan, modules: Object.fromEntries(texts) };
 }
@@ -228,7 +251,7 @@ async function makePipeline(device, kernel, modules) {
     entries.push({ binding: kernel.symbols.binding, visibility: COMPUTE, buffer: { type: "uniform" } });
   // The entries are given, not derived, as a kernel may leave a buffer unused.
   const { layout, descriptor } = await checked(device, what, () => {
-    const layout = device.createBindGroupLayout({ entries, label: kernel.name });
+    const layout = device.createBindGroupLayout({ entries, label: describe(kernel) });
     const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] });
     const compute = { module: shader, entryPoint: kernel.entryPoint };
     return { layout, descriptor: { layout: pipelineLayout, compute, label: kernel.name } };
@@ -248,6 +271,7 @@ class Runner {
   /** Device memory by key: a buffer's name, a slot's number, or the symbols of a kernel. */
   #memory = new Map();
   #groups = new Map();
+  #buffers;
   #hasWeights = false;
   #destroyed = false;
   /** The work before, so that runs do not overlap. */
@@ -255,6 +279,7 @@ class Runner {
 
   constructor(device, plan, prepare, kernels, alive) {
     this.plan = plan;
+    this.#buffers = new Map(plan.buffers.map((buffer) => [buffer.name, buffer]));
     this.#device = device;
     this.#prepare = prepare;
     this.#kernels = kernels;
@@ -266,7 +291,18 @@ class Runner {
   }
 
   run(inputs, symbols, options = {}) {
-    return this.#inTurn(() => this.#run(inputs, symbols, options.repeat ?? 1));
+    return this.#inTurn(() => this.#run(inputs, symbols, options));
+  }
+
+  encode(encoder, given, symbols) {
+    const { plan } = this;
+    this.#checkReady();
+    const values = checkSymbols(plan, symbols);
+    refuse(lacks(plan, this.#device.limits, values));
+    for (const buffer of plan.buffers) this.#place(buffer, given, values);
+    this.#record(encoder, this.#kernels, values, given);
+    const outputs = plan.buffers.filter((buffer) => buffer.role === "output");
+    return Object.fromEntries(outputs.map((buffer) => [buffer.name, this.#resource(buffer, given)]));
   }
 
   destroy() {
@@ -278,11 +314,21 @@ class Runner {
 
   #inTurn(work) {
     const turn = this.#last.then(() => {
-      if (this.#destroyed) throw new LaunchError("input", `layer ${this.plan.name} was destroyed: load it again`);
+      this.#checkAlive();
       return this.#alive(work());
     });
     this.#last = turn.catch(() => {});
     return turn;
+  }
+
+  #checkAlive() {
+    if (this.#destroyed) throw new LaunchError("input", `layer ${this.plan.name} was destroyed: load it again`);
+  }
+
+  #checkReady() {
+    this.#checkAlive();
+    if (!this.#hasWeights && this.plan.buffers.some((buffer) => buffer.role === "weight"))
+      throw new LaunchError("input", `layer ${this.plan.name} has no weights yet: call setWeights first`);
   }
 
   async #setWeights(weights) {
@@ -294,20 +340,17 @@ class Runner {
       for (const buffer of [...known("weight"), ...known("prepared")]) this.#allocate(buffer, symbols);
       for (const [buffer, data] of given) this.#upload(buffer, data);
     });
-    const commands = await this.#encode(this.#prepare, symbols);
-    await checked(this.#device, `the preparation of ${this.plan.name}`, () => this.#device.queue.submit([commands]));
-    await this.#device.queue.onSubmittedWorkDone();
+    await this.#submit(this.#prepare, symbols, SUBMISSION_OPERATIONS);
     // What only the preparation reads is not kept.
     const kept = new Set(this.plan.kernels.flatMap((kernel) => kernel.bindings.map((binding) => binding.buffer)));
     for (const { name } of known("weight")) if (!kept.has(name)) this.#free(name);
     this.#hasWeights = true;
   }
 
-  async #run(inputs, given, repeat) {
+  async #run(inputs, given, { repeat = 1, operations: most = SUBMISSION_OPERATIONS }) {
     const { plan } = this;
     const device = this.#device;
-    if (!this.#hasWeights && plan.buffers.some((buffer) => buffer.role === "weight"))
-      throw new LaunchError("input", `layer ${plan.name} has no weights yet: call setWeights first`);
+    this.#checkReady();
     if (!(Number.isInteger(repeat) && repeat >= 1))
       throw new LaunchError("input", `repeat is a whole number of at least 1, found ${repeat}`);
     const symbols = checkSymbols(plan, given);
@@ -322,13 +365,7 @@ class Runner {
     });
     await device.queue.onSubmittedWorkDone();
     const nanoseconds = new Float64Array(repeat);
-    for (let i = 0; i < repeat; i++) {
-      const commands = await this.#encode(this.#kernels, symbols);
-      const start = performance.now();
-      device.queue.submit([commands]);
-      await device.queue.onSubmittedWorkDone();
-      nanoseconds[i] = (performance.now() - start) * 1e6;
-    }
+    for (let i = 0; i < repeat; i++) nanoseconds[i] = await this.#submit(this.#kernels, symbols, most);
     return { outputs: await this.#download(symbols), nanoseconds };
   }
 
@@ -359,21 +396,17 @@ class Runner {
   }
 
   /** Device memory of at least the buffer's size; what is there already is kept where it is large enough. */
-  #allocate(buffer, symbols) {
+  #allocate(buffer, symbols, encoded = false) {
     const slot = buffer.slot === undefined ? [buffer.bytes] : this.plan.slots[buffer.slot].bytes;
     // Sixteen bytes at least, since a kernel may read four elements at a time.
     const bytes = Math.max(16, ...slot.map((each) => words(evaluate(each, symbols))));
-    this.#reserve(this.#key(buffer), bytes, STORAGE | COPY_SRC | COPY_DST);
-  }
-
-  #reserve(key, bytes, usage) {
+    const key = this.#key(buffer);
     const present = this.#memory.get(key);
-    if (present && present.bytes >= bytes) return present.buffer;
-    if (present) this.#free(key);
-    const buffer = this.#device.createBuffer({ size: bytes, usage, label: key });
-    this.#memory.set(key, { buffer, bytes });
-    this.#groups.clear();
-    return buffer;
+    if (present?.bytes >= bytes) return;
+    // Commands that were encoded and not submitted may use what is too small now.
+    if (!encoded) this.#free(key);
+    const usage = STORAGE | COPY_SRC | COPY_DST;
+    this.#memory.set(key, { buffer: this.#device.createBuffer({ size: bytes, usage, label: key }), bytes });
   }
 
   #free(key) {
@@ -398,50 +431,102 @@ class Runner {
     }
   }
 
-  /** One command buffer with a dispatch per kernel; kernels without blocks are left out. */
-  #encode(kernels, symbols) {
+  /**
+   * Runs kernels in one submission, or in several of at most so many operations each, as far as whole kernels allow. Gives the
+   * nanoseconds from submission to end.
+   */
+  async #submit(kernels, symbols, most) {
     const device = this.#device;
-    return checked(device, `the commands of ${this.plan.name}`, () => {
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (const compiled of kernels) {
-        const count = blocks(compiled.kernel, symbols);
-        if (count === 0) continue;
-        const groups = Math.ceil(count / compiled.kernel.workgroupSize);
-        const y = Math.ceil(groups / device.limits.maxComputeWorkgroupsPerDimension);
-        pass.setPipeline(compiled.pipeline);
-        pass.setBindGroup(0, this.#group(compiled, symbols));
-        pass.dispatchWorkgroups(Math.ceil(groups / y), y);
+    const groups = [[]];
+    let sum = 0;
+    for (const compiled of kernels) {
+      const own = operations(this.plan, compiled.kernel, symbols);
+      if (sum > 0 && sum + own > most) {
+        groups.push([]);
+        sum = 0;
       }
-      pass.end();
-      return encoder.finish();
-    });
+      groups.at(-1).push(compiled);
+      sum += own;
+    }
+    const commands = await checked(device, `the commands of ${this.plan.name}`, () =>
+      groups.map((group) => {
+        const encoder = device.createCommandEncoder({ label: this.plan.name });
+        this.#record(encoder, group, symbols, {});
+        return encoder.finish();
+      }),
+    );
+    const start = performance.now();
+    for (const each of commands) {
+      device.queue.submit([each]);
+      await device.queue.onSubmittedWorkDone();
+    }
+    return (performance.now() - start) * 1e6;
   }
 
-  #group(compiled, symbols) {
+  /** One pass with a dispatch per kernel; kernels without blocks are left out. */
+  #record(encoder, kernels, symbols, given) {
+    const pass = encoder.beginComputePass({ label: this.plan.name });
+    for (const compiled of kernels) {
+      const count = blocks(compiled.kernel, symbols);
+      if (count === 0) continue;
+      const groups = Math.ceil(count / compiled.kernel.workgroupSize);
+      const y = Math.ceil(groups / this.#device.limits.maxComputeWorkgroupsPerDimension);
+      pass.setPipeline(compiled.pipeline);
+      pass.setBindGroup(0, this.#group(compiled, symbols, given));
+      pass.dispatchWorkgroups(Math.ceil(groups / y), y);
+    }
+    pass.end();
+  }
+
+  /** Makes memory for a buffer, or checks what is given in its place. */
+  #place(buffer, given, symbols) {
+    const { name, role } = buffer;
+    if (role === "weight" || role === "prepared") return;
+    const own = given[name];
+    if (own === undefined && role !== "input") return void this.#allocate(buffer, symbols, true);
+    const bytes = evaluate(buffer.bytes, symbols);
+    const expected = `${role} ${name} of layer ${this.plan.name} takes a GPUBuffer of at least ${bytes} bytes that may be storage`;
+    if (own === undefined) throw new LaunchError("input", `${expected}, and it was not given`);
+    if (role === "temporary")
+      throw new LaunchError("input", `${name} is workspace of layer ${this.plan.name}: leave it out`);
+    if (!(own.size >= bytes && own.usage & STORAGE))
+      throw new LaunchError(
+        "input",
+        `${expected}, found ${own.size} bytes${own.usage & STORAGE ? "" : ", not storage"}`,
+      );
+  }
+
+  #resource(buffer, given) {
+    return given[buffer.name] ?? this.#memory.get(this.#key(buffer)).buffer;
+  }
+
+  /** A kernel's bindings; those of the run before where nothing changed. */
+  #group(compiled, symbols, given) {
     const { kernel, layout } = compiled;
-    const uniform = kernel.symbols && this.#uniform(kernel.symbols, symbols);
-    const present = this.#groups.get(compiled);
-    if (present) return present;
-    const roles = new Map(this.plan.buffers.map((buffer) => [buffer.name, buffer]));
-    const entries = kernel.bindings.map(({ binding, buffer: name }) => ({
+    const bound = kernel.bindings.map(({ binding, buffer }) => [
       binding,
-      resource: { buffer: this.#memory.get(this.#key(roles.get(name))).buffer },
-    }));
-    if (uniform) entries.push({ binding: kernel.symbols.binding, resource: { buffer: uniform } });
-    const group = this.#device.createBindGroup({ layout, entries, label: kernel.name });
-    this.#groups.set(compiled, group);
+      this.#resource(this.#buffers.get(buffer), given),
+    ]);
+    if (kernel.symbols) bound.push([kernel.symbols.binding, this.#uniform(kernel.symbols, symbols)]);
+    const present = this.#groups.get(compiled);
+    if (present?.bound.every(([, buffer], i) => buffer === bound[i][1])) return present.group;
+    const entries = bound.map(([binding, buffer]) => ({ binding, resource: { buffer } }));
+    const group = this.#device.createBindGroup({ layout, entries, label: describe(kernel) });
+    this.#groups.set(compiled, { bound, group });
     return group;
   }
 
-  /** The symbols' values on the device, written where they changed. */
+  /** The symbols' values on the device: in another buffer when they change, as commands not yet submitted may read the one before. */
   #uniform({ names, constants }, symbols) {
     const key = `symbols ${names.map((name) => (name in constants ? `${name}=${constants[name]}` : name)).join(" ")}`;
-    const buffer = this.#reserve(key, Math.ceil(names.length / 4) * 16, UNIFORM | COPY_DST);
     const values = Int32Array.from(names, (name) => constants[name] ?? symbols[name]);
     const present = this.#memory.get(key);
-    if (present.values !== values.join()) this.#device.queue.writeBuffer(buffer, 0, values);
-    present.values = values.join();
+    if (present?.values === values.join()) return present.buffer;
+    const size = Math.ceil(names.length / 4) * 16;
+    const buffer = this.#device.createBuffer({ size, usage: UNIFORM, mappedAtCreation: true, label: key });
+    new Int32Array(buffer.getMappedRange()).set(values);
+    buffer.unmap();
+    this.#memory.set(key, { buffer, bytes: size, values: values.join() });
     return buffer;
   }
 
