@@ -77,6 +77,7 @@ export const codes = {
     title: "Limits that cannot be read",
     help: "Give default, phone, adapter, or the path of a JSON file with limits by WebGPU's names.",
   },
+  U410: { title: "Layout that a target does not have", help: "Choose the target that has it, or leave --layout out." },
   U500: {
     title: "Something that this machine lacks",
     help: "Do what the message says: it names the command where there is one.",

@@ -1,8 +1,11 @@
 import { type Command, Option } from "commander";
 import { formatParams } from "../../bench/report.ts";
-import type { Storage, TargetName } from "../../codegen/target.ts";
+import type { Storage, Target, TargetName } from "../../codegen/target.ts";
+import { DiagnosticError } from "../../ir/core/diagnostic.ts";
+import type { Layer } from "../../ir/core/layer.ts";
+import { noSpan } from "../../ir/core/span.ts";
 import { type BackendSource, chooseTargets } from "../../runtime/backends.ts";
-import { emitLayer } from "../../runtime/emit.ts";
+import { type EmittedLayer, emitLayer } from "../../runtime/emit.ts";
 import { writeTree } from "../../runtime/files.ts";
 import { targetFor } from "../../runtime/tune/target.ts";
 import type { Environment } from "../environment.ts";
@@ -15,6 +18,7 @@ interface Options extends LayerOptions {
   readonly target: TargetName | "all";
   readonly out: string;
   readonly limits?: string;
+  readonly layout?: "hf-kernels";
 }
 
 export function compileCommand(program: Command, run: Run, environment: Environment): void {
@@ -28,6 +32,12 @@ export function compileCommand(program: Command, run: Run, environment: Environm
       "--limits <name>",
       "limits of the WebGPU device to compile for: default (which every device has), phone, adapter (this machine's), or a JSON file",
     )
+    .addOption(
+      new Option(
+        "--layout <name>",
+        "for wgsl: hf-kernels writes a package in the layout of Hugging Face's WebGPU kernels",
+      ).choices(["hf-kernels"]),
+    )
     .requiredOption("--out <folder>", "where the sources go; it is made if need be")
     .action((file: string, options: Options) => run(() => compile(file, options, environment)));
 }
@@ -40,9 +50,34 @@ const limited =
     return limits === undefined || !backend.withLimits ? backend : backend.withLimits(limits);
   };
 
+const layoutElsewhere = (layout: string, target: string): DiagnosticError =>
+  new DiagnosticError([
+    {
+      code: "U410",
+      span: noSpan,
+      message: `the layout ${layout} is one of WebGPU kernels`,
+      expected: "--target wgsl",
+      found: `--target ${target}`,
+      help: "Compile for wgsl, or leave --layout out.",
+    },
+  ]);
+
+/** The layer as a package for a loader of kernels. */
+async function packageLayer(layer: Layer, targets: readonly Target[], storage: Storage): Promise<EmittedLayer> {
+  const [{ compileLayer }, { hubFiles }] = await Promise.all([
+    import("../../codegen/compile.ts"),
+    import("../../runtime/hub.ts"),
+  ]);
+  const [compilation] = targets.map((target) => compileLayer(layer, target, storage));
+  if (!compilation) throw new Error("there is no target to compile for");
+  const { prepare, kernels } = compilation.program;
+  return { kernels: prepare.length + kernels.length, files: hubFiles(compilation), data: new Map() };
+}
+
 async function compile(file: string, options: Options, environment: Environment): Promise<number> {
   const layer = await layerOf(file, options, environment);
   const storage: Storage = options.storage ?? "f32";
+  if (options.layout !== undefined && options.target !== "wgsl") throw layoutElsewhere(options.layout, options.target);
   const found = await chooseTargets(
     limited(environment.backends, options.limits),
     expandTargets([options.target]),
@@ -64,7 +99,10 @@ async function compile(file: string, options: Options, environment: Environment)
     const isas = options.isa === undefined && backend.emitVariants ? backend.isas : [choice.isa];
     const described = await Promise.all(isas.map((isa) => targetFor({ ...choice, isa }, layer, storage)));
     const tuning = described.flatMap((t) => t.tuning ?? []).join(", ");
-    const emitted = await emitLayer(layer, backend, described, storage, environment.cache);
+    const emitted =
+      options.layout === undefined
+        ? await emitLayer(layer, backend, described, storage, environment.cache)
+        : await packageLayer(layer, described, storage);
     const prefix = options.target === "all" ? `${backend.name}/` : "";
     const tree = [...emitted.files, ...emitted.data].sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [path, text] of tree) files.set(prefix + path, text);
