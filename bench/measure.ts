@@ -147,6 +147,7 @@ function repeats(warmUp: Float64Array, budgetMs: number): number {
 /**
  * Compares a run with the oracle. A layer works token by token: where every input and output has the tokens as its first
  * dimension, a sample of them stands for all.
+ * @param most tokens of the sample
  */
 export function compareSample(
   compilation: Compilation,

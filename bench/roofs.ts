@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { Backend } from "../backends/backend.ts";
 import type { Program, ProgramBuffer } from "../codegen/program.ts";
 import { isStorage, type RegisterMatmul, type Storage, type Target } from "../codegen/target.ts";
@@ -8,6 +9,7 @@ import { apply } from "../ir/core/scalar.ts";
 import { noSpan } from "../ir/core/span.ts";
 import { elementArrays, type Tensor } from "../ir/core/tensor.ts";
 import { dtypeBytes, type ElementType } from "../ir/core/types.ts";
+import { lastCacheBytes } from "../runtime/machine.ts";
 import { NativeMemory } from "../runtime/native.ts";
 import type { BenchRow } from "./measure.ts";
 
@@ -18,6 +20,10 @@ export interface Roofs {
   readonly device: string;
   /** GB/s of reading a buffer much larger than the caches. */
   readonly read_gbps: number;
+  /** The same on one thread. */
+  readonly read_gbps_one_thread: number;
+  /** GB/s of reading again and again what the last cache holds and those before it do not; absent where its size is not known. */
+  readonly cache_gbps?: number;
   /** GFLOP/s of register products whose operands stay in the first cache, by storage of the weights. */
   readonly gflops: Readonly<Partial<Record<Storage, number>>>;
 }
@@ -29,22 +35,68 @@ const BLOCKS = 256;
 const STEPS = 64;
 const REPEATS = 200;
 const RUNS = 7;
+/** Passes over what the last cache holds. */
+const PASSES = 32;
 
 /** Measures the roofs of a target that runs products in registers; undefined for other targets and for emulated ones. */
 export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs | undefined> {
   const target = backend.target(isa);
   const { matmul } = target;
   if (matmul.kind !== "registers" || !matmul.packed) return undefined;
-  const read = await timed(backend, target, readProgram(target));
-  if (read.evidence !== "measured") return undefined;
-  const gflops: Partial<Record<Storage, number>> = {};
-  for (const storage of target.storages) {
-    const dot = matmul.dot[storage];
-    if (!dot) continue;
-    const { program, flops } = productProgram(target, matmul, storage, operandsOf(storage, dot));
-    gflops[storage] = flops / (await timed(backend, target, program)).nanoseconds;
+  const probe = await openReadProbe(backend, isa);
+  if (!probe) return undefined;
+  try {
+    const [read_gbps, read_gbps_one_thread] = [await probe.read(), await probe.read(1)];
+    const cache = lastCacheBytes();
+    const held = cache === undefined ? undefined : Math.floor(cache / 2 / availableParallelism() / 4096) * 4096;
+    const gflops: Partial<Record<Storage, number>> = {};
+    for (const storage of target.storages) {
+      const dot = matmul.dot[storage];
+      if (!dot) continue;
+      const { program, flops } = productProgram(target, matmul, storage, operandsOf(storage, dot));
+      gflops[storage] = flops / (await timed(backend, target, program));
+    }
+    return {
+      target: target.name,
+      isa,
+      device: probe.device,
+      read_gbps,
+      read_gbps_one_thread,
+      ...(held === undefined ? {} : { cache_gbps: await readAgain(backend, target, held) }),
+      gflops,
+    };
+  } finally {
+    await probe.close();
   }
-  return { target: target.name, isa, device: read.device, read_gbps: READ_BYTES / read.nanoseconds, gflops };
+}
+
+/** Reading memory, loaded once: a figure of the moment beside each measurement. */
+export interface ReadProbe {
+  readonly device: string;
+  /** GB/s of the best of a few passes over a buffer much larger than the caches, on all threads or so many. */
+  read(threads?: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Undefined for targets that are emulated. */
+export async function openReadProbe(backend: Backend, isa: string): Promise<ReadProbe | undefined> {
+  const target = backend.target(isa);
+  const micro = await loadMicro(backend, target, readProgram(target, READ_BLOCKS, READ_BYTES / READ_BLOCKS, 1));
+  if (micro.loaded.evidence !== "measured") {
+    await micro.close();
+    return undefined;
+  }
+  return {
+    device: micro.loaded.device,
+    read: async (threads) => READ_BYTES / (await micro.least(threads)),
+    close: micro.close,
+  };
+}
+
+/** GB/s of all threads reading a part of the last cache each, again and again. */
+async function readAgain(backend: Backend, target: Target, bytes: number): Promise<number> {
+  const blocks = availableParallelism();
+  return (blocks * bytes * PASSES) / (await timed(backend, target, readProgram(target, blocks, bytes, PASSES)));
 }
 
 /**
@@ -52,10 +104,18 @@ export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs
  * Above 1 where the weights stay in the caches.
  */
 export function shareOfRoof(row: BenchRow, roofs: Roofs): number | undefined {
-  const gflops = isStorage(row.storage) ? roofs.gflops[row.storage] : undefined;
-  if (gflops === undefined || row.target !== roofs.target || row.isa !== roofs.isa || row.kind !== "measured")
-    return undefined;
-  return Math.max(row.flops / gflops, row.bytes / roofs.read_gbps) / (row.median_ms * 1e6);
+  if (!isStorage(row.storage) || roofs.gflops[row.storage] === undefined) return undefined;
+  if (row.target !== roofs.target || row.isa !== roofs.isa || row.kind !== "measured") return undefined;
+  return timeAtRoofs(row, row.storage, roofs) / (row.median_ms * 1e6);
+}
+
+/** The least time, in ns, that work on weights in a storage takes at the roofs: that of its bytes or that of its operations. */
+export function timeAtRoofs(
+  { flops, bytes }: { readonly flops: number; readonly bytes: number },
+  storage: Storage,
+  roofs: Pick<Roofs, "gflops" | "read_gbps">,
+): number {
+  return Math.max(flops / (roofs.gflops[storage] ?? Number.POSITIVE_INFINITY), bytes / roofs.read_gbps);
 }
 
 const buffer = (
@@ -92,20 +152,22 @@ function microProgram(
   };
 }
 
-/** Sums a large buffer: every block adds up its part in several vectors. */
-function readProgram(target: Target): Program {
+/** Sums a buffer: every block adds up its part in several vectors, and does so again. */
+function readProgram(target: Target, blocks: number, bytes: number, passes: number): Program {
   const { width } = target.vector;
-  const chunk = READ_BYTES / 4 / READ_BLOCKS;
-  const data = buffer("data", "f32", [READ_BLOCKS, chunk], "weight");
-  const sums = buffer("sums", "f32", [READ_BLOCKS, width], "output");
+  const chunk = bytes / 4;
+  const data = buffer("data", "f32", [blocks, chunk], "weight");
+  const sums = buffer("sums", "f32", [blocks, width], "output");
   return microProgram("roof_read", [data, sums], (b) => {
-    const block = b.grid("block", READ_BLOCKS);
+    const block = b.grid("block", blocks);
     const acc = b.alloc("acc", "f32", [width], target.vector.space);
     b.fill(whole(acc), 0);
-    b.forLoop("from", 0, chunk, width, (from) => {
-      const part = view(data, block, range(from, width));
-      b.map(whole(acc), { a: whole(acc), x: part }, ({ a, x }) => apply("add", a, x));
-    });
+    b.forLoop("pass", 0, passes, 1, () =>
+      b.forLoop("from", 0, chunk, width, (from) => {
+        const part = view(data, block, range(from, width));
+        b.map(whole(acc), { a: whole(acc), x: part }, ({ a, x }) => apply("add", a, x));
+      }),
+    );
     b.copy(view(sums, block, range(0, width)), whole(acc));
   });
 }
@@ -151,29 +213,45 @@ function productProgram(target: Target, matmul: RegisterMatmul, storage: Storage
   return { program, flops: 2 * BLOCKS * REPEATS * STEPS * rows * columns * depth };
 }
 
-/** The least time of several runs: a roof is what the machine can do. */
-async function timed(backend: Backend, target: Target, program: Program) {
+/** The least time of several runs, in ns: a roof is what the machine can do. */
+async function timed(backend: Backend, target: Target, program: Program): Promise<number> {
+  const micro = await loadMicro(backend, target, program);
+  try {
+    return await micro.least();
+  } finally {
+    await micro.close();
+  }
+}
+
+/** Loads a micro-program with weights of its own. */
+async function loadMicro(backend: Backend, target: Target, program: Program) {
   const loaded = await backend.load(program, target);
   const memories: NativeMemory[] = [];
-  try {
-    const weights = program.buffers.filter((b) => b.role === "weight");
-    await loaded.setWeights(
-      new Map(
-        weights.map(({ name, dtype, dims }): [string, Tensor] => {
-          const shape = dims.map((d) => d.evaluate());
-          const memory = NativeMemory.allocate(shape.reduce((x, y) => x * y, dtypeBytes[dtype]));
-          memories.push(memory);
-          const { buffer: bytes } = memory.bytesView();
-          // Written, because pages that never were are all one page of zeros, which the cache holds.
-          const data = new elementArrays[dtype](bytes).fill(dtype === "f32" ? 1 : 0);
-          return [name, { dtype, dims: shape, data }];
-        }),
-      ),
-    );
-    const { nanoseconds } = await loaded.run(new Map(), {}, { repeat: RUNS });
-    return { nanoseconds: Math.min(...nanoseconds), evidence: loaded.evidence, device: loaded.device };
-  } finally {
+  const close = async (): Promise<void> => {
     await loaded.close();
     for (const memory of memories) memory.free();
+  };
+  const weights = program.buffers
+    .filter((b) => b.role === "weight")
+    .map(({ name, dtype, dims }): [string, Tensor] => {
+      const shape = dims.map((d) => d.evaluate());
+      const memory = NativeMemory.allocate(shape.reduce((x, y) => x * y, dtypeBytes[dtype]));
+      memories.push(memory);
+      const { buffer: bytes } = memory.bytesView();
+      // Written, because pages that never were are all one page of zeros, which the cache holds.
+      const data = new elementArrays[dtype](bytes).fill(dtype === "f32" ? 1 : 0);
+      return [name, { dtype, dims: shape, data }];
+    });
+  try {
+    await loaded.setWeights(new Map(weights));
+  } catch (error) {
+    await close();
+    throw error;
   }
+  const least = async (threads?: number): Promise<number> => {
+    const options = threads === undefined ? {} : { threads };
+    const { nanoseconds } = await loaded.run(new Map(), {}, { repeat: RUNS, ...options });
+    return Math.min(...nanoseconds);
+  };
+  return { loaded, least, close };
 }

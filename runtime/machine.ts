@@ -12,6 +12,12 @@ export function availableMemory(): number {
   return limit > 0 && used > 0 ? Math.min(system, limit - used) : system;
 }
 
+/** Bytes of this machine's last cache, which cores share; undefined where the system does not tell. */
+export function lastCacheBytes(): number | undefined {
+  const size = /^(\d+)K$/.exec(textOf("/sys/devices/system/cpu/cpu0/cache/index3/size").trim());
+  return size?.[1] === undefined ? undefined : Number(size[1]) * 1024;
+}
+
 /** Free bytes on the disk that holds a folder, or holds the nearest folder above it that exists. */
 export async function availableDisk(folder: string): Promise<number> {
   for (let at = folder; ; at = dirname(at)) {
