@@ -149,8 +149,22 @@ describe("a loaded layer", () => {
       const text = (modules.get("kernels/scale.wgsl") ?? "").replace("let block = i32(", "let block = bool(");
       const broken = { ...Object.fromEntries(modules), "kernels/scale.wgsl": text };
       await expect(createRunner(opened.device, { plan, modules: broken })).rejects.toThrow(
-        /the device rejects kernel scale \(x times w; layer\.ts:3:5\):\n {2}kernels\/scale\.wgsl:\d+:\d+: .+/,
+        /the device rejects kernel scale \(map: x times w; layer\.ts:3:5\):\n {2}kernels\/scale\.wgsl:\d+:\d+: .+/,
       );
+      // Right by itself, and no kernel of the plan: another entry point, another access, another binding.
+      for (const [from, to] of [
+        ["fn scale(", "fn other("],
+        ["<storage, read> x", "<storage, read_write> x"],
+        ["@binding(1)", "@binding(7)"],
+      ] as const) {
+        const text = (modules.get("kernels/scale.wgsl") ?? "").replace(from, to);
+        const other = { ...Object.fromEntries(modules), "kernels/scale.wgsl": text };
+        const error: unknown = await createRunner(opened.device, { plan, modules: other }).catch((e: unknown) => e);
+        expect(error, to).toMatchObject({
+          kind: "validation",
+          message: expect.stringContaining("the device rejects kernel scale (map: x times w; layer.ts:3:5): "),
+        });
+      }
       await expect(createRunner(opened.device, { plan, modules: {} })).rejects.toThrow(
         "its module kernels/double.wgsl is missing",
       );
@@ -253,18 +267,36 @@ describe("a loaded layer", () => {
     opened.close();
   });
 
-  it("reports the loss of its device", async () => {
+  it("reports the loss of its device, and runs on another", async () => {
     const { createRunner } = await loadRunModule();
     const { plan, modules } = emitWgsl(scaling(), wgslLanguage);
-    const opened = await openDevice();
-    const runner = await createRunner(opened.device, { plan, modules: Object.fromEntries(modules) });
-    await runner.setWeights({ w: Float32Array.of(1, 2, 3, 4) });
-    opened.device.destroy();
-    await expect(runner.run({ x: new Float32Array(4) }, { T: 1 })).rejects.toMatchObject({
+    const open = async () => {
+      const opened = await openDevice();
+      const runner = await createRunner(opened.device, { plan, modules: Object.fromEntries(modules) });
+      await runner.setWeights({ w: Float32Array.of(1, 2, 3, 4) });
+      return { opened, runner };
+    };
+    const first = await open();
+    first.opened.device.destroy();
+    const x = new Float32Array(4).fill(1);
+    await expect(first.runner.run({ x }, { T: 1 })).rejects.toMatchObject({
       kind: "lost",
       message: expect.stringContaining("open a device again"),
     });
-    opened.close();
+    first.opened.close();
+    const second = await open();
+    const { outputs } = await second.runner.run({ x }, { T: 1 });
+    expect(outputs.y?.data).toEqual(Float32Array.of(2, 4, 6, 8));
+    second.opened.close();
+  });
+
+  it("takes shared memory", async () => {
+    const layer = await createWgsl().load(scaling(), wgslTarget);
+    await layer.setWeights(weights);
+    const x = new Float32Array(new SharedArrayBuffer(16)).fill(1);
+    const { outputs } = await layer.run(new Map([["x", { dtype: "f32", dims: [1, 4], data: x }]]), { T: 1 });
+    expect(outputs.get("y")?.data).toEqual(Float32Array.of(2, 4, 6, 8));
+    await layer.close();
   });
 });
 

@@ -224,7 +224,7 @@ async function checked(device, what, work) {
   return result;
 }
 
-const describe = (kernel) => `kernel ${kernel.name} (${kernel.origin.summary}; ${kernel.origin.source})`;
+const describe = ({ name, origin }) => `kernel ${name} (${origin.op}: ${origin.summary}; ${origin.source})`;
 
 async function makePipeline(device, kernel, modules) {
   const code = modules[kernel.module];
