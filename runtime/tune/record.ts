@@ -6,7 +6,7 @@ import { layerHash } from "../../ir/core/hash.ts";
 import type { Layer } from "../../ir/core/layer.ts";
 import { readJson, textHash } from "../cache.ts";
 import { writeWhole } from "../files.ts";
-import { recordPrefix } from "./target.ts";
+import { recordPrefix } from "./prefix.ts";
 
 /** What tuning found for one layer and storage on one device. */
 const choiceSchema = z.object({

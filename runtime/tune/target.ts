@@ -1,17 +1,14 @@
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Backend } from "../../backends/backend.ts";
 import type { Storage, Target } from "../../codegen/target.ts";
 import type { Layer } from "../../ir/core/layer.ts";
 import type { ChosenTarget } from "../backends.ts";
 import { compiledFolder } from "../cache.ts";
+import { recordPrefix } from "./prefix.ts";
 
 /** The user's folder of tuning records. */
 export const tuningFolder = (env: NodeJS.ProcessEnv = process.env): string =>
   join(dirname(compiledFolder(env)), "tuning");
-
-/** What the names of a variant's records begin with. */
-export const recordPrefix = (backend: Backend, isa: string): string => `${backend.name}-${isa}-`;
 
 /**
  * The description to compile a layer for: the one that tuning chose for it on the device at hand, else the backend's default.
