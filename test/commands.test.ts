@@ -351,6 +351,42 @@ test("doctor tells what each target can do", async () => {
   expect(json.targets.map((t) => t.target)).toEqual(["simd-c", "wgsl", "ascend"]);
 });
 
+test("doctor explains a compiler that is missing, and one that is broken, and what mends it", async () => {
+  const folder = temporaryFolder();
+  const broken = join(folder, "cc");
+  const script =
+    '#!/bin/sh\n[ "$1" = --version ] && echo "cc 0.1" && exit 0\necho "works.c:1: error: no headers" >&2\nexit 1\n';
+  writeFileSync(broken, script, { mode: 0o755 });
+  const { PATH, CC, CXX } = process.env;
+  const restore = (name: string, value: string | undefined): void => {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  };
+  try {
+    for (const name of ["CC", "CXX"]) delete process.env[name];
+    process.env.PATH = folder;
+    const missing = await unmoor(["doctor"]);
+    expect(missing).toMatchObject({ status: 0, err: "" });
+    expect(missing.out).toContain("expected a C compiler (gcc or clang), found none on the PATH");
+    expect(missing.out).toContain("to mend it: apt-get install -y gcc\n");
+    expect(missing.out).toContain("to mend it: apt-get install -y g++\n");
+    restore("PATH", PATH);
+    for (const name of ["CC", "CXX"]) process.env[name] = broken;
+    const bad = await unmoor(["doctor"]);
+    expect(bad).toMatchObject({ status: 0, err: "" });
+    expect(bad.out).toMatch(
+      /compile: .*\(cc 0\.1\) cannot build the \S+ variant: works\.c:1: error: no headers\n +to mend it: install gcc/,
+    );
+    expect(bad.out).toMatch(
+      /emulate: .*cannot build the kernels for the Ascend emulator: .*no headers\n +to mend it: install g\+\+/,
+    );
+  } finally {
+    restore("PATH", PATH);
+    restore("CC", CC);
+    restore("CXX", CXX);
+  }
+});
+
 test("help and version go to stdout; no command at all is an error", async () => {
   const help = await unmoor(["--help"]);
   expect(help).toMatchObject({ status: 0, err: "" });

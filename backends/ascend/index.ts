@@ -8,7 +8,7 @@ import { type Backend, type KernelSource, LackError, type LoadedLayer, type Sour
 import type { Ability, Capability } from "../capability.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
-import { buildLibrary, findCompiler } from "../toolchain/compiler.ts";
+import { buildLibrary, findCompiler, tryCompiler } from "../toolchain/compiler.ts";
 import { NativeLayer } from "../toolchain/native-layer.ts";
 import { cppCompiler, emulatorHeaders, supportHeaders } from "./support.ts";
 import { ascendIsa, ascendTarget, type SocName } from "./target.ts";
@@ -46,6 +46,11 @@ const libraryFlags = [
   "-Iemulator/include",
 ];
 
+const built = {
+  title: "the kernels for the Ascend emulator",
+  mend: `install g++ 10 or newer (${cppCompiler.mend})`,
+};
+
 /**
  * The backend for Ascend NPUs: kernels as Ascend C in a CANN project. Here they run on the host emulator, never on hardware.
  * Faults that the emulator finds are thrown as errors that name kernel, block and line.
@@ -82,11 +87,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
       ),
     );
     const flags = [...libraryFlags, ...(compiler.version.includes("clang") ? [] : ["-fno-gnu-unique"])];
-    const build = () =>
-      buildLibrary(compiler, sources, flags, [emulatorHost], {
-        title: "the kernels for the Ascend emulator",
-        mend: `install g++ 10 or newer (${cppCompiler.mend})`,
-      });
+    const build = () => buildLibrary(compiler, sources, flags, [emulatorHost], built);
     const key = buildKey(sources, [...compiler.command, compiler.version, ...flags]);
     const library = host.openLibrary(await cachedLibrary(cacheFolder("ascend", env), key, build));
     await library.run(`${prefix}_seed`, [], [options.seed ?? 0, options.seeds ?? seedsOf(env)]);
@@ -126,7 +127,10 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
 
   async function emulation(): Promise<Ability> {
     try {
-      const { command, version } = await findCompiler(cppCompiler, env);
+      const compiler = await findCompiler(cppCompiler, env);
+      const { command, version } = compiler;
+      const works = ["works.cpp", "#include <cstdint>\n#include <thread>\nint works() { return 0; }\n"] as const;
+      await tryCompiler(compiler, works, libraryFlags, built);
       host.NativeMemory.allocate(64).free();
       return { ok: true, how: `host emulator of Ascend C, built by ${command.join(" ")}: ${version}` };
     } catch (error) {

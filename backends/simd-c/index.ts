@@ -11,7 +11,7 @@ import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { NativeLayer } from "../toolchain/native-layer.ts";
 import { supportHeaders } from "./support.ts";
 import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
-import { buildLibrary, findCompiler, libraryFlags } from "./toolchain.ts";
+import { buildLibrary, findCompiler, libraryFlags, tryCompiler } from "./toolchain.ts";
 
 const statuses: Readonly<Record<number, string>> = {
   1: "a buffer is null or misaligned",
@@ -97,8 +97,10 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     probe: async (): Promise<Capability> => {
       const emulate: Ability = { ok: false, why: "simd-c runs on the CPU itself", mend: "none is needed" };
       try {
-        const { command, version } = await findCompiler(env);
+        const compiler = await findCompiler(env);
+        const { command, version } = compiler;
         const isa = await bestIsa();
+        await tryCompiler(compiler, vectorIsa(isa));
         host.NativeMemory.allocate(64).free();
         return {
           target: "simd-c",

@@ -29,8 +29,16 @@ export const buildLibrary = (
   isa: VectorIsa,
   sources: SourceTree,
   source: string,
-): Promise<Buffer> =>
-  toolchain.buildLibrary(compiler, sources, libraryFlags(isa), [source, "-lm"], {
-    title: `the ${isa.name} variant`,
-    mend: `install gcc 10 or newer (${mend}), or choose another --isa`,
-  });
+): Promise<Buffer> => toolchain.buildLibrary(compiler, sources, libraryFlags(isa), [source, "-lm"], what(isa));
+
+/** Throws LackError where the compiler cannot build what every library of a variant includes. */
+export const tryCompiler = (compiler: toolchain.Compiler, isa: VectorIsa): Promise<void> => {
+  const includes = ["<math.h>", "<pthread.h>", "<stdint.h>", ...isa.includes.filter((i) => i.startsWith("<"))];
+  const text = `${includes.map((i) => `#include ${i}`).join("\n")}\nint unmoor_works(void) { return 0; }\n`;
+  return toolchain.tryCompiler(compiler, ["works.c", text], libraryFlags(isa), what(isa));
+};
+
+const what = (isa: VectorIsa) => ({
+  title: `the ${isa.name} variant`,
+  mend: `install gcc 10 or newer (${mend}), or choose another --isa`,
+});

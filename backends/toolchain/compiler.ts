@@ -89,6 +89,19 @@ export async function buildLibrary(
   }
 }
 
+/**
+ * Builds a library of one file, to see whether a compiler that answers is whole: it may lack headers or a linker, or not know
+ * the flags. Throws LackError, as buildLibrary does.
+ */
+export async function tryCompiler(
+  compiler: Compiler,
+  [file, text]: readonly [file: string, text: string],
+  args: readonly string[],
+  what: { readonly title: string; readonly mend: string },
+): Promise<void> {
+  await buildLibrary(compiler, new Map([[file, text]]), args, [file], what);
+}
+
 function refused(
   compiler: Compiler,
   what: { readonly title: string; readonly mend: string },
