@@ -35,12 +35,16 @@ const passing = {
   vector: ["add", "tails", "reductions", "casts", "halves", "math", "select"],
   launch: ["order", "sync", "mix", "abi"],
   arrange: ["merge", "sort", "gather", "transpose", "pairs", "shift", "activations"],
+  reach: [
+    ...["masks", "fused", "gathers", "selects", "reduces", "casts", "softmax", "topk", "atomics", "queues", "products"],
+    ...["windows", "soft-sync", "tiling"],
+  ],
   // All kernels with the call that they lack otherwise; kernels that need none; what is reported shows in numbers.
   synchronise: ["right", "sound", "unchecked", "automatic"],
 } as const;
 /** Programs whose cases must each be refused with the report in `tests/NAME.expected`. */
-const refused = ["operands", "broken", "synchronise", "arrange"] as const;
-const programs = ["operands", "cube", "arrange", "synchronise", "broken", "vector", "launch"];
+const refused = ["operands", "broken", "synchronise", "arrange", "reach"] as const;
+const programs = ["operands", "reach", "cube", "arrange", "synchronise", "broken", "vector", "launch"];
 
 async function compile(name: string): Promise<void> {
   const flags = ["-std=c++17", "-O0", "-Wall", "-Wextra", "-Werror", "-I", join(here, "include")];
@@ -175,4 +179,18 @@ describe("a kernel that is legal but wrong", () => {
     expect(stdout).toContain("c[1]: got 115.000000, want 157.000000");
     expect(status).toBe(1);
   });
+});
+
+it("refuses, when compiling, every call that Ascend C does not have, and no other", async () => {
+  const path = join(here, "tests", "wrong.cpp");
+  const { stderr } = await run("g++", ["-std=c++17", "-fsyntax-only", "-w", "-I", join(here, "include"), path]);
+  // An error within the headers names the line that led there.
+  const places = [...stderr.matchAll(/wrong\.cpp:(\d+):\d+: +(?:error|required from here)/g)].map(([, line]) =>
+    Number(line),
+  );
+  const wrong = readFileSync(path, "utf8")
+    .split("\n")
+    .flatMap((text, i) => (text.endsWith("// WRONG") ? [i + 1] : []));
+  expect(wrong.length).toBeGreaterThan(75);
+  expect([...new Set(places)].sort((a, b) => a - b)).toEqual(wrong);
 });

@@ -91,7 +91,6 @@ void products(Cases &all) {
   all["mmad, B in L0B"] = cube([](Cube &c) { Mmad(c.l0c, c.l0a, c.l0a, MmadParams()); });
   all["mmad, n"] = mmad([](auto &p) { p.n = 4096; });
   all["mmad, k"] = mmad([](auto &p) { p.k = 4096; });
-  all["mmad, bias"] = mmad([](auto &p) { p.cmatrixSource = true; });
   all["fixpipe, nSize"] = fixpipe([](auto &p) { p.nSize = 4096; });
   all["fixpipe, mSize"] = fixpipe([](auto &p) { p.mSize = 8193; });
   all["fixpipe, dstStride"] = fixpipe([](auto &p) { p.dstStride = 0; });

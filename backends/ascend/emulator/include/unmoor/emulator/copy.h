@@ -1,6 +1,6 @@
 // DataCopy: transfers of whole 32-byte blocks between global and local memory.
 #pragma once
-#include "call.h"
+#include "atomic.h"
 #include "params.h"
 
 namespace unmoor::ascend::detail {
@@ -25,6 +25,13 @@ inline void checkBlocks(const Call &call, const AscendC::DataCopyParams &p) {
 inline void copyRows(uint8_t *dst, const uint8_t *src, uint32_t rows, uint64_t bytes, uint64_t dstStep,
                      uint64_t srcStep) {
   for (uint32_t row = 0; row < rows; row++) std::memcpy(dst + row * dstStep, src + row * srcStep, bytes);
+}
+
+/// The same to global memory.
+template <class T>
+inline void storeRows(uint8_t *dst, const uint8_t *src, uint32_t rows, uint64_t bytes, uint64_t dstStep, uint64_t srcStep,
+                      Registers::Atomic atomic) {
+  for (uint32_t row = 0; row < rows; row++) store<T>(dst + row * dstStep, src + row * srcStep, bytes, atomic);
 }
 
 inline Range rowsOf(Range range, uint32_t rows, uint64_t step) {
@@ -83,9 +90,10 @@ inline void DataCopy(const GlobalTensor<T> &dst, const LocalTensor<T> &src, cons
   const uint64_t bytes = params.blockLen * 32u, srcStep = bytes + params.srcGap * 32u,
                  dstStep = bytes + params.dstGap * 32u;
   const Range from = rowsOf(call.range(src, "src", Access::Read, bytes), params.blockCount, srcStep);
-  const Range to = dst.range(call.at, "dst", Access::Write, bytes, 0, params.blockCount, dstStep);
-  call.issue({from}, {to}, [=] {
-    copyRows(reinterpret_cast<uint8_t *>(to.begin), call.data(src.handle), params.blockCount, bytes, dstStep, srcStep);
+  const Range to = dst.range(call.at, "dst", storeAccess<T>(call), bytes, 0, params.blockCount, dstStep);
+  call.issue({from}, {to}, [=, atomic = call.c.registers.atomic] {
+    storeRows<T>(reinterpret_cast<uint8_t *>(to.begin), call.data(src.handle), params.blockCount, bytes, dstStep, srcStep,
+                 atomic);
   });
 }
 
@@ -96,33 +104,43 @@ inline void DataCopy(const GlobalTensor<T> &dst, const LocalTensor<T> &src, cons
   DataCopy(dst, src, unmoor::ascend::detail::wholeBlocks(call, count, sizeof(T)), where);
 }
 
-/// UB to UB, in blocks; unwritten bytes stay unwritten on the other side.
+/// UB to UB, in blocks; unwritten bytes stay unwritten on the other side. From L1 to the BiasTable, lengths and the gap there count
+/// 64 bytes.
 template <typename T>
 inline void DataCopy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const DataCopyParams &params,
                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   using namespace unmoor::ascend::detail;
-  const Call call("DataCopy UB->UB", PIPE_V, where);
-  call.operand(dst, "dst", Space::UB);
-  call.operand(src, "src", Space::UB);
+  const bool bias = dst.handle.position == TPosition::C2;
+  const Call call(bias ? "DataCopy L1->BT" : "DataCopy UB->UB", bias ? PIPE_MTE1 : PIPE_V, where);
+  call.operand(dst, "dst", bias ? Space::BT : Space::UB);
+  call.operand(src, "src", bias ? Space::L1 : Space::UB);
   checkBlocks(call, params);
-  const uint64_t bytes = params.blockLen * 32u, srcStep = bytes + params.srcGap * 32u,
-                 dstStep = bytes + params.dstGap * 32u;
+  const uint64_t unit = bias ? 64 : 32;
+  const uint64_t bytes = params.blockLen * unit, srcStep = bytes + params.srcGap * 32u,
+                 dstStep = bytes + params.dstGap * unit;
   const Range from = rowsOf(call.range(src, "src", Access::Look, bytes), params.blockCount, srcStep);
   const Range to = rowsOf(call.range(dst, "dst", Access::Touch, bytes), params.blockCount, dstStep);
   call.notShifted(to, from);
+  if (!bias && dst.handle.address == src.handle.address) return;
   call.issue({from}, {to}, [=] {
-    if (dst.handle.address == src.handle.address) return;
     copyRows(call.data(dst.handle), call.data(src.handle), params.blockCount, bytes, dstStep, srcStep);
   });
-  if (dst.handle.address != src.handle.address)
-    copyRows(call.state(dst.handle), call.state(src.handle), params.blockCount, bytes, dstStep, srcStep);
+  copyRows(call.state(dst.handle), call.state(src.handle), params.blockCount, bytes, dstStep, srcStep);
 }
 
 template <typename T>
 inline void DataCopy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint32_t count,
                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-  const unmoor::ascend::detail::Call call("DataCopy UB->UB", PIPE_V, where);
-  DataCopy(dst, src, unmoor::ascend::detail::wholeBlocks(call, count, sizeof(T)), where);
+  using namespace unmoor::ascend::detail;
+  const bool bias = dst.handle.position == TPosition::C2;
+  const Call call(bias ? "DataCopy L1->BT" : "DataCopy UB->UB", bias ? PIPE_MTE1 : PIPE_V, where);
+  DataCopyParams params = wholeBlocks(call, count, sizeof(T));
+  if (bias) {
+    call.require(params.blockLen % 2 == 0, "copy-length", "count", "a multiple of 64 bytes for the BiasTable",
+                 std::to_string(count) + " elements", "round the count up");
+    params.blockLen /= 2;
+  }
+  DataCopy(dst, src, params, where);
 }
 
 /// GM rows to fractal order in L1: row r, column c of a matrix lands at block (c / C0) * dstNzC0Stride +

@@ -64,11 +64,27 @@ inline void DataCopyPad(const GlobalTensor<T> &dst, const LocalTensor<T> &src, c
   const uint64_t srcStep = (uint64_t{params.blockLen} + 31) / 32 * 32 + uint64_t{params.srcStride} * 32;
   const uint64_t dstStep = uint64_t{params.blockLen} + params.dstStride;
   const Range from = rowsOf(call.range(src, "src", Access::Read, params.blockLen), params.blockCount, srcStep);
-  const Range to = dst.range(call.at, "dst", Access::Write, params.blockLen, 0, params.blockCount, dstStep);
-  call.issue({from}, {to}, [=] {
-    copyRows(reinterpret_cast<uint8_t *>(to.begin), call.data(src.handle), params.blockCount, params.blockLen, dstStep,
-             srcStep);
+  const Range to = dst.range(call.at, "dst", storeAccess<T>(call), params.blockLen, 0, params.blockCount, dstStep);
+  call.issue({from}, {to}, [=, atomic = call.c.registers.atomic] {
+    storeRows<T>(reinterpret_cast<uint8_t *>(to.begin), call.data(src.handle), params.blockCount, params.blockLen, dstStep,
+                 srcStep, atomic);
   });
+}
+
+// The older forms, with lengths of 16 bits.
+template <typename T>
+inline void DataCopyPad(const LocalTensor<T> &dst, const GlobalTensor<T> &src, const DataCopyParams &params,
+                        const DataCopyPadParams &pad,
+                        unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  T value;
+  std::memcpy(&value, &pad.paddingValue, sizeof(T));
+  DataCopyPad(dst, src, DataCopyExtParams(params.blockCount, params.blockLen, params.srcStride, params.dstStride, 0),
+              DataCopyPadExtParams<T>(pad.isPad, pad.leftPadding, pad.rightPadding, value), where);
+}
+template <typename T>
+inline void DataCopyPad(const GlobalTensor<T> &dst, const LocalTensor<T> &src, const DataCopyParams &params,
+                        unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  DataCopyPad(dst, src, DataCopyExtParams(params.blockCount, params.blockLen, params.srcStride, params.dstStride, 0), where);
 }
 
 }  // namespace AscendC

@@ -55,6 +55,7 @@ enum class Access : uint8_t {
   Read,   // uses the values: every byte must have been written
   Look,   // moves bytes with their state, written or not
   Write,  // gives every byte a value
+  Atomic,  // adds to (or compares with) values that are there, at once
   Touch,  // may change the bytes; the instruction sets their state itself
 };
 
@@ -132,6 +133,16 @@ struct OrderingCalls {
   }
 };
 
+/// What the masks of the vector unit and the stores to global memory are set to, outside of the instructions.
+struct Registers {
+  bool counter = false;                 // SetMaskCount
+  uint64_t mask[2] = {~0ull, ~0ull};    // SetVectorMask; counter mode: elements in mask[0]
+  enum class Atomic : uint8_t { None, Add, Max, Min } atomic = Atomic::None;
+  Dtype atomicType = Dtype::Other;
+  float deqScale = 1;                   // SetDeqScale
+  uint64_t padValue = 0;                // SetLoadDataPaddingValue, as bits
+};
+
 /// A slot of a TQue: one buffer and what is being done with it.
 struct Slot {
   enum State : uint8_t { Free, Allocated, Queued, Taken } state = Free;
@@ -140,7 +151,8 @@ struct Slot {
 };
 struct QueueState {
   TPosition position;
-  uint32_t depth;
+  AscendC::HardEvent enqueued, freed;
+  uint32_t depth;  // 0: one tensor at a time, handed from alloc to free without a queue
   SourceLoc madeAt;
   std::vector<Slot> slots;
   std::deque<uint32_t> fifo;
@@ -174,7 +186,7 @@ struct Core {
   uint32_t sub = 0;         // which vector core of the group
   uint32_t taskRatio = 1;   // vector cores per group
   uint32_t groups = 1;
-  uint64_t tilingKey = 0;
+  uint64_t tilingKey = 0;    // what TILING_KEY_IS asks for
   void *pipe = nullptr;     // the current TPipe
   std::array<LocalMemory, LOCAL_SPACES> memory;
   std::vector<Region> regions;
@@ -188,6 +200,7 @@ struct Core {
   Clock now{};                        // instructions per pipe
   std::array<Clock, PIPES> known{};   // what each pipe knows to be complete
   Knowledge foreign;                  // what this core knows of the others
+  Registers registers;
   std::array<uint32_t, 4> merged{};   // what the last MrgSort took of each list
   Trace *trace = nullptr;
   uint32_t traced = 0;                // index among the trace's cores
@@ -207,6 +220,7 @@ struct Core {
       case Space::L0A: return cube ? arch2201::L0A : 0;
       case Space::L0B: return cube ? arch2201::L0B : 0;
       case Space::L0C: return cube ? arch2201::L0C : 0;
+      case Space::BT: return cube ? arch2201::BT : 0;
       default: return 0;
     }
   }
@@ -228,6 +242,7 @@ struct Core {
     now = {};
     known = {};
     foreign.clear();
+    registers = {};
     busyUntil = {};
   }
 
@@ -406,7 +421,7 @@ struct Core {
                   "bytes 0.." + std::to_string(size),
                   "bytes " + std::to_string(offset) + ".." + std::to_string(offset + range.bytes),
                   "lower the length of the last transfer (DataCopyPad moves any number of bytes)"});
-      if (range.access != Access::Read || buffer->written.empty()) return;
+      if ((range.access != Access::Read && range.access != Access::Atomic) || buffer->written.empty()) return;
       const uint32_t bad = firstFresh(buffer->written.data() + offset, range.bytes);
       if (bad == range.bytes) return;
       fail(at, {"gm-uninitialised-read", "", std::string(range.operand) + " in " + buffer->text(),
@@ -430,7 +445,8 @@ struct Core {
 
   UNMOOR_NOINLINE void touch(const Instruction &at, Range range, Mark mark) {
     if (range.bytes == 0 || range.inner == 0 || range.outer == 0) return;
-    mark.write = range.access == Access::Write || range.access == Access::Touch;
+    mark.write = range.access != Access::Read && range.access != Access::Look;
+    mark.atomic = range.access == Access::Atomic;
     uint64_t base = 0;
     Shadow *shadow = nullptr;
     if (range.space == Space::GM) {
@@ -534,7 +550,7 @@ inline void Core::unordered(const Instruction &at, const Range &range, const Mar
     remedy = "SetFlag<" + flag + ">(id) after the " + place(earlier) + " and WaitFlag<" + flag + ">(id) before the " + place(at);
     for (const QueueState &queue : queues)
       for (const Slot &slot : queue.slots)
-        if (range.space != Space::GM && slot.region == range.region && event == enqueueEvent(queue.position))
+        if (range.space != Space::GM && slot.region == range.region && event == queue.enqueued)
           remedy = "EnQue the tensor after the " + place(earlier) + " and DeQue it before the " + place(at);
   } else {
     remedy = "PipeBarrier<PIPE_ALL>() between the " + place(earlier) + " and the " + place(at);

@@ -52,7 +52,7 @@ inline void unpack(std::vector<W> &out, const uint8_t *from, FractalWalk walk, u
 /// C[n1][m][16] += A * B^T on unpacked operands; the 16 columns of a fractal are the inner loop.
 template <class W>
 inline void multiply(uint8_t *c, const std::vector<W> &a, const std::vector<W> &b, uint32_t m, uint32_t n, uint32_t k,
-                     bool accumulate) {
+                     bool accumulate, const uint8_t *bias) {
   const uint32_t mPadded = ceilDiv(m, 16) * 16;
   std::vector<W> columns(size_t{k} * 16);
   for (uint32_t n1 = 0; n1 * 16 < n; n1++) {
@@ -63,7 +63,8 @@ inline void multiply(uint8_t *c, const std::vector<W> &a, const std::vector<W> &
     for (uint32_t row = 0; row < m; row++) {
       uint8_t *out = c + (size_t{n1} * mPadded + row) * 16 * sizeof(W);
       W sum[16] = {};
-      if (accumulate) std::memcpy(sum, out, width * sizeof(W));
+      if (bias != nullptr) std::memcpy(sum, bias + n1 * 16 * sizeof(W), width * sizeof(W));
+      else if (accumulate) std::memcpy(sum, out, width * sizeof(W));
       const W *left = a.data() + size_t{row} * k;
       const W *right = columns.data();
       for (uint32_t kk = 0; kk < k; kk++, right += 16) {
@@ -117,58 +118,204 @@ inline void LoadData(const LocalTensor<T> &dst, const LocalTensor<T> &src, const
   moveAll(&d::LocalMemory::state);
 }
 
-/// C = A * B, or C += A * B without cmatrixInitVal. Only the first m, n and k rows, columns and products count.
-/// With m = 1 the hardware reads A as k elements in a row, not as fractals.
-template <typename T, typename U, typename S>
-inline void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const LocalTensor<S> &filter,
-                 const MmadParams &p, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+}  // namespace AscendC
+
+namespace unmoor::ascend::detail {
+
+/// Loads a part of the matrix that windows of a picture make: row = window, column = place in the window, then channel.
+template <class T>
+inline void loadWindows(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src,
+                        const AscendC::LoadData3DParamsV2<T> &p) {
+  constexpr uint32_t c0 = 32 / sizeof(T);
+  liveRegion(call.c, call.at, dst.handle, "dst");
+  const Space space = dst.handle.space();
+  call.require(space == Space::L0A || space == Space::L0B, "position", "dst", "a tensor in A2 or B2",
+               nameOf(dst.handle.position), "load into a tensor of TQue<TPosition::A2> or TQue<TPosition::B2>");
+  const bool turned = space == Space::L0B;  // each fractal lies the other way there
+  call.require(!turned || sizeof(T) == 2, "dtype", "src", "a 2-byte type for B2", nameOf(dtypeOf<T>()), "use half or bfloat16_t");
+  call.require(!p.enSmallK && !p.fMatrixCtrl, "not-modelled", "enSmallK, fMatrixCtrl", "false", "true", "leave them false");
+  call.require(turned || !p.enTranspose, "not-modelled", "enTranspose", "false for A2", "true", "store the matrix transposed");
+  call.operand(dst, "dst", space);
+  call.operand(src, "src", Space::L1);
+  const uint32_t filterW = p.filterW + (p.filterSizeW ? 256u : 0u), filterH = p.filterH + (p.filterSizeH ? 256u : 0u);
+  if (p.l1H == 0 || p.l1W == 0 || p.channelSize == 0 || p.kExtension == 0 || p.mExtension == 0 || filterW == 0 || filterH == 0)
+    return;
+  for (const auto &[name, stride] : {std::pair<const char *, uint8_t>{"strideW", p.strideW}, {"strideH", p.strideH}})
+    call.limit(name, stride, 1, 63, "move the window by 1 to 63");
+  call.limit("kStartPt modulo the columns of a fractal", p.kStartPt % c0, 0, 0, "begin at a fractal");
+  const auto windows = [](uint32_t size, uint32_t before, uint32_t after, uint32_t filter, uint32_t dilation, uint32_t stride) {
+    const uint32_t span = dilation * (filter - 1) + 1, whole = size + before + after;
+    return whole < span ? 0u : (whole - span) / stride + 1;
+  };
+  const uint32_t across = windows(p.l1W, p.padList[0], p.padList[1], filterW, p.dilationFilterW, p.strideW);
+  const uint32_t down = windows(p.l1H, p.padList[2], p.padList[3], filterH, p.dilationFilterH, p.strideH);
+  const uint32_t c1 = ceilDiv(p.channelSize, c0), columns = c1 * filterH * filterW * c0;
+  call.limit("mStartPt + mExtension, rounded up to 16", ceilDiv(p.mExtension, 16) * 16, 1, 65520, "load fewer rows");
+  call.limit("kStartPt + kExtension", p.kStartPt + ceilDiv(p.kExtension, c0) * c0, 1, columns,
+             "the matrix has channels, rounded up to 32 bytes, times places of the window as columns");
+  // Where 32 bytes of a row come from: a pixel's C0 channels, or padding.
+  struct Piece {
+    uint64_t to;
+    int64_t from;
+  };
+  std::vector<Piece> pieces;
+  std::vector<Range> reads;
+  const uint32_t m1 = ceilDiv(p.mExtension, 16), k1 = ceilDiv(p.kExtension, c0);
+  for (uint32_t row = 0; row < m1 * 16; row++)
+    for (uint32_t k = 0; k < k1; k++) {
+      const uint32_t window = p.mStartPt + row, place = p.kStartPt / c0 + k;
+      const uint32_t channel = place / (filterH * filterW), inside = place % (filterH * filterW);
+      const int64_t y = int64_t{window / std::max(across, 1u)} * p.strideH + int64_t{inside / filterW} * p.dilationFilterH - p.padList[2];
+      const int64_t x = int64_t{window % std::max(across, 1u)} * p.strideW + int64_t{inside % filterW} * p.dilationFilterW - p.padList[0];
+      const bool padding = window >= across * down || y < 0 || x < 0 || y >= p.l1H || x >= p.l1W;
+      const uint64_t to = (uint64_t{row / 16} * k1 + k) * FRACTAL + row % 16 * 32;
+      const int64_t from = padding ? -1 : ((int64_t{channel} * p.l1H + y) * p.l1W + x) * 32;
+      pieces.push_back({to, from});
+      if (!padding) reads.push_back(call.range(src, "src", Access::Look, 32, static_cast<uint64_t>(from)));
+    }
+  const Range out = call.range(dst, "dst", Access::Touch, uint64_t{m1} * k1 * FRACTAL);
+  const auto place = [=](uint8_t *into, const uint8_t *from, const uint8_t *padding) {
+    for (const Piece &piece : pieces) std::memcpy(into + piece.to, piece.from < 0 ? padding : from + piece.from, 32);
+    if (!turned) return;
+    for (uint64_t at = 0; at < uint64_t{m1} * k1 * FRACTAL; at += FRACTAL) {
+      uint8_t fractal[FRACTAL];
+      transposeFractal(fractal, into + at);
+      std::memcpy(into + at, fractal, FRACTAL);
+    }
+  };
+  call.issue({reads.data(), reads.size()}, {out}, [=] {
+    uint8_t padding[32];
+    for (uint32_t i = 0; i < 32; i += sizeof(T)) storeAs<T>(padding + i, p.padValue);
+    place(call.data(dst.handle), call.data(src.handle), padding);
+  });
+  uint8_t known[32];
+  std::memset(known, Ready, 32);
+  place(call.state(dst.handle), call.state(src.handle), known);
+}
+
+}  // namespace unmoor::ascend::detail
+
+namespace AscendC {
+
+/// Windows of a picture in L1 as rows of a matrix (img2col). With a filter of 1 x 1 the picture itself: a matrix in NZ with
+/// l1H * l1W rows and channelSize columns, in L0A as A, in L0B as B with the rows along k.
+template <typename T>
+inline void LoadData(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LoadData3DParamsV2<T> &loadDataParams,
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
-  d::Call call("Mmad", PIPE_M, where);
+  d::loadWindows(d::Call("LoadData", PIPE_MTE1, where), dst, src, loadDataParams);
+}
+
+/// Fills blocks of L1 (32 bytes), L0A or L0B (512 bytes) with one value.
+template <typename T>
+inline void Fill(const LocalTensor<T> &dst, const InitConstValueParams<T> &p,
+                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Space space = dst.handle.space();
+  const d::Call call("Fill", space == d::Space::L1 ? PIPE_MTE2 : PIPE_MTE1, where);
+  d::liveRegion(call.c, call.at, dst.handle, "dst");
+  call.require(space == d::Space::L1 || space == d::Space::L0A || space == d::Space::L0B, "position", "dst",
+               "a tensor in L1 (A1, B1), A2 or B2", d::nameOf(dst.handle.position), "use Duplicate in UB");
+  call.operand(dst, "dst", space);
+  call.limit("repeatTimes", p.repeatTimes, 0, 32767, "split the call");
+  call.limit("blockNum", p.blockNum, 0, 32767, "split the call");
+  const uint64_t block = space == d::Space::L1 ? 32 : d::FRACTAL, bytes = p.blockNum * block, step = bytes + p.dstGap * block;
+  d::Range to = call.range(dst, "dst", d::Access::Write, bytes);
+  to.inner = p.repeatTimes;
+  to.innerStride = static_cast<int64_t>(step);
+  call.issue({}, {to}, [=] {
+    for (uint64_t repeat = 0; repeat < p.repeatTimes; repeat++)
+      for (uint64_t at = 0; at < bytes; at += sizeof(T))
+        d::storeAs<T>(call.data(dst.handle) + repeat * step + at, p.initValue);
+  });
+}
+template <typename T>
+inline void InitConstValue(const LocalTensor<T> &dst, const InitConstValueParams<T> &initConstValueParams,
+                           unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  Fill(dst, initConstValueParams, where);
+}
+
+}  // namespace AscendC
+
+namespace unmoor::ascend::detail {
+
+/// C = A * B; without cmatrixInitVal (or with cmatrixSource) what C begins with is in L0C (in the BiasTable).
+/// Only the first m, n and k rows, columns and products count. With m = 1 the hardware reads A as k elements in a row.
+template <class T, class U, class S>
+inline void multiplyCube(Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &fm,
+                         const AscendC::LocalTensor<S> &filter, const AscendC::LocalTensor<T> *bias,
+                         const AscendC::MmadParams &p) {
   constexpr bool integers = std::is_same_v<U, int8_t>;
   using W = std::conditional_t<integers, int32_t, float>;
-  call.dtype<U>("fm", d::Dtypes{{d::Dtype::F16, d::Dtype::Bf16, d::Dtype::F32, d::Dtype::I8}}, "convert A first");
-  call.dtype<S>("filter", d::Dtypes{{d::dtypeOf<U>()}}, "give A and B the same type");
-  call.dtype<T>("dst", d::Dtypes{{d::dtypeOf<W>()}}, "use a float accumulator (int32_t for int8_t), cast in Fixpipe");
-  call.operand(dst, "dst", d::Space::L0C, 1024);
-  call.operand(fm, "fm", d::Space::L0A);
-  call.operand(filter, "filter", d::Space::L0B);
+  call.dtype<U>("fm", Dtypes{{Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::I8}}, "convert A first");
+  call.dtype<S>("filter", Dtypes{{dtypeOf<U>()}}, "give A and B the same type");
+  call.dtype<T>("dst", Dtypes{{dtypeOf<W>()}}, "use a float accumulator (int32_t for int8_t), cast in Fixpipe");
+  call.operand(dst, "dst", Space::L0C, 1024);
+  call.operand(fm, "fm", Space::L0A);
+  call.operand(filter, "filter", Space::L0B);
   call.limit("m", p.m, 0, 4095, "split the rows");
   call.limit("n", p.n, 0, 4095, "split the columns");
   call.limit("k", p.k, 0, 4095, "split k and accumulate with cmatrixInitVal = false");
-  call.require(!p.cmatrixSource, "not-modelled", "cmatrixSource", "false", "true (bias from the BiasTable)",
-               "add the bias after the product");
+  call.require(bias != nullptr || !p.cmatrixSource || p.cmatrixInitVal, "bias", "cmatrixSource", "false without a bias",
+               "true", "call Mmad(c, a, b, bias, params)");
+  if (bias != nullptr) call.operand(*bias, "bias", Space::BT);
   if (p.m == 0 || p.n == 0 || p.k == 0) return;
   constexpr uint32_t c0 = 32 / sizeof(U);
   const bool vector = p.m == 1;
   const uint32_t kStep = std::is_same_v<U, float> && p.kDirectionAlign ? 2 * c0 : c0;
-  const uint32_t kPadded = d::ceilDiv(p.k, kStep) * kStep, k1 = kPadded / c0;
-  const uint32_t m1 = d::ceilDiv(p.m, 16), n1 = d::ceilDiv(p.n, 16);
-  const d::FractalWalk aWalk = vector ? d::FractalWalk{32, 32} : d::FractalWalk{d::FRACTAL, k1 * d::FRACTAL};
-  const d::FractalWalk bWalk{n1 * d::FRACTAL, d::FRACTAL};
-  const bool accumulate = !p.cmatrixInitVal || p.isBias;
+  const uint32_t kPadded = ceilDiv(p.k, kStep) * kStep, k1 = kPadded / c0;
+  const uint32_t m1 = ceilDiv(p.m, 16), n1 = ceilDiv(p.n, 16);
+  const FractalWalk aWalk = vector ? FractalWalk{32, 32} : FractalWalk{FRACTAL, k1 * FRACTAL};
+  const FractalWalk bWalk{n1 * FRACTAL, FRACTAL};
+  const bool accumulate = bias == nullptr && (!p.cmatrixInitVal || p.isBias);
 
   constexpr uint32_t side = 16;
   call.at.multiplies = uint64_t{m1} * n1 * side * side * kPadded * (sizeof(U) == 4 ? 4 : 2) / 2;
-  std::vector<d::Range> reads, writes;
-  d::pushFractals(reads, call.range(fm, "fm", d::Access::Read, 32), aWalk, p.m, p.k, sizeof(U));
-  d::pushFractals(reads, call.range(filter, "filter", d::Access::Read, 32), bWalk, p.n, p.k, sizeof(S));
+  std::vector<Range> reads, writes;
+  pushFractals(reads, call.range(fm, "fm", Access::Read, 32), aWalk, p.m, p.k, sizeof(U));
+  pushFractals(reads, call.range(filter, "filter", Access::Read, 32), bWalk, p.n, p.k, sizeof(S));
   for (uint32_t column = 0; column < n1; column++) {
     const uint32_t bytes = std::min(16u, p.n - column * 16u) * 4;
-    d::Range rows = call.range(dst, "dst", d::Access::Write, bytes, uint64_t{column} * m1 * 16 * 16 * 4);
+    Range rows = call.range(dst, "dst", Access::Write, bytes, uint64_t{column} * m1 * 16 * 16 * 4);
     rows.inner = p.m;
     rows.innerStride = 64;
     writes.push_back(rows);
-    rows.access = d::Access::Read;
+    rows.access = Access::Read;
     if (accumulate) reads.push_back(rows);
   }
+  if (bias != nullptr) reads.push_back(call.range(*bias, "bias", Access::Read, p.n * 4u));
+  const LocalHandle first = bias == nullptr ? LocalHandle{} : bias->handle;
+  const bool fromBias = bias != nullptr;
   call.issue({reads.data(), reads.size()}, {writes.data(), writes.size()}, [=] {
-    if constexpr (d::dtypeOf<U>() == d::dtypeOf<S>() && sizeof(T) == 4) {
+    if constexpr (dtypeOf<U>() == dtypeOf<S>() && sizeof(T) == 4) {
       std::vector<W> a, b;
-      d::unpack<U>(a, call.data(fm.handle), aWalk, p.m, p.k, kPadded);
-      d::unpack<S>(b, call.data(filter.handle), bWalk, p.n, p.k, kPadded);
-      d::multiply(call.data(dst.handle), a, b, p.m, p.n, kPadded, accumulate);
+      unpack<U>(a, call.data(fm.handle), aWalk, p.m, p.k, kPadded);
+      unpack<S>(b, call.data(filter.handle), bWalk, p.n, p.k, kPadded);
+      multiply(call.data(dst.handle), a, b, p.m, p.n, kPadded, accumulate, fromBias ? call.data(first) : nullptr);
     }
   });
+}
+
+}  // namespace unmoor::ascend::detail
+
+namespace AscendC {
+
+template <typename T, typename U, typename S>
+inline void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const LocalTensor<S> &filter,
+                 const MmadParams &mmadParams, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  d::Call call("Mmad", PIPE_M, where);
+  d::multiplyCube(call, dst, fm, filter, static_cast<const LocalTensor<T> *>(nullptr), mmadParams);
+}
+/// C = A * B + bias: one number for each column, from the BiasTable (C2).
+template <typename T, typename U, typename S, typename V>
+inline void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const LocalTensor<S> &filter,
+                 const LocalTensor<V> &bias, const MmadParams &mmadParams,
+                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  static_assert(std::is_same_v<T, V>, "the bias has the accumulator's type: float, or int32_t for int8_t");
+  d::Call call("Mmad", PIPE_M, where);
+  d::multiplyCube(call, dst, fm, filter, &bias, mmadParams);
 }
 
 }  // namespace AscendC

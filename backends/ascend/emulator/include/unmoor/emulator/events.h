@@ -46,17 +46,15 @@ struct EventPair {
   pipe_t from, to;
   const char *name;
 };
-inline const EventPair &pairOf(HardEvent event) {
-  static constexpr EventPair pairs[] = {
+inline constexpr EventPair EVENT_PAIRS[] = {
 #define UNMOOR_EVENT(FROM, TO) {PIPE_##FROM, PIPE_##TO, "HardEvent::" #FROM "_" #TO},
-      UNMOOR_HARD_EVENTS(UNMOOR_EVENT)
+    UNMOOR_HARD_EVENTS(UNMOOR_EVENT)
 #undef UNMOOR_EVENT
-  };
-  return pairs[static_cast<int>(event)];
-}
+};
+constexpr const EventPair &pairOf(HardEvent event) { return EVENT_PAIRS[static_cast<int>(event)]; }
 
 /// The event of a pair of pipes, MAX if it has none.
-inline HardEvent eventOf(pipe_t from, pipe_t to) {
+constexpr HardEvent eventOf(pipe_t from, pipe_t to) {
   for (int event = 0; event < HARD_EVENTS; event++) {
     const EventPair &pair = pairOf(static_cast<HardEvent>(event));
     if (pair.from == from && pair.to == to) return static_cast<HardEvent>(event);
@@ -64,22 +62,39 @@ inline HardEvent eventOf(pipe_t from, pipe_t to) {
   return HardEvent::MAX;
 }
 
-/// The flag that a queue's EnQue sets and its DeQue waits for.
-inline HardEvent enqueueEvent(TPosition position) {
+/// Where a queue between two positions keeps its tensors: in the one that is local memory, the later one where both are.
+constexpr TPosition bufferPosition(TPosition src, TPosition dst) {
+  return dst == TPosition::GM || dst == TPosition::CO2 ? src : dst;
+}
+/// The ends of a queue that is named by one position.
+constexpr TPosition queueSource(TPosition position) {
   switch (position) {
-    case TPosition::VECIN: return HardEvent::MTE2_V;
-    case TPosition::VECOUT: return HardEvent::V_MTE3;
-    case TPosition::VECCALC: return HardEvent::V_V;
-    case TPosition::A2:
-    case TPosition::B2: return HardEvent::MTE1_M;
-    case TPosition::CO1: return HardEvent::M_FIX;
-    default: return HardEvent::MTE2_MTE1;
+    case TPosition::VECOUT:
+    case TPosition::CO1:
+    case TPosition::CO2: return position;
+    case TPosition::A2: return TPosition::A1;
+    case TPosition::B2: return TPosition::B1;
+    case TPosition::C2: return TPosition::C1;
+    default: return TPosition::GM;
   }
+}
+constexpr TPosition queueTarget(TPosition position) {
+  if (position == TPosition::VECOUT || position == TPosition::CO2) return TPosition::GM;
+  return position == TPosition::CO1 ? TPosition::CO2 : position;
+}
+
+/// The flag that a queue's EnQue sets and its DeQue waits for: from the pipe that fills a tensor to the one that uses it.
+inline HardEvent enqueueEvent(TPosition src, TPosition dst) {
+  const Space from = spaceOf(src), to = spaceOf(dst);
+  if (from == Space::UB) return to == Space::UB ? HardEvent::MTE2_MTE3 : HardEvent::V_MTE3;
+  if (from == Space::L1) return HardEvent::MTE1_M;
+  if (from == Space::L0C) return HardEvent::M_FIX;
+  return to == Space::UB ? HardEvent::MTE2_V : HardEvent::MTE2_MTE1;
 }
 
 /// The flag that a queue's FreeTensor sets and the next AllocTensor of that buffer waits for.
-inline HardEvent freeEvent(TPosition position) {
-  const EventPair &pair = pairOf(enqueueEvent(position));
+inline HardEvent freeEvent(TPosition src, TPosition dst) {
+  const EventPair &pair = pairOf(enqueueEvent(src, dst));
   return eventOf(pair.to, pair.from);
 }
 

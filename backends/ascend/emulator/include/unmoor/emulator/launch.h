@@ -66,6 +66,9 @@ class Launch {
     }
   }
 
+  /// Vector cores, or cube cores where there are no others, that run a block.
+  uint32_t blocks() const { return groups * ratio; }
+
   /// Waits until `ready` holds, letting other blocks run.
   void wait(Core &waiting, const Instruction &at, std::function<bool()> ready) {
     waiting.scheduler.settle();
@@ -78,8 +81,8 @@ class Launch {
   }
 
   /// Barrier over the vector cores, or over all cores. `physicalGroups` bounds what can wait at the same time.
-  void syncAll(Core &c, const Instruction &at, bool vectorOnly) {
-    const bool plain = type == KERNEL_TYPE_AIV_ONLY || type == KERNEL_TYPE_AIC_ONLY;
+  void syncAll(Core &c, const Instruction &at, bool vectorOnly, bool overMemory = false) {
+    const bool plain = !overMemory && (type == KERNEL_TYPE_AIV_ONLY || type == KERNEL_TYPE_AIC_ONLY);
     if (plain)
       c.fail(at, {"sync-kernel-type", "", "", "a MIX kernel type (KERNEL_TYPE_MIX_AIV_1_0 for vector code alone)",
                   nameOf(type), "change KERNEL_TASK_TYPE_DEFAULT and the launch: plain types have no cross-core flags"});

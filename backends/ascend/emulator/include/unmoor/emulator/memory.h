@@ -20,12 +20,12 @@ namespace unmoor::ascend::detail {
 
 using AscendC::TPosition;
 
-/// Physical memories. BiasTable and the Fixpipe buffer are not modelled.
-enum class Space : uint8_t { UB, L1, L0A, L0B, L0C, GM, None };
-inline constexpr int LOCAL_SPACES = 5;
+/// Physical memories; BT is the BiasTable. The Fixpipe buffer is filled by Fixpipe itself.
+enum class Space : uint8_t { UB, L1, L0A, L0B, L0C, BT, GM, None };
+inline constexpr int LOCAL_SPACES = 6;
 
 inline const char *nameOf(Space space) {
-  static constexpr const char *names[] = {"UB", "L1", "L0A", "L0B", "L0C", "GM", "no memory"};
+  static constexpr const char *names[] = {"UB", "L1", "L0A", "L0B", "L0C", "BT", "GM", "no memory"};
   return names[static_cast<int>(space)];
 }
 
@@ -48,6 +48,7 @@ inline Space spaceOf(TPosition position) {
     case TPosition::A2: return Space::L0A;
     case TPosition::B2: return Space::L0B;
     case TPosition::CO1: return Space::L0C;
+    case TPosition::C2: return Space::BT;
     case TPosition::GM:
     case TPosition::CO2:
     case TPosition::SPM: return Space::GM;
@@ -62,7 +63,8 @@ inline uint32_t alignmentOf(Space space) {
     case Space::L1: return 32;
     case Space::L0A:
     case Space::L0B: return 512;
-    case Space::L0C: return 64;
+    case Space::L0C:
+    case Space::BT: return 64;
     default: return 1;
   }
 }

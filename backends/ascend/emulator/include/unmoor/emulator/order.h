@@ -31,6 +31,8 @@ struct Mark {
   uint16_t task;
   uint8_t pipe;
   bool write;
+  bool atomic = false;  // a write that may go on at the same time as other such
+  bool conflicts(const Mark &other) const { return (write || other.write) && !(atomic && other.atomic); }
   bool sameQueue(const Mark &other) const { return task == other.task && pipe == other.pipe; }
 };
 
@@ -54,8 +56,9 @@ class Cell {
     uint32_t kept = 0, reads = 0;
     for (uint32_t i = 0; i < count; i++) {
       Mark old = at(i);
-      // A write stands for all before it; a later access of the same queue for the earlier one.
-      if (mark.write || (!old.write && old.sameQueue(mark))) old.bytes &= ~mark.bytes;
+      // A write stands for all before it; a later access of the same queue for the earlier one of its kind.
+      const bool sameKind = old.write == mark.write && old.atomic == mark.atomic;
+      if ((mark.write && !mark.atomic) || (sameKind && old.sameQueue(mark))) old.bytes &= ~mark.bytes;
       if (old.bytes == 0) continue;
       reads += !old.write && old.task != mark.task;
       at(kept++) = old;
@@ -70,7 +73,7 @@ class Cell {
   template <class Conflict> void check(const Mark &mark, Conflict &&conflict) const {
     for (uint32_t i = count; i > 0; i--) {
       const Mark &old = at(i - 1);
-      if ((old.write || mark.write) && (old.bytes & mark.bytes) != 0) conflict(old);
+      if (old.conflicts(mark) && (old.bytes & mark.bytes) != 0) conflict(old);
     }
   }
 
@@ -128,7 +131,7 @@ class Shadow {
   template <class Conflict> static void whole(Page &page, Mark &mark, Conflict &&conflict) {
     mark.bytes = ~0u;
     if (!page.parts) return page.whole.touch(mark, conflict);
-    if (!mark.write) {
+    if (!mark.write || mark.atomic) {
       for (Cell &cell : *page.parts) cell.touch(mark, conflict);
       return;
     }

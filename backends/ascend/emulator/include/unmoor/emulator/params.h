@@ -32,6 +32,21 @@ struct UnaryRepeatParams {
   uint8_t dstRepStride = 8, srcRepStride = 8;
 };
 
+/// Strides of Copy, in DataBlocks.
+struct CopyRepeatParams {
+  CopyRepeatParams() = default;
+  CopyRepeatParams(uint16_t dstStrideIn, uint16_t srcStrideIn, uint16_t dstRepeatSizeIn, uint16_t srcRepeatSizeIn)
+      : dstStride(dstStrideIn), srcStride(srcStrideIn), dstRepeatSize(dstRepeatSizeIn), srcRepeatSize(srcRepeatSizeIn) {}
+  uint16_t dstStride = 1, srcStride = 1, dstRepeatSize = 8, srcRepeatSize = 8;
+};
+
+struct GatherRepeatParams {
+  GatherRepeatParams() = default;
+  GatherRepeatParams(uint8_t dstBlkStrideIn, uint8_t dstRepStrideIn)
+      : dstBlkStride(dstBlkStrideIn), dstRepStride(dstRepStrideIn) {}
+  uint8_t dstBlkStride = 1, dstRepStride = 8;
+};
+
 struct BrcbRepeatParams {
   BrcbRepeatParams() = default;
   BrcbRepeatParams(uint16_t dstBlk, uint16_t dstRep) : dstBlkStride(dstBlk), dstRepStride(dstRep) {}
@@ -64,6 +79,16 @@ struct DataCopyExtParams {
   uint32_t blockLen = 0, srcStride = 0, dstStride = 0, rsv = 0;
 };
 
+/// Padding of the form with DataCopyParams, whose lengths count bytes then; at most 32 bytes on each side.
+struct DataCopyPadParams {
+  DataCopyPadParams() = default;
+  DataCopyPadParams(bool isPadValue, uint8_t leftPadValue, uint8_t rightPadValue, uint64_t padValue)
+      : isPad(isPadValue), leftPadding(leftPadValue), rightPadding(rightPadValue), paddingValue(padValue) {}
+  bool isPad = false;
+  uint8_t leftPadding = 0, rightPadding = 0;
+  uint64_t paddingValue = 0;
+};
+
 template <typename T> struct DataCopyPadExtParams {
   DataCopyPadExtParams() = default;
   DataCopyPadExtParams(bool isPad, uint8_t left, uint8_t right, T value)
@@ -94,6 +119,40 @@ struct LoadData2DParams {
   uint16_t startIndex = 0, dstGap = 0, srcStride = 0;
   bool ifTranspose = false;
   uint8_t repeatTimes = 0, sid = 0, addrMode = 0;
+};
+
+/// Convolution as a product (img2col): a picture of l1H x l1W pixels with channelSize channels in L1 (NC1HWC0), from which windows
+/// of filterH x filterW become rows. Only the part of mExtension x kExtension from mStartPt, kStartPt on is loaded.
+template <typename T> struct LoadData3DParamsV2 {
+  LoadData3DParamsV2() = default;
+  LoadData3DParamsV2(const uint8_t padListIn[4], uint16_t l1HIn, uint16_t l1WIn, uint16_t channelSizeIn,
+                     uint16_t kExtensionIn, uint16_t mExtensionIn, uint16_t kStartPtIn, uint16_t mStartPtIn,
+                     uint8_t strideWIn, uint8_t strideHIn, uint8_t filterWIn, uint8_t filterHIn,
+                     uint8_t dilationFilterWIn, uint8_t dilationFilterHIn, bool enTransposeIn, bool enSmallKIn,
+                     T padValueIn, bool filterSizeWIn = false, bool filterSizeHIn = false, bool fMatrixCtrlIn = false)
+      : l1H(l1HIn), l1W(l1WIn), channelSize(channelSizeIn), kExtension(kExtensionIn), mExtension(mExtensionIn),
+        kStartPt(kStartPtIn), mStartPt(mStartPtIn), strideW(strideWIn), strideH(strideHIn), filterW(filterWIn),
+        filterH(filterHIn), dilationFilterW(dilationFilterWIn), dilationFilterH(dilationFilterHIn),
+        enTranspose(enTransposeIn), enSmallK(enSmallKIn), padValue(padValueIn), filterSizeW(filterSizeWIn),
+        filterSizeH(filterSizeHIn), fMatrixCtrl(fMatrixCtrlIn) {
+    for (int i = 0; i < 4; i++) padList[i] = padListIn[i];
+  }
+  uint8_t padList[4] = {0, 0, 0, 0};  // left, right, top, bottom
+  uint16_t l1H = 0, l1W = 0, channelSize = 0, kExtension = 0, mExtension = 0, kStartPt = 0, mStartPt = 0;
+  uint8_t strideW = 1, strideH = 1, filterW = 1, filterH = 1, dilationFilterW = 1, dilationFilterH = 1;
+  bool enTranspose = false, enSmallK = false;
+  T padValue{};
+  bool filterSizeW = false, filterSizeH = false, fMatrixCtrl = false;
+};
+
+/// A value for `repeatTimes` stretches of `blockNum` blocks (32 B in L1, 512 B in L0A and L0B), dstGap blocks apart.
+template <typename T> struct InitConstValueParams {
+  InitConstValueParams() = default;
+  InitConstValueParams(uint16_t repeatTimesIn, uint16_t blockNumIn, uint16_t dstGapIn, T initValueIn)
+      : repeatTimes(repeatTimesIn), blockNum(blockNumIn), dstGap(dstGapIn), initValue(initValueIn) {}
+  InitConstValueParams(uint16_t repeatTimesIn, T initValueIn) : repeatTimes(repeatTimesIn), initValue(initValueIn) {}
+  uint16_t repeatTimes = 0, blockNum = 0, dstGap = 0;
+  T initValue{};
 };
 
 struct MmadParams {

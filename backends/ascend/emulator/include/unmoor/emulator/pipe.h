@@ -4,9 +4,11 @@
 
 namespace AscendC {
 
-/// A queue of tensors at one position. `depth` bounds how many may wait in it.
-template <TPosition position, int32_t depth, auto mask = 0> class TQue {
-  static_assert(depth >= 1, "in-place queues (depth 0) are not modelled");
+/// A queue of tensors on their way from one position to another. `depth` bounds how many may wait in it; with depth 0 tensors are
+/// handed over in place: AllocTensor(t), EnQue(t), DeQue(t), one after the other.
+template <TPosition src, TPosition dst, int32_t depth, auto mask = 0> class TQueBind {
+  static_assert(depth >= 0, "a queue has a depth of 0 (in place) or more");
+  static constexpr TPosition position = unmoor::ascend::detail::bufferPosition(src, dst);
 
  public:
   template <typename T> LocalTensor<T> AllocTensor(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here());
@@ -14,9 +16,18 @@ template <TPosition position, int32_t depth, auto mask = 0> class TQue {
   bool EnQue(const LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here());
   template <typename T> LocalTensor<T> DeQue(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here());
   template <typename T>
+  void AllocTensor(LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+    tensor = AllocTensor<T>(where);
+  }
+  template <typename T>
+  void DeQue(LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+    tensor = DeQue<T>(where);
+  }
+  template <typename T>
   void FreeTensor(LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here());
   bool VacantInQue() const;
   bool HasTensorInQue() const;
+  bool HasIdleBuffer() const;
   int32_t GetTensorCountInQue() const;
 
   int32_t id = -1;  // emulator only
@@ -36,6 +47,14 @@ template <TPosition position, int32_t depth, auto mask = 0> class TQue {
     call.fail("queue-foreign", queue.text(), "a tensor that AllocTensor of this queue gave out",
               "a tensor of another queue or TBuf", "give each tensor back to the queue it came from");
   }
+};
+
+/// A queue that one position names: VECIN comes from global memory, VECOUT goes there, A2 comes from A1.
+template <TPosition position, int32_t depth, auto mask = 0>
+class TQue : public TQueBind<unmoor::ascend::detail::queueSource(position), unmoor::ascend::detail::queueTarget(position),
+                             depth, mask> {
+  static_assert(position != TPosition::GM && position != TPosition::VECCALC && position < TPosition::MAX,
+                "a queue is at VECIN, VECOUT, A1, A2, B1, B2, C1, C2 or CO1; scratch memory is a TBuf");
 };
 
 /// A buffer that stays with the kernel: scratch for calculations.
@@ -100,13 +119,14 @@ class TPipe {
     buffers = 0;
   }
 
-  template <TPosition position, int32_t depth, auto mask>
-  bool InitBuffer(TQue<position, depth, mask> &queue, uint8_t num, uint32_t len,
+  template <TPosition src, TPosition dst, int32_t depth, auto mask>
+  bool InitBuffer(TQueBind<src, dst, depth, mask> &queue, uint8_t num, uint32_t len,
                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
     using namespace unmoor::ascend::detail;
     const Call call("TPipe::InitBuffer", PIPE_S, where);
     call.limit("num", num, 1, 255, "give the queue at least one buffer");
-    QueueState state{position, depth, where, {}, {}};
+    constexpr TPosition position = bufferPosition(src, dst);
+    QueueState state{position, enqueueEvent(src, dst), freeEvent(src, dst), depth, where, {}, {}};
     for (uint32_t i = 0; i < num; i++) state.slots.push_back({Slot::Free, allocate(call, position, len, num)});
     queue.id = static_cast<int32_t>(call.c.queues.size());
     call.c.queues.push_back(std::move(state));
@@ -147,7 +167,7 @@ class TPipe {
   int32_t allocate(const unmoor::ascend::detail::Call &call, TPosition position, uint32_t len, uint32_t num) {
     using namespace unmoor::ascend::detail;
     const Space space = spaceOf(position);
-    if (space == Space::GM || space == Space::None || position == TPosition::C2)
+    if (space == Space::GM || space == Space::None)
       call.fail("position", nameOf(position), "a position in local memory of architecture 2201",
                 std::string(nameOf(position)) + ", which has no local memory there",
                 "CO1 goes to GM with Fixpipe, and from there to UB; CO2 exists on older chips only");

@@ -13,9 +13,9 @@ inline const char *nameOf(Slot::State state) {
 
 namespace AscendC {
 
-template <TPosition position, int32_t depth, auto mask>
+template <TPosition src, TPosition dst, int32_t depth, auto mask>
 template <typename T>
-LocalTensor<T> TQue<position, depth, mask>::AllocTensor(unmoor::ascend::SourceLoc where) {
+LocalTensor<T> TQueBind<src, dst, depth, mask>::AllocTensor(unmoor::ascend::SourceLoc where) {
   using namespace unmoor::ascend::detail;
   const Call call("TQue::AllocTensor", PIPE_S, where);
   QueueState &queue = stateOf(call);
@@ -33,7 +33,7 @@ LocalTensor<T> TQue<position, depth, mask>::AllocTensor(unmoor::ascend::SourceLo
     if (slot.state != Slot::Free) continue;
     slot.state = Slot::Allocated;
     queue.lastAllocated = index;
-    call.c.waitSlotFlag(call.at, freeEvent(position), slot);
+    call.c.waitSlotFlag(call.at, queue.freed, slot);
     const Region &region = call.c.regions[static_cast<size_t>(slot.region)];
     call.c.local(region.space).forget(region.begin, region.end);
     return LocalTensor<T>({position, region.begin, region.end - region.begin, slot.region, region.generation});
@@ -43,9 +43,9 @@ LocalTensor<T> TQue<position, depth, mask>::AllocTensor(unmoor::ascend::SourceLo
             "call FreeTensor after the last use, or raise num in InitBuffer");
 }
 
-template <TPosition position, int32_t depth, auto mask>
+template <TPosition src, TPosition dst, int32_t depth, auto mask>
 template <typename T>
-bool TQue<position, depth, mask>::EnQue(const LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where) {
+bool TQueBind<src, dst, depth, mask>::EnQue(const LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where) {
   using namespace unmoor::ascend::detail;
   const Call call("TQue::EnQue", PIPE_S, where);
   if (call.c.leavesOut(call.at)) return true;
@@ -54,18 +54,18 @@ bool TQue<position, depth, mask>::EnQue(const LocalTensor<T> &tensor, unmoor::as
   if (slot.state != Slot::Allocated)
     call.fail("queue-enqueue", queue.text(), "a tensor fresh from AllocTensor",
               std::string("a tensor that is ") + nameOf(slot.state), "enqueue each tensor once, after AllocTensor");
-  if (queue.fifo.size() >= queue.depth)
-    call.fail("queue-depth", queue.text(), "at most " + std::to_string(queue.depth) + " tensors waiting in the queue",
+  if (queue.fifo.size() >= std::max(queue.depth, 1u))
+    call.fail("queue-depth", queue.text(), "at most " + std::to_string(std::max(queue.depth, 1u)) + " tensors waiting in the queue",
               "one more", "call DeQue before the next EnQue, or raise the depth in TQue<position, depth>");
   slot.state = Slot::Queued;
-  call.c.setSlotFlag(call.at, enqueueEvent(position), slot);
+  call.c.setSlotFlag(call.at, queue.enqueued, slot);
   queue.fifo.push_back(static_cast<uint32_t>(&slot - queue.slots.data()));
   return true;
 }
 
-template <TPosition position, int32_t depth, auto mask>
+template <TPosition src, TPosition dst, int32_t depth, auto mask>
 template <typename T>
-LocalTensor<T> TQue<position, depth, mask>::DeQue(unmoor::ascend::SourceLoc where) {
+LocalTensor<T> TQueBind<src, dst, depth, mask>::DeQue(unmoor::ascend::SourceLoc where) {
   using namespace unmoor::ascend::detail;
   const Call call("TQue::DeQue", PIPE_S, where);
   QueueState &queue = stateOf(call);
@@ -81,13 +81,13 @@ LocalTensor<T> TQue<position, depth, mask>::DeQue(unmoor::ascend::SourceLoc wher
   Slot &slot = queue.slots[queue.fifo.front()];
   queue.fifo.pop_front();
   slot.state = Slot::Taken;
-  call.c.waitSlotFlag(call.at, enqueueEvent(position), slot);
+  call.c.waitSlotFlag(call.at, queue.enqueued, slot);
   return tensorOf(slot);
 }
 
-template <TPosition position, int32_t depth, auto mask>
+template <TPosition src, TPosition dst, int32_t depth, auto mask>
 template <typename T>
-void TQue<position, depth, mask>::FreeTensor(LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where) {
+void TQueBind<src, dst, depth, mask>::FreeTensor(LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where) {
   using namespace unmoor::ascend::detail;
   const Call call("TQue::FreeTensor", PIPE_S, where);
   QueueState &queue = stateOf(call);
@@ -100,19 +100,26 @@ void TQue<position, depth, mask>::FreeTensor(LocalTensor<T> &tensor, unmoor::asc
     call.fail("queue-free-enqueued", queue.text(), "a tensor that is not waiting in the queue",
               "a tensor that is enqueued", "DeQue it before FreeTensor");
   slot.state = Slot::Free;
-  call.c.setSlotFlag(call.at, freeEvent(position), slot);
+  call.c.setSlotFlag(call.at, queue.freed, slot);
   region.generation++;
   call.c.local(region.space).forget(region.begin, region.end);
 }
 
-template <TPosition position, int32_t depth, auto mask> bool TQue<position, depth, mask>::VacantInQue() const {
-  return GetTensorCountInQue() < depth;
+template <TPosition src, TPosition dst, int32_t depth, auto mask> bool TQueBind<src, dst, depth, mask>::VacantInQue() const {
+  return GetTensorCountInQue() < std::max(depth, 1);
 }
-template <TPosition position, int32_t depth, auto mask> bool TQue<position, depth, mask>::HasTensorInQue() const {
+template <TPosition src, TPosition dst, int32_t depth, auto mask>
+bool TQueBind<src, dst, depth, mask>::HasIdleBuffer() const {
+  const unmoor::ascend::detail::Call call("TQue::HasIdleBuffer", PIPE_S, {});
+  for (const auto &slot : stateOf(call).slots)
+    if (slot.state == unmoor::ascend::detail::Slot::Free) return true;
+  return false;
+}
+template <TPosition src, TPosition dst, int32_t depth, auto mask> bool TQueBind<src, dst, depth, mask>::HasTensorInQue() const {
   return GetTensorCountInQue() > 0;
 }
-template <TPosition position, int32_t depth, auto mask>
-int32_t TQue<position, depth, mask>::GetTensorCountInQue() const {
+template <TPosition src, TPosition dst, int32_t depth, auto mask>
+int32_t TQueBind<src, dst, depth, mask>::GetTensorCountInQue() const {
   const unmoor::ascend::detail::Call call("TQue::GetTensorCountInQue", PIPE_S, {});
   return static_cast<int32_t>(stateOf(call).fifo.size());
 }
@@ -126,7 +133,7 @@ inline void TPipe::checkLeftovers(unmoor::ascend::detail::Core &c, unmoor::ascen
                {"queue-leftover", "", queue.text(), "every tensor freed",
                 std::string("a tensor that is still ") + nameOf(slot.state),
                 slot.state == Slot::Queued ? "DeQue it and call FreeTensor" : "call FreeTensor after the last use"});
-      c.waitSlotFlag({"end of kernel", PIPE_S, where}, freeEvent(queue.position), slot);
+      c.waitSlotFlag({"end of kernel", PIPE_S, where}, queue.freed, slot);
     }
 }
 

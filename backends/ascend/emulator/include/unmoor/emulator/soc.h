@@ -31,6 +31,7 @@ inline constexpr uint32_t L1 = 512 * 1024 - 256;
 inline constexpr uint32_t L0A = 64 * 1024;
 inline constexpr uint32_t L0B = 64 * 1024;
 inline constexpr uint32_t L0C = 128 * 1024;
+inline constexpr uint32_t BT = 1024;
 inline constexpr uint32_t BLOCK = 32;      // DataBlock, the unit of every transfer
 inline constexpr uint32_t REPEAT = 256;    // bytes of one vector repeat
 inline constexpr uint32_t FRACTAL = 512;   // bytes of one 16-row fractal

@@ -44,6 +44,26 @@ inline void SyncAll(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc:
   call.c.launch->syncAll(call.c, call.at, isAIVOnly);
 }
 
+/// The same over global memory: for vector kernels of any type, with 32 bytes per core in both work spaces, zero at first.
+template <bool isAIVOnly = true>
+inline void SyncAll(const GlobalTensor<int32_t> &gmWorkspace, const LocalTensor<int32_t> &ubWorkspace,
+                    const int32_t usedCores = 0,
+                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  static_assert(isAIVOnly, "over global memory only vector cores wait for each other");
+  using namespace unmoor::ascend::detail;
+  const Call call("SyncAll", PIPE_S, where);
+  if (call.c.leavesOut(call.at)) return;
+  const uint32_t cores = call.c.launch->blocks();
+  call.limit("usedCores", usedCores, 0, cores, "0 for all");
+  call.require(usedCores == 0 || static_cast<uint32_t>(usedCores) == cores, "sync-cores", "usedCores", "all blocks of the launch",
+               std::to_string(usedCores) + " of " + std::to_string(cores), "let every block call it, and leave usedCores out");
+  call.operand(ubWorkspace, "ubWorkspace", Space::UB);
+  const Range here = call.range(ubWorkspace, "ubWorkspace", Access::Touch, uint64_t{cores} * 32);
+  const Range there = gmWorkspace.range(call.at, "gmWorkspace", Access::Atomic, uint64_t{cores} * 32);
+  call.c.issueScalar(call.at, {}, {here, there}, [] {});
+  call.c.launch->syncAll(call.c, call.at, true, true);
+}
+
 template <uint8_t modeId, pipe_t pipe>
 inline void CrossCoreSetFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   static_assert(modeId <= 2, "modes are 0, 1 and 2");
@@ -59,6 +79,38 @@ inline void CrossCoreWaitFlag(uint16_t flagId, unmoor::ascend::SourceLoc where =
   if (!call.c.leavesOut(call.at)) call.c.launch->waitCrossFlag(call.c, call.at, flagId);
 }
 
+/// A flag between two pipes, by the pipes' names.
+template <pipe_t src, pipe_t dst> class TQueSync {
+ public:
+  void SetFlag(TEventID id, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+    AscendC::SetFlag<EVENT>(id, where);
+  }
+  void WaitFlag(TEventID id, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+    AscendC::WaitFlag<EVENT>(id, where);
+  }
+
+ private:
+  static constexpr HardEvent EVENT = unmoor::ascend::detail::eventOf(src, dst);
+  static_assert(EVENT != HardEvent::MAX, "the hardware has no flag between these pipes");
+};
+
+/// Gives global memory one value. The pipes that use it have to wait for MTE3.
+template <typename T>
+inline void InitOutput(GlobalTensor<T> gmWorkspaceAddr, uint32_t size, T value = 0,
+                       unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  using namespace unmoor::ascend::detail;
+  const Call call("InitOutput", PIPE_MTE3, where);
+  const Range to = gmWorkspaceAddr.range(call.at, "gmWorkspaceAddr", Access::Write, uint64_t{size} * sizeof(T));
+  call.issue({}, {to}, [=] {
+    for (uint64_t i = 0; i < size; i++) storeAs<T>(reinterpret_cast<uint8_t *>(to.begin) + i * sizeof(T), value);
+  });
+}
+template <typename T>
+inline void InitGlobalMemory(GlobalTensor<T> &gmWorkspaceAddr, const uint64_t size, const T value,
+                             unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  InitOutput(gmWorkspaceAddr, static_cast<uint32_t>(size), value, where);
+}
+
 enum class CacheLine : uint64_t { SINGLE_CACHE_LINE = 0, ENTIRE_DATA_CACHE };
 enum class DcciDst : uint64_t { CACHELINE_ALL = 0, CACHELINE_UB, CACHELINE_OUT, CACHELINE_ATOMIC };
 
@@ -67,6 +119,9 @@ template <typename T, CacheLine entireType, DcciDst dcciDst = DcciDst::CACHELINE
 inline void DataCacheCleanAndInvalid(const GlobalTensor<T> &) {
   unmoor::ascend::detail::core();
 }
+
+/// The part of a workspace that is the kernel's. Nothing is kept for the system here.
+inline GM_ADDR GetUserWorkspace(GM_ADDR workspace) { return workspace; }
 
 inline int64_t GetBlockIdx() { return unmoor::ascend::detail::core().blockIdx(); }
 inline int64_t GetBlockNum() { return unmoor::ascend::detail::core().groups; }

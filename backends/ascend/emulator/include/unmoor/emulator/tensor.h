@@ -35,6 +35,26 @@ UNMOOR_NOINLINE inline Range localRange(Core &core, const Instruction &at, const
   return out;
 }
 
+/// Memory at a fixed place. The same place is the same buffer.
+inline LocalHandle placed(TPosition position, uint32_t address, uint64_t bytes, SourceLoc where) {
+  Core &c = core();
+  const Space space = spaceOf(position);
+  const Instruction at{"LocalTensor", PIPE_S, where};
+  const uint32_t capacity = space == Space::GM || space == Space::None ? 0 : c.capacity(space);
+  if (address + bytes > capacity)
+    c.fail(at, {space == Space::UB ? "ub-capacity" : "capacity", "", nameOf(position),
+                "at most " + std::to_string(capacity) + " bytes of " + nameOf(space) + " on a " + nameOf(c.kind),
+                "bytes " + std::to_string(address) + ".." + std::to_string(address + bytes), "use a smaller tile or a lower address"});
+  const auto end = static_cast<uint32_t>(address + bytes);
+  for (size_t i = 0; i < c.regions.size(); i++) {
+    const Region &one = c.regions[i];
+    if (one.position == position && one.begin == address && one.end == end)
+      return {position, address, end - address, static_cast<int32_t>(i), one.generation};
+  }
+  c.regions.push_back({space, position, address, end, 0, static_cast<uint32_t>(c.regions.size()), where});
+  return {position, address, end - address, static_cast<int32_t>(c.regions.size()) - 1, 0};
+}
+
 }  // namespace unmoor::ascend::detail
 
 namespace AscendC {
@@ -45,6 +65,10 @@ template <typename T> class LocalTensor {
   using PrimType = T;
   LocalTensor() = default;
   explicit LocalTensor(const unmoor::ascend::detail::LocalHandle &handle) : handle(handle) {}
+  /// `tileSize` elements at an address of one's own choice, for kernels without a TPipe.
+  LocalTensor(TPosition position, uint32_t address, uint32_t tileSize,
+              unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())
+      : handle(unmoor::ascend::detail::placed(position, address, uint64_t{tileSize} * sizeof(T), where)) {}
 
   uint32_t GetSize() const { return handle.bytes / sizeof(T); }
   void SetSize(uint32_t size) { handle.bytes = size * sizeof(T); }
@@ -70,8 +94,10 @@ template <typename T> class LocalTensor {
     return out;
   }
 
-  void SetValue(uint32_t index, const T &value,
+  template <typename S>
+  void SetValue(uint32_t index, const S element,
                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
+    const T value = static_cast<T>(element);
     using namespace unmoor::ascend::detail;
     Core &c = core();
     const Instruction at{"LocalTensor::SetValue", PIPE_S, where};

@@ -19,7 +19,7 @@ constexpr uint32_t castModes(Dtype src, Dtype dst) {
     Dtype src, dst;
     uint32_t modes;
   };
-  // The vendor's table for A2 and A3. int32 -> half (needs SetDeqScale), int4 and int64 are left out.
+  // The vendor's table for A2 and A3; int4 is left out. int32_t -> half takes the scale of SetDeqScale.
   const Row rows[] = {
       {Dtype::I8, Dtype::F16, none},         {Dtype::U8, Dtype::F16, none},
       {Dtype::I16, Dtype::F16, five | none}, {Dtype::I16, Dtype::F32, none},
@@ -30,6 +30,9 @@ constexpr uint32_t castModes(Dtype src, Dtype dst) {
       {Dtype::I32, Dtype::F32, five | none}, {Dtype::F32, Dtype::I16, five},
       {Dtype::F32, Dtype::F16, five | none | odd}, {Dtype::F32, Dtype::Bf16, five},
       {Dtype::F32, Dtype::I32, five},        {Dtype::F32, Dtype::F32, five},
+      {Dtype::F32, Dtype::I64, five},        {Dtype::I64, Dtype::F32, five},
+      {Dtype::I64, Dtype::I32, none},        {Dtype::I32, Dtype::I64, none},
+      {Dtype::I32, Dtype::F16, none},
   };
   for (const Row &row : rows)
     if (row.src == src && row.dst == dst) return row.modes;
@@ -53,9 +56,9 @@ inline float toIntegral(float value, RoundMode mode) {
 }
 
 /// Integers outside float's exact range are stepped to the neighbour that the mode asks for.
-inline float integerToFloat(int32_t value, RoundMode mode) {
+inline float integerToFloat(int64_t value, RoundMode mode) {
   const auto nearest = static_cast<float>(value);
-  const double exact = value, got = nearest;
+  const auto exact = static_cast<long double>(value), got = static_cast<long double>(nearest);
   constexpr float inf = std::numeric_limits<float>::infinity();
   const bool towardZero = mode == RoundMode::CAST_TRUNC;
   if ((mode == RoundMode::CAST_FLOOR || (towardZero && value > 0)) && got > exact) return std::nextafter(nearest, -inf);
@@ -74,11 +77,12 @@ template <class D, class S> inline D castOne(S value, RoundMode mode) {
       return std::numeric_limits<D>::max();
     return static_cast<D>(whole);
   } else if constexpr (std::is_integral_v<S> && std::is_integral_v<D>) {
-    if (value < std::numeric_limits<D>::min()) return std::numeric_limits<D>::min();
-    return value > std::numeric_limits<D>::max() ? std::numeric_limits<D>::max() : static_cast<D>(value);
+    const auto wide = static_cast<int64_t>(value);
+    if (wide < static_cast<int64_t>(std::numeric_limits<D>::min())) return std::numeric_limits<D>::min();
+    return wide > static_cast<int64_t>(std::numeric_limits<D>::max()) ? std::numeric_limits<D>::max() : static_cast<D>(value);
   } else {
     float wide;
-    if constexpr (std::is_integral_v<S>) wide = integerToFloat(static_cast<int32_t>(value), mode);
+    if constexpr (std::is_integral_v<S>) wide = integerToFloat(static_cast<int64_t>(value), mode);
     else wide = widen(value);
     const auto rounding = static_cast<Rounding>(mode);
     if constexpr (std::is_same_v<D, Half>) return Half::fromBits(floatToHalfBits(wide, rounding));
@@ -100,6 +104,10 @@ template <class D, class S, class Body> inline void castWith(const Call &call, R
     for (int i = 0; i < 7; i++)
       if ((modes >> i & 1) != 0) legal += (legal.empty() ? "" : ", ") + std::string(nameOf(static_cast<RoundMode>(i)));
     call.fail("round-mode", "", "for " + pair + " one of " + legal, nameOf(mode), "use one of the modes listed");
+  }
+  if constexpr (std::is_same_v<S, int32_t> && std::is_same_v<D, Half>) {
+    const float scale = call.c.registers.deqScale;
+    return body([scale](int32_t value) { return Half(static_cast<float>(value) * scale); });
   }
   // The common modes get loops of their own, so that the compiler can vectorise them.
   if (mode == RoundMode::CAST_NONE) body([](S value) { return castOne<D, S>(value, RoundMode::CAST_NONE); });
@@ -128,7 +136,7 @@ inline void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const Rou
   namespace d = unmoor::ascend::detail;
   const d::Call call("Cast", PIPE_V, where);
   d::castWith<T, U>(call, roundMode,
-                    [&](auto f) { d::unaryRepeat(call, dst, src, mask, repeatTime, repeatParams, f); });
+                    [&](auto f) { d::unaryRepeat(call, dst, src, mask, isSetMask, repeatTime, repeatParams, f); });
 }
 
 template <typename T, typename U, bool isSetMask = true>
@@ -138,7 +146,13 @@ inline void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const Rou
   namespace d = unmoor::ascend::detail;
   const d::Call call("Cast", PIPE_V, where);
   d::castWith<T, U>(call, roundMode,
-                    [&](auto f) { d::unaryRepeat(call, dst, src, mask, repeatTime, repeatParams, f); });
+                    [&](auto f) { d::unaryRepeat(call, dst, src, mask, isSetMask, repeatTime, repeatParams, f); });
+}
+
+/// What Cast from int32_t to half multiplies with.
+inline void SetDeqScale(half scale) {
+  const unmoor::ascend::detail::Call call("SetDeqScale", PIPE_S, {});
+  call.c.registers.deqScale = scale;
 }
 
 }  // namespace AscendC

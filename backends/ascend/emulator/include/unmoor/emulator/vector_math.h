@@ -8,6 +8,7 @@ namespace unmoor::ascend::detail {
 
 inline constexpr Dtypes ARITHMETIC{{Dtype::F16, Dtype::F32, Dtype::I16, Dtype::I32}};
 inline constexpr Dtypes RELU{{Dtype::F16, Dtype::F32, Dtype::I32}};
+inline constexpr Dtypes RELU_SUMS{{Dtype::F16, Dtype::F32, Dtype::I16}};
 inline constexpr Dtypes INTEGERS16{{Dtype::I16, Dtype::U16}};
 inline constexpr Dtypes SHIFTED{{Dtype::I16, Dtype::U16, Dtype::I32, Dtype::U32}};
 
@@ -20,6 +21,9 @@ struct MaxFn { template <class V> V operator()(V a, V b) const { return a < b ? 
 struct MinFn { template <class V> V operator()(V a, V b) const { return b < a ? b : a; } };
 struct AndFn { template <class V> V operator()(V a, V b) const { return static_cast<V>(static_cast<int64_t>(a) & static_cast<int64_t>(b)); } };
 struct OrFn { template <class V> V operator()(V a, V b) const { return static_cast<V>(static_cast<int64_t>(a) | static_cast<int64_t>(b)); } };
+
+struct AddReluFn { template <class V> V operator()(V a, V b) const { return a + b < V(0) ? V(0) : a + b; } };
+struct SubReluFn { template <class V> V operator()(V a, V b) const { return a - b < V(0) ? V(0) : a - b; } };
 
 struct NotFn { template <class V> V operator()(V a) const { return static_cast<V>(~static_cast<int64_t>(a)); } };
 struct ShiftLeftFn { template <class V> V operator()(V a, V s) const { return static_cast<V>(static_cast<uint64_t>(a) << static_cast<int>(s)); } };
@@ -51,20 +55,18 @@ struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V
                    const uint8_t repeatTime, const BinaryRepeatParams &repeatParams,                                   \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
     namespace d = unmoor::ascend::detail;                                                                              \
-    static_assert(isSetMask, "masks set outside the call are not modelled");                                           \
     const d::Call call(#NAME, PIPE_V, where);                                                                          \
     call.dtype<T>("dst", d::TYPES, d::CAST_FIRST);                                                                     \
-    d::binaryRepeat(call, dst, src0, src1, mask, repeatTime, repeatParams, d::NAME##Fn{});                             \
+    d::binaryRepeat(call, dst, src0, src1, mask, isSetMask, repeatTime, repeatParams, d::NAME##Fn{});                             \
   }                                                                                                                    \
   template <typename T, bool isSetMask = true>                                                                         \
   inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,                  \
                    uint64_t mask[], const uint8_t repeatTime, const BinaryRepeatParams &repeatParams,                  \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
     namespace d = unmoor::ascend::detail;                                                                              \
-    static_assert(isSetMask, "masks set outside the call are not modelled");                                           \
     const d::Call call(#NAME, PIPE_V, where);                                                                          \
     call.dtype<T>("dst", d::TYPES, d::CAST_FIRST);                                                                     \
-    d::binaryRepeat(call, dst, src0, src1, static_cast<const uint64_t *>(mask), repeatTime, repeatParams,              \
+    d::binaryRepeat(call, dst, src0, src1, static_cast<const uint64_t *>(mask), isSetMask, repeatTime, repeatParams,   \
                     d::NAME##Fn{});                                                                                    \
   }
 
@@ -86,13 +88,13 @@ struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V
                    const UnaryRepeatParams &repeatParams,                                                              \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES, d::NAME##Fn{},                                                                    \
-                        [&](auto f) { d::unaryRepeat(call, dst, src, mask, repeatTime, repeatParams, f); })            \
+                        [&](auto f) { d::unaryRepeat(call, dst, src, mask, isSetMask, repeatTime, repeatParams, f); })            \
   template <typename T, bool isSetMask = true>                                                                         \
   inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, uint64_t mask[], const uint8_t repeatTime,    \
                    const UnaryRepeatParams &repeatParams,                                                              \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES, d::NAME##Fn{}, [&](auto f) {                                                      \
-        d::unaryRepeat(call, dst, src, static_cast<const uint64_t *>(mask), repeatTime, repeatParams, f);              \
+        d::unaryRepeat(call, dst, src, static_cast<const uint64_t *>(mask), isSetMask, repeatTime, repeatParams, f);   \
       })
 
 #define UNMOOR_SCALAR(NAME, OP, TYPES)                                                                                 \
@@ -108,14 +110,14 @@ struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES,                                                                                   \
                         [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); },                    \
-                        [&](auto f) { d::unaryRepeat(call, dst, src, mask, repeatTime, repeatParams, f); })            \
+                        [&](auto f) { d::unaryRepeat(call, dst, src, mask, isSetMask, repeatTime, repeatParams, f); })            \
   template <typename T, bool isSetMask = true>                                                                         \
   inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, uint64_t mask[],        \
                    const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                                    \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES,                                                                                   \
                         [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); }, [&](auto f) {      \
-                          d::unaryRepeat(call, dst, src, static_cast<const uint64_t *>(mask), repeatTime,              \
+                          d::unaryRepeat(call, dst, src, static_cast<const uint64_t *>(mask), isSetMask, repeatTime,   \
                                          repeatParams, f);                                                             \
                         })
 
@@ -149,60 +151,8 @@ UNMOOR_SCALAR(ShiftLeft, ShiftLeft, SHIFTED)
 UNMOOR_SCALAR(ShiftRight, ShiftRight, SHIFTED)
 UNMOOR_SCALAR(LeakyRelu, LeakyRelu, FLOATS)
 
-/// dst += src * scalar. half sources may add into float.
-template <typename T, typename U>
-inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &scalarValue, const int32_t &count,
-                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-  namespace d = unmoor::ascend::detail;
-  const d::Call call("Axpy", PIPE_V, where);
-  call.dtype<U>("src", d::FLOATS, d::CAST_FIRST);
-  call.dtype<T>("dst", std::is_same_v<U, float> ? d::Dtypes{{d::Dtype::F32}} : d::FLOATS, d::CAST_FIRST);
-  call.operand(dst, "dst", d::Space::UB);
-  call.operand(src, "src", d::Space::UB);
-  call.limit("count", count, 0, unmoor::ascend::arch2201::UB_TOTAL, "the count is the number of elements");
-  const auto n = static_cast<uint64_t>(count);
-  const d::Range add = call.range(dst, "dst", d::Access::Read, n * sizeof(T)),
-                 to = call.range(dst, "dst", d::Access::Write, n * sizeof(T)),
-                 from = call.range(src, "src", d::Access::Read, n * sizeof(U));
-  call.notShifted(to, from);
-  call.issue({add, from}, {to}, [=] {
-    uint8_t *out = call.data(dst.handle);
-    const uint8_t *in = call.data(src.handle);
-    const float scalar = d::widen(scalarValue);
-    for (uint64_t i = 0; i < n; i++)
-      d::storeAs<T>(out + i * sizeof(T), d::narrow<T>(d::widen(d::loadAs<T>(out + i * sizeof(T))) +
-                                                      d::widen(d::loadAs<U>(in + i * sizeof(U))) * scalar));
-  });
-}
-
-/// dst += src0 * src1. half sources may add into float.
-template <typename T, typename U>
-inline void MulAddDst(const LocalTensor<T> &dst, const LocalTensor<U> &src0, const LocalTensor<U> &src1,
-                      const int32_t &count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-  namespace d = unmoor::ascend::detail;
-  const d::Call call("MulAddDst", PIPE_V, where);
-  call.dtype<U>("src0", d::FLOATS, d::CAST_FIRST);
-  call.dtype<T>("dst", std::is_same_v<U, float> ? d::Dtypes{{d::Dtype::F32}} : d::FLOATS, d::CAST_FIRST);
-  call.operand(dst, "dst", d::Space::UB);
-  call.operand(src0, "src0", d::Space::UB);
-  call.operand(src1, "src1", d::Space::UB);
-  call.limit("count", count, 0, unmoor::ascend::arch2201::UB_TOTAL, "the count is the number of elements");
-  const auto n = static_cast<uint64_t>(count);
-  const d::Range add = call.range(dst, "dst", d::Access::Read, n * sizeof(T)),
-                 to = call.range(dst, "dst", d::Access::Write, n * sizeof(T)),
-                 a = call.range(src0, "src0", d::Access::Read, n * sizeof(U)),
-                 b = call.range(src1, "src1", d::Access::Read, n * sizeof(U));
-  call.notShifted(to, a);
-  call.notShifted(to, b);
-  call.issue({add, a, b}, {to}, [=] {
-    uint8_t *out = call.data(dst.handle);
-    const uint8_t *left = call.data(src0.handle), *right = call.data(src1.handle);
-    for (uint64_t i = 0; i < n; i++)
-      d::storeAs<T>(out + i * sizeof(T), d::narrow<T>(d::widen(d::loadAs<T>(out + i * sizeof(T))) +
-                                                      d::widen(d::loadAs<U>(left + i * sizeof(U))) *
-                                                          d::widen(d::loadAs<U>(right + i * sizeof(U)))));
-  });
-}
+UNMOOR_BINARY(AddRelu, RELU_SUMS)
+UNMOOR_BINARY(SubRelu, RELU_SUMS)
 
 }  // namespace AscendC
 

@@ -83,6 +83,44 @@ inline void reduceAll(const Call &call, ReduceKind kind, const AscendC::LocalTen
   std::memset(call.state(work.handle), Fresh, scratch.bytes);
 }
 
+/// All active lanes of all repeats to one value; the index counts elements, and is only asked for where nothing is left out.
+template <class T, class M>
+inline void reduceMasked(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
+                         const AscendC::LocalTensor<T> &src, const AscendC::LocalTensor<T> &work, M maskArg,
+                         int64_t repeats, uint32_t srcRep, bool withIndex) {
+  constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
+  call.dtype<T>("src", FLOATS, CAST_FIRST);
+  call.operand(dst, "dst", Space::UB, static_cast<uint32_t>(sizeof(T)) * (withIndex ? 2 : 1));
+  call.operand(src, "src", Space::UB);
+  call.operand(work, "sharedTmpBuffer", Space::UB);
+  call.limit("repeatTime", repeats, 1, 255, "split the call");
+  const Mask mask = repeatMask(call, maskArg, lanes);
+  call.require(!withIndex || (mask.has(lanes - 1) && mask.has(0) && srcRep == 8), "not-modelled", "calIndex",
+               "whole repeats one behind the other", "a mask or a stride that leaves elements out",
+               "use the form with a count, or WholeReduceMax and WholeReduceMin");
+  const Lanes active = repeatedLanes(mask, lanes, static_cast<uint32_t>(repeats));
+  const Strided walk{sizeof(T), 1, srcRep};
+  std::vector<Range> reads;
+  pushRanges(reads, call, src, "src", Access::Read, walk, active);
+  const uint64_t needed = kind == ReduceKind::Sum ? static_cast<uint64_t>(repeats)
+                                                  : workElements(static_cast<uint64_t>(repeats) * lanes, sizeof(T), withIndex);
+  const Range scratch = call.range(work, "sharedTmpBuffer", Access::Touch, needed * sizeof(T)),
+              to = call.range(dst, "dst", Access::Write, (withIndex ? 2 : 1) * sizeof(T));
+  call.issue({reads.data(), reads.size()}, {scratch, to}, [=] {
+    std::vector<float> values;
+    active.each([&](uint32_t r, uint32_t l) { values.push_back(widen(loadAs<T>(call.data(src.handle) + walk.offset(r, l)))); });
+    const auto count = static_cast<uint32_t>(values.size());
+    const uint32_t index = kind == ReduceKind::Sum ? 0 : firstExtreme(values.data(), count, kind);
+    float result = kind == ReduceKind::Sum ? 0 : values[index];
+    if (kind == ReduceKind::Sum)
+      for (uint32_t at = 0, per = count / static_cast<uint32_t>(repeats); at < count; at += per) result += treeSum(&values[at], per);
+    std::memset(call.data(work.handle), POISON, scratch.bytes);
+    storeAs<T>(call.data(dst.handle), narrow<T>(result));
+    if (withIndex) storeIndex<T>(call.data(dst.handle) + sizeof(T), index);
+  });
+  std::memset(call.state(work.handle), Fresh, scratch.bytes);
+}
+
 /// Reduces each repeat to one value (and its lane, for extremes that ask for it).
 template <class T, class M>
 inline void reduceRepeats(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
@@ -96,11 +134,11 @@ inline void reduceRepeats(const Call &call, ReduceKind kind, const AscendC::Loca
   call.operand(dst, "dst", Space::UB, unit);
   call.operand(src, "src", Space::UB);
   call.limit("repeatTime", repeats, 0, 255, "split the call");
-  const Mask mask = maskOf(call, maskArg, lanes);
+  const Mask mask = repeatMask(call, maskArg, lanes);
   const auto times = static_cast<uint32_t>(repeats);
   const Strided walk{sizeof(T), srcBlk, srcRep};
   std::vector<Range> reads;
-  pushRanges(reads, call, src, "src", Access::Read, walk, mask, lanes, times);
+  pushRanges(reads, call, src, "src", Access::Read, walk, repeatedLanes(mask, lanes, times));
   Range to = call.range(dst, "dst", Access::Write, unit);
   to.inner = times;
   to.innerStride = int64_t{dstRep} * unit;
@@ -109,7 +147,7 @@ inline void reduceRepeats(const Call &call, ReduceKind kind, const AscendC::Loca
     for (uint32_t r = 0; r < times; r++) {
       float values[lanes];
       uint32_t laneOf[lanes], n = 0;
-      eachLane(mask, lanes, 1, [&](uint32_t, uint32_t l) {
+      repeatedLanes(mask, lanes, 1).each([&](uint32_t, uint32_t l) {
         laneOf[n] = l;
         values[n++] = widen(loadAs<T>(in + walk.offset(r, l)));
       });
@@ -138,14 +176,14 @@ inline void reducePairs(const Call &call, const AscendC::LocalTensor<T> &dst, co
   call.operand(dst, "dst", Space::UB);
   call.operand(src, "src", Space::UB);
   call.limit("repeatTime", repeats, 0, 255, "split the call");
-  const Mask mask = maskOf(call, maskArg, lanes);
+  const Mask mask = repeatMask(call, maskArg, lanes);
   const auto times = static_cast<uint32_t>(repeats);
   const Strided walk{sizeof(T), srcBlk, srcRep};
   uint32_t pairs = 0;  // pairs behind the last active lane give no result
   for (uint32_t l = 0; l < lanes; l++)
     if (mask.has(l)) pairs = l / 2 + 1;
   std::vector<Range> reads;
-  pushRanges(reads, call, src, "src", Access::Read, walk, mask, lanes, times);
+  pushRanges(reads, call, src, "src", Access::Read, walk, repeatedLanes(mask, lanes, times));
   Range to = call.range(dst, "dst", Access::Write, pairs * sizeof(T));
   to.inner = times;
   to.innerStride = int64_t{dstRep} * 128;
@@ -171,14 +209,14 @@ inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::Local
   call.operand(dst, "dst", Space::UB, 8 * sizeof(T));
   call.operand(src, "src", Space::UB);
   call.limit("repeat", repeats, 0, 255, "split the call");
-  const Mask mask = maskOf(call, maskArg, lanes);
+  const Mask mask = repeatMask(call, maskArg, lanes);
   const auto times = static_cast<uint32_t>(repeats);
   const Strided walk{sizeof(T), srcBlk, srcRep};
   uint32_t blocks = 0;  // blocks without an active lane at the end give no result
   for (uint32_t l = 0; l < lanes; l++)
     if (mask.has(l)) blocks = l / perBlock + 1;
   std::vector<Range> reads;
-  pushRanges(reads, call, src, "src", Access::Read, walk, mask, lanes, times);
+  pushRanges(reads, call, src, "src", Access::Read, walk, repeatedLanes(mask, lanes, times));
   Range to = call.range(dst, "dst", Access::Write, blocks * sizeof(T));
   to.inner = times;
   to.innerStride = int64_t{dstRep} * 8 * static_cast<int64_t>(sizeof(T));
@@ -221,6 +259,15 @@ inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::Local
                  calIndex);                                                                                            \
   }                                                                                                                    \
   template <typename T, typename M>                                                                                    \
+  inline void Reduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src,                                       \
+                           const LocalTensor<T> &sharedTmpBuffer, M mask, const int32_t repeatTime,                    \
+                           const int32_t srcRepStride, bool calIndex = 0,                                              \
+                           unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                      \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    d::reduceMasked(d::Call("Reduce" #KIND, PIPE_V, where), d::ReduceKind::KIND, dst, src, sharedTmpBuffer,            \
+                    d::maskArgument(mask), repeatTime, static_cast<uint32_t>(srcRepStride), calIndex);                 \
+  }                                                                                                                    \
+  template <typename T, typename M>                                                                                    \
   inline void WholeReduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src, M mask,                          \
                                 const int32_t repeatTime, const int32_t dstRepStride, const int32_t srcBlkStride,      \
                                 const int32_t srcRepStride, ReduceOrder order = ReduceOrder::ORDER_VALUE_INDEX,        \
@@ -244,11 +291,20 @@ template <class N, std::enable_if_t<std::is_integral_v<N>, int> = 0> inline uint
 namespace AscendC {
 
 /// Sum of `count` elements into dst[0].
-template <typename T>
+template <typename T, bool isSetMask = true>
 inline void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &sharedTmpBuffer,
                       const int32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   d::reduceAll(d::Call("ReduceSum", PIPE_V, where), d::ReduceKind::Sum, dst, src, sharedTmpBuffer, count, false);
+}
+
+template <typename T, typename M>
+inline void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &sharedTmpBuffer, M mask,
+                      const int32_t repeatTime, const int32_t srcRepStride,
+                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  d::reduceMasked(d::Call("ReduceSum", PIPE_V, where), d::ReduceKind::Sum, dst, src, sharedTmpBuffer,
+                  d::maskArgument(mask), repeatTime, static_cast<uint32_t>(srcRepStride), false);
 }
 
 template <typename T, typename M>

@@ -73,9 +73,155 @@ inline void selectCount(const Call &call, const AscendC::LocalTensor<T> &dst, co
   });
 }
 
+/// The comparison by masked repeats: each gives as many bits as it has lanes, one behind the other; those of lanes that take no
+/// part are 0.
+template <class U, class T, class M, class Other>
+inline void compareRepeat(const Call &call, const AscendC::LocalTensor<U> &dst, const AscendC::LocalTensor<T> &src0,
+                          const AscendC::LocalTensor<T> *src1, CMPMODE mode, M maskArg, bool isSetMask, uint32_t repeats,
+                          const AscendC::BinaryRepeatParams &p, Other &&other) {
+  static_assert(sizeof(U) == 1, "comparison results are bits in bytes");
+  constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
+  call.dtype<T>("src0", Dtypes{{Dtype::F16, Dtype::F32, Dtype::I32}}, CAST_FIRST);
+  call.require(dtypeOf<T>() != Dtype::I32 || mode == CMPMODE::EQ, "dtype", "src0", "CMPMODE::EQ for int32_t",
+               "another mode", CAST_FIRST);
+  call.operand(dst, "dst", Space::UB);
+  call.operand(src0, "src0", Space::UB);
+  const Lanes active = lanesOf(call, maskArg, isSetMask, lanes, repeats);
+  const Strided a{sizeof(T), p.src0BlkStride, p.src0RepStride}, b{sizeof(T), p.src1BlkStride, p.src1RepStride};
+  std::vector<Range> reads;
+  pushRanges(reads, call, src0, "src0", Access::Read, a, active);
+  if (src1 != nullptr) {
+    call.operand(*src1, "src1", Space::UB);
+    pushRanges(reads, call, *src1, "src1", Access::Read, b, active);
+  }
+  const uint32_t last = active.count == 0 ? 0 : active.parts[active.count - 1].first + active.parts[active.count - 1].repeats;
+  const Range to = call.range(dst, "dst", Access::Write, uint64_t{last} * lanes / 8);
+  call.issue({reads.data(), reads.size()}, {to}, [=] {
+    std::vector<uint8_t> bits(to.bytes, 0);  // dst may be src
+    active.each([&](uint32_t r, uint32_t l) {
+      const uint32_t bit = r * lanes + l;
+      if (compares(widen(loadAs<T>(call.data(src0.handle) + a.offset(r, l))), other(b.offset(r, l)), mode))
+        bits[bit / 8] = static_cast<uint8_t>(bits[bit / 8] | 1u << bit % 8);
+    });
+    if (!bits.empty()) std::memcpy(call.data(dst.handle), bits.data(), bits.size());
+  });
+}
+
+/// The selection by masked repeats; lanes that take no part keep their values.
+template <class T, class U, class M, class Other>
+inline void selectRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &bits,
+                         const AscendC::LocalTensor<T> &src0, const AscendC::LocalTensor<T> *src1, SELMODE mode, M maskArg,
+                         uint32_t repeats, const AscendC::BinaryRepeatParams &p, Other &&other) {
+  constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
+  call.dtype<T>("dst", FLOATS, CAST_FIRST);
+  call.operand(dst, "dst", Space::UB);
+  call.operand(bits, "selMask", Space::UB);
+  call.operand(src0, "src0", Space::UB);
+  const Lanes active = lanesOf(call, maskArg, true, lanes, repeats);
+  const Strided d{sizeof(T), p.dstBlkStride, p.dstRepStride}, a{sizeof(T), p.src0BlkStride, p.src0RepStride},
+      b{sizeof(T), p.src1BlkStride, p.src1RepStride};
+  const bool same = mode == SELMODE::VSEL_CMPMASK_SPR;
+  const uint32_t last = active.count == 0 ? 0 : active.parts[active.count - 1].first + active.parts[active.count - 1].repeats;
+  std::vector<Range> reads{call.range(bits, "selMask", Access::Read, uint64_t{same ? 1 : last} * lanes / 8)}, writes;
+  pushRanges(reads, call, src0, "src0", Access::Read, a, active);
+  if (src1 != nullptr) {
+    call.operand(*src1, "src1", Space::UB);
+    pushRanges(reads, call, *src1, "src1", Access::Read, b, active);
+  }
+  pushRanges(writes, call, dst, "dst", Access::Write, d, active);
+  call.issue({reads.data(), reads.size()}, {writes.data(), writes.size()}, [=] {
+    active.each([&](uint32_t r, uint32_t l) {
+      const uint32_t bit = (same ? 0 : r * lanes) + l;
+      const bool first = (call.data(bits.handle)[bit / 8] >> (bit % 8) & 1) != 0;
+      storeAs<T>(call.data(dst.handle) + d.offset(r, l),
+                 first ? loadAs<T>(call.data(src0.handle) + a.offset(r, l)) : other(b.offset(r, l)));
+    });
+  });
+}
+
+/// The strides of one source, for walks that know two.
+inline AscendC::BinaryRepeatParams withoutSecond(const AscendC::UnaryRepeatParams &p) {
+  const auto blk = [](uint16_t stride) { return static_cast<uint8_t>(stride); };
+  return {blk(p.dstBlkStride), blk(p.srcBlkStride), 1, p.dstRepStride, p.srcRepStride, 8};
+}
+
+inline void checkSelectMode(const Call &call, SELMODE mode, bool scalar) {
+  const bool fits = (mode == SELMODE::VSEL_TENSOR_SCALAR_MODE) == scalar;
+  if (fits) return;
+  if (scalar)
+    call.fail("select-mode", "selMode", "VSEL_TENSOR_SCALAR_MODE for a tensor and a scalar", "a mode for two tensors",
+              "pass a tensor as src1, or change the mode");
+  call.fail("select-mode", "selMode", "VSEL_CMPMASK_SPR or VSEL_TENSOR_TENSOR_MODE for two tensors",
+            "VSEL_TENSOR_SCALAR_MODE", "pass a scalar as src1, or change the mode");
+}
+
 }  // namespace unmoor::ascend::detail
 
+// A mask argument is a count of lanes, or an array of bits; the vendor has an overload for each.
+#define UNMOOR_COMPARE_SCALAR(NAME)                                                                                    \
+  template <typename T, typename U>                                                                                    \
+  inline void NAME(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,         \
+                   uint32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {              \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    d::compareCount(d::Call(#NAME, PIPE_V, where), dst, src0, nullptr, cmpMode, count,                                 \
+                    [=](uint32_t) { return d::widen(src1Scalar); });                                                   \
+  }                                                                                                                    \
+  template <typename T, typename U, bool isSetMask = true>                                                             \
+  inline void NAME(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,         \
+                   const uint64_t mask, uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                     \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    d::compareRepeat(d::Call(#NAME, PIPE_V, where), dst, src0, static_cast<const LocalTensor<T> *>(nullptr), cmpMode,  \
+                     mask, isSetMask, repeatTime, d::withoutSecond(repeatParams),                                      \
+                     [=](uint64_t) { return d::widen(src1Scalar); });                                                  \
+  }                                                                                                                    \
+  template <typename T, typename U, bool isSetMask = true>                                                             \
+  inline void NAME(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,         \
+                   const uint64_t mask[], uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                   \
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    d::compareRepeat(d::Call(#NAME, PIPE_V, where), dst, src0, static_cast<const LocalTensor<T> *>(nullptr), cmpMode,  \
+                     mask, isSetMask, repeatTime, d::withoutSecond(repeatParams),                                      \
+                     [=](uint64_t) { return d::widen(src1Scalar); });                                                  \
+  }
+#define UNMOOR_MASKED_PAIR(MASK, CONST_MASK)                                                                           \
+  template <typename T, typename U, bool isSetMask = true>                                                             \
+  inline void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,               \
+                      CMPMODE cmpMode, CONST_MASK, uint8_t repeatTime, const BinaryRepeatParams &repeatParams,         \
+                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                           \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    const d::Call call("Compare", PIPE_V, where);                                                                      \
+    d::compareRepeat(call, dst, src0, &src1, cmpMode, mask, isSetMask, repeatTime, repeatParams,                       \
+                     [=](uint64_t at) { return d::widen(d::loadAs<T>(call.data(src1.handle) + at)); });                \
+  }                                                                                                                    \
+  template <typename T, typename U, bool isSetMask = true>                                                             \
+  inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0,             \
+                     const LocalTensor<T> &src1, SELMODE selMode, MASK, uint8_t repeatTime,                            \
+                     const BinaryRepeatParams &repeatParams,                                                           \
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                            \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    const d::Call call("Select", PIPE_V, where);                                                                       \
+    d::checkSelectMode(call, selMode, false);                                                                          \
+    d::selectRepeat(call, dst, selMask, src0, &src1, selMode, d::constMask(mask), repeatTime, repeatParams,            \
+                    [=](uint64_t at) { return d::loadAs<T>(call.data(src1.handle) + at); });                           \
+  }                                                                                                                    \
+  template <typename T, typename U, bool isSetMask = true>                                                             \
+  inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0, T src1,     \
+                     SELMODE selMode, MASK, uint8_t repeatTime, const BinaryRepeatParams &repeatParams,                \
+                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                            \
+    namespace d = unmoor::ascend::detail;                                                                              \
+    const d::Call call("Select", PIPE_V, where);                                                                       \
+    d::checkSelectMode(call, selMode, true);                                                                           \
+    d::selectRepeat(call, dst, selMask, src0, static_cast<const LocalTensor<T> *>(nullptr), selMode,                   \
+                    d::constMask(mask), repeatTime, repeatParams, [=](uint64_t) { return src1; });                     \
+  }
+
 namespace AscendC {
+
+UNMOOR_COMPARE_SCALAR(CompareScalar)
+UNMOOR_COMPARE_SCALAR(Compares)
+UNMOOR_MASKED_PAIR(uint64_t mask, const uint64_t mask)
+UNMOOR_MASKED_PAIR(uint64_t mask[], const uint64_t mask[])
 
 template <typename T, typename U>
 inline void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1, CMPMODE cmpMode,
@@ -89,22 +235,12 @@ inline void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const
 }
 
 template <typename T, typename U>
-inline void CompareScalar(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,
-                          uint32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-  namespace d = unmoor::ascend::detail;
-  d::compareCount(d::Call("CompareScalar", PIPE_V, where), dst, src0, nullptr, cmpMode, count,
-                  [=](uint32_t) { return d::widen(src1Scalar); });
-}
-
-template <typename T, typename U>
 inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0,
                    const LocalTensor<T> &src1, SELMODE selMode, uint32_t count,
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Select", PIPE_V, where);
-  call.require(selMode != SELMODE::VSEL_TENSOR_SCALAR_MODE, "select-mode", "selMode",
-               "VSEL_CMPMASK_SPR or VSEL_TENSOR_TENSOR_MODE for two tensors", "VSEL_TENSOR_SCALAR_MODE",
-               "pass a scalar as src1, or change the mode");
+  d::checkSelectMode(call, selMode, false);
   call.operand(src1, "src1", d::Space::UB);
   const d::Range right = call.range(src1, "src1", d::Access::Read, uint64_t{count} * sizeof(T));
   d::selectCount(call, dst, selMask, src0, &right, selMode, count,
@@ -117,10 +253,11 @@ inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, con
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Select", PIPE_V, where);
-  call.require(selMode == SELMODE::VSEL_TENSOR_SCALAR_MODE, "select-mode", "selMode",
-               "VSEL_TENSOR_SCALAR_MODE for a tensor and a scalar", "a mode for two tensors",
-               "pass a tensor as src1, or change the mode");
+  d::checkSelectMode(call, selMode, true);
   d::selectCount(call, dst, selMask, src0, nullptr, selMode, count, [=](uint32_t) { return src1; });
 }
 
 }  // namespace AscendC
+
+#undef UNMOOR_COMPARE_SCALAR
+#undef UNMOOR_MASKED_PAIR
