@@ -308,6 +308,30 @@ test("explain shows what each pass changes, the kernels and the memory plan", as
   expect(targets[0]?.kernels.length).toBeGreaterThan(3);
 });
 
+test("explain --html draws buffers and pipes of every Ascend kernel that has a block", async () => {
+  const out = join(temporaryFolder(), "page.html");
+  const ran = await unmoor([
+    "explain",
+    example,
+    ...smallParams,
+    "--target",
+    "ascend",
+    "--tokens",
+    "1,16",
+    "--html",
+    out,
+  ]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  const articles = readFileSync(out, "utf8").split("<article ").slice(1);
+  expect(articles.length).toBeGreaterThan(5);
+  for (const article of articles.filter((a) => !a.includes("Once, when weights are loaded."))) {
+    const [name] = article.split(">");
+    expect(article, name).toContain('<figure class="space">');
+    expect(article, name).toContain('<svg role="img" class="timeline"');
+    expect(article, name).toContain("modelled for Ascend 910B3, T = 16");
+  }
+});
+
 test("explain --html writes a page with the source, and leaves out a target that cannot do the layer", async () => {
   const out = join(temporaryFolder(), "page.html");
   const given = [
@@ -390,7 +414,8 @@ test("doctor explains a compiler that is missing, and one that is broken, and wh
 test("help and version go to stdout; no command at all is an error", async () => {
   const help = await unmoor(["--help"]);
   expect(help).toMatchObject({ status: 0, err: "" });
-  for (const command of ["compile", "check", "bench", "exec", "explain", "doctor"]) expect(help.out).toContain(command);
+  for (const command of ["compile", "check", "bench", "exec", "explain", "ascend", "doctor"])
+    expect(help.out).toContain(command);
   expect((await unmoor(["check", "--help"])).out).toContain("--seed");
   expect((await unmoor(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
   expect(await unmoor([])).toMatchObject({ status: 2, out: "" });

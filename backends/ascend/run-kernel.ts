@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { DiagnosticError } from "../../ir/core/diagnostic.ts";
 import type { Span } from "../../ir/core/span.ts";
+import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { findCompiler, runProgram } from "../toolchain/compiler.ts";
 import type { KernelEntry } from "./kernel-source.ts";
 import { cppCompiler, emulatorInclude } from "./support.ts";
@@ -65,7 +66,6 @@ export async function runKernel(run: KernelRun): Promise<KernelResult> {
   const compiler = await findCompiler(cppCompiler);
   const folder = await mkdtemp(join(tmpdir(), "unmoor-kernel-"));
   try {
-    const program = join(folder, "program");
     const { name } = run.kernel;
     await writeFile(
       join(folder, "main.cpp"),
@@ -77,8 +77,20 @@ export async function runKernel(run: KernelRun): Promise<KernelResult> {
       ].join("\n"),
     );
     const flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-I", emulatorInclude()];
-    const built = await runProgram(compiler.command, [...flags, "-o", program, join(folder, "main.cpp")]);
-    if (built.status !== 0) throw refused(run, compiler.version, built.output);
+    const main = join(folder, "main.cpp");
+    const compile = async (...more: string[]): Promise<string> => {
+      const { status, output } = await runProgram(compiler.command, [...flags, ...more, main]);
+      if (status !== 0) throw refused(run, compiler.version, output);
+      return output;
+    };
+    // Whatever the file includes counts: what is compiled anew is what changed after the preprocessor.
+    const text = (await compile("-E", "-P")).replaceAll(folder, "");
+    const key = buildKey(new Map([["main.cpp", text]]), [...compiler.command, compiler.version, ...flags]);
+    const program = await cachedLibrary(cacheFolder("ascend"), key, async () => {
+      const path = join(folder, "program");
+      await compile("-o", path);
+      return readFile(path);
+    });
 
     const report = join(folder, "report.json");
     const args = ["--report", report, "--type", run.type, "--soc", run.soc];

@@ -2,10 +2,11 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { changedLines, diffLines } from "../../bench/diff.ts";
 import { type Explanation, explain, slotText } from "../../bench/explain.ts";
-import type { SourceText } from "../../bench/explain-page.ts";
+import type { KernelTimeline, SourceText } from "../../bench/explain-page.ts";
 import { digits, formatParams } from "../../bench/report.ts";
-import { compileLayer } from "../../codegen/compile.ts";
+import { type Compilation, compileLayer } from "../../codegen/compile.ts";
 import type { TargetName } from "../../codegen/target.ts";
+import { IrError } from "../../ir/core/diagnostic.ts";
 import { formatSpan } from "../../ir/core/span.ts";
 import { chooseTargets } from "../../runtime/backends.ts";
 import { checkWritable, writeWhole } from "../../runtime/files.ts";
@@ -50,9 +51,13 @@ async function explainLayer(file: string, options: Options, environment: Environ
   const chosen = withRecords(found, options, environment);
   const storage = options.storage ?? "f32";
   // With all targets, one that cannot do this layer is told and left out.
-  const { done: targets, skipped } = await tryTargets(chosen, !given.includes("all"), async (target) =>
-    explain(compileLayer(layer, await targetFor(target, layer, storage), storage), target.backend, options.tokens),
-  );
+  const timelines: KernelTimeline[] = [];
+  const { done: targets, skipped } = await tryTargets(chosen, !given.includes("all"), async (target) => {
+    const compilation = compileLayer(layer, await targetFor(target, layer, storage), storage);
+    if (options.html !== undefined && target.backend.name === "ascend")
+      timelines.push(...(await timelinesOf(compilation, options.tokens, environment)));
+    return explain(compilation, target.backend, options.tokens);
+  });
   const { tokens } = options;
   const { out, colors } = environment;
   if (options.html !== undefined) {
@@ -60,7 +65,15 @@ async function explainLayer(file: string, options: Options, environment: Environ
     const sources = sourceTexts([layer.span.file, ...targets.flatMap((t) => t.kernels.map((k) => k.span.file))]);
     await writeWhole(
       options.html,
-      explainPage({ layer: layer.name, params: layer.params, unmoor: unmoorVersion(), sources, targets, skipped }),
+      explainPage({
+        layer: layer.name,
+        params: layer.params,
+        unmoor: unmoorVersion(),
+        sources,
+        targets,
+        skipped,
+        timelines,
+      }),
     );
   }
   for (const lack of skipped) environment.err(formatTargetLack(lack, colors));
@@ -71,6 +84,22 @@ async function explainLayer(file: string, options: Options, environment: Environ
     for (const target of targets) out(explainText(target, colors));
   }
   return status.done;
+}
+
+/** What pipes do, at the largest number of tokens; the drawing is left out, and says so, where the cost model cannot follow a kernel. */
+async function timelinesOf(
+  { program }: Compilation,
+  tokens: readonly number[],
+  environment: Environment,
+): Promise<readonly KernelTimeline[]> {
+  const { pipeTimelines } = await import("../../bench/pipe-timelines.ts");
+  try {
+    return pipeTimelines(program, "910B3", Math.max(...tokens));
+  } catch (error) {
+    if (!(error instanceof IrError)) throw error;
+    environment.err(`note: the page has no timelines of pipes: ${error.message}\n`);
+    return [];
+  }
 }
 
 /** The source files that the layer comes from, as far as they can still be read. */

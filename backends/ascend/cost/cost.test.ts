@@ -68,6 +68,7 @@ extern "C" __global__ __aicore__ void twice(GM_ADDR x_gm, GM_ADDR y_gm, GM_ADDR 
     new Memory("tiling", "gm", new Float64Array(1), true),
     chipOf("910B3"),
     new L2(chipOf("910B3")),
+    { firstBlock: true },
   );
 
   it("takes what is derived by hand", () => {
@@ -83,6 +84,15 @@ extern "C" __global__ __aicore__ void twice(GM_ADDR x_gm, GM_ADDR y_gm, GM_ADDR 
     expect(model.bound).toBe("MTE3");
     expect(model.roofs.hbm).toBeCloseTo((2 * 16 * 8192) / 1.6e12, 15);
     expect(model.roofs.vector).toBeCloseTo((16 * 32) / 40 / hertz, 15);
+    // The same one instruction after the other, for the drawing of the pipes.
+    const { events = [], cycles } = model.first ?? {};
+    expect(events.map((e) => `${e.pipe} ${e.label}`)).toEqual(["MTE2 DataCopyPad", "V Muls", "MTE3 DataCopyPad"]);
+    const ends = [before + copyIn, before + copyIn + multiply, model.seconds];
+    events.forEach((e, i) => {
+      expect(e.start / hertz).toBeCloseTo(ends[i - 1] ?? before, 12);
+      expect(e.end / hertz).toBeCloseTo(ends[i] ?? 0, 12);
+    });
+    expect(cycles).toBe(events.at(-1)?.end);
   });
 
   it("stands in docs/ascend.md with these figures", () => {

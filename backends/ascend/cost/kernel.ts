@@ -5,7 +5,7 @@ import type { L2, Traffic } from "./l2.ts";
 import type { Memory } from "./memory.ts";
 import { parseKernel } from "./parse.ts";
 import type { Busy } from "./timeline.ts";
-import { type Listener, type Transfer, Walker } from "./walk.ts";
+import { type Listener, type PipeWork, type Transfer, Walker } from "./walk.ts";
 
 /** The modelled run of one kernel. Seconds, bytes; of all cores together where nothing else is said. */
 export interface KernelModel {
@@ -24,6 +24,15 @@ export interface KernelModel {
   readonly l2Bytes: number;
   /** The least time that memory, the cube units and the vector units need. */
   readonly roofs: { readonly hbm: number; readonly cube: number; readonly vector: number };
+  /** What the pipes of the first core do, with ModelOptions.firstBlock and where there is a block. */
+  readonly first?: FirstBlock;
+}
+
+/** The first block of a kernel, on the first core, beside all others at work. */
+export interface FirstBlock {
+  readonly events: readonly PipeWork[];
+  /** Cycles until all pipes are done. */
+  readonly cycles: number;
 }
 
 /** A kernel as the model takes it. */
@@ -40,6 +49,8 @@ export interface KernelSource {
 export interface ModelOptions {
   /** Walk every block in full, also where blocks do the same. */
   readonly exact?: boolean;
+  /** Note down what each pipe does in the first block. */
+  readonly firstBlock?: boolean;
 }
 
 /** Runs one kernel through the model. `memories` by buffer name, as in the program; integers in them are read and written. */
@@ -68,7 +79,8 @@ export function modelKernel(
   const sum = (pick: (t: Traffic) => number): number => [...traffic.values()].reduce((n, t) => n + pick(t), 0);
   const [hbmBytes, l2Bytes] = [sum((t) => t.missed), sum((t) => t.bytes)];
   const [memory, cache] = [hbmBytes / chip.hbm, l2Bytes / chip.l2];
-  const { cycles, busy, useful } = new Timing(walker, chip, cores, share).run(
+  const timing = new Timing(walker, chip, cores, share);
+  const { cycles, busy, useful } = timing.run(
     options.exact ? undefined : decidingOf(text),
     blocks,
     Math.max(memory, cache) * chip.hertz,
@@ -96,6 +108,7 @@ export function modelKernel(
       cube: useful.M / chip.cores.cube / chip.hertz,
       vector: useful.V / chip.cores.vector / chip.hertz,
     },
+    ...(options.firstBlock && blocks > 0 ? { first: timing.firstBlock() } : {}),
   };
 }
 
@@ -201,6 +214,13 @@ class Timing {
     const longest = shared.reduce((a, b) => (b.cycles > a.cycles ? b : a), nothing());
     const cycles = endOfAll(shared.map((r, i) => ({ alone: alone[i]?.cycles ?? r.cycles, shared: r.cycles })));
     return { ...longest, cycles, useful };
+  }
+
+  firstBlock(): FirstBlock {
+    const events: PipeWork[] = [];
+    this.#walker.start(0, { ...this.#listener, instruction: (event) => void events.push(event) });
+    this.#walker.block(0);
+    return { events, cycles: this.#walker.timeline.end };
   }
 
   #runs(deciding: Deciding | undefined, blocks: number, sharing: number): Run[] {

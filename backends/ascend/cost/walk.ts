@@ -15,6 +15,16 @@ export interface Listener {
   transfer(work: Transfer): number;
   /** Useful work of a unit, in cycles at its peak. */
   compute(work: Extract<Work, { kind: "compute" }>): void;
+  /** When an instruction runs. */
+  instruction?(event: PipeWork): void;
+}
+
+/** One instruction on its pipe, in cycles from the start of its core. */
+export interface PipeWork {
+  readonly pipe: Exclude<Pipe, "S">;
+  readonly label: string;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** A run-time value of a kernel's text. */
@@ -400,18 +410,24 @@ export class Walker {
     };
   }
 
+  #issue(name: string, pipe: Exclude<Pipe, "S">, cycles: number): void {
+    this.#timeline.issue(pipe, cycles);
+    const end = this.#timeline.done(pipe);
+    this.#listener?.instruction?.({ pipe, label: name, start: end - cycles, end });
+  }
+
   #instruction(name: string, args: readonly Operand[]): void {
     const work = workOf(name, args);
     if (!work) return;
     this.walked++;
     if (work.kind === "compute") {
       this.#listener?.compute(work);
-      this.#timeline.issue(work.pipe, work.cycles);
+      this.#issue(name, work.pipe, work.cycles);
       if (work.pipe === "V") this.#vectorResult(name, args);
       return;
     }
     copyKnown(work);
-    this.#timeline.issue(work.pipe, this.#listener?.transfer(work) ?? 0);
+    this.#issue(name, work.pipe, this.#listener?.transfer(work) ?? 0);
   }
 
   /** What a vector instruction writes is known only where it fills integers. */
