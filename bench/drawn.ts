@@ -1,5 +1,5 @@
 import type { Compilation } from "../codegen/compile.ts";
-import { type BlockFormatName, blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import { type BlockFormatName, blockFormats, codeBits } from "../ir/core/block-formats.ts";
 import { f32ToF16 } from "../ir/core/float16.ts";
 import { elementArrays, type Tensor } from "../ir/core/tensor.ts";
 import { dtypeBytes } from "../ir/core/types.ts";
@@ -22,7 +22,7 @@ export function drawWeights({ stored }: Compilation, arena: Arena, seed: number)
     const dims = type.dims.map((d) => d.evaluate(stored.params));
     const count = dims.reduce((a, b) => a * b, 1);
     const scale = seededScale(stored, argument);
-    if (isBlockFormat(dtype)) {
+    if (dtype === "q8_0" || dtype === "q4_0") {
       const { bytes, elements } = blockFormats[dtype];
       const data = arena.allocate((count / elements) * bytes);
       drawBlocks(data, dtype, scale, seed + weights.size);
@@ -38,7 +38,7 @@ export function drawWeights({ stored }: Compilation, arena: Arena, seed: number)
 
 /** Any codes, and scales from half of what gives values up to `scale` to all of it. */
 function drawBlocks(data: Uint8Array, format: BlockFormatName, scale: number, seed: number): void {
-  const { bytes, bits } = blockFormats[format];
+  const { bytes } = blockFormats[format];
   const words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >> 2);
   let state = Math.imul(seed, 0x9e3779b9) | 1;
   for (let i = 0; i < words.length; i++) {
@@ -48,7 +48,7 @@ function drawBlocks(data: Uint8Array, format: BlockFormatName, scale: number, se
     state ^= state << 5;
     words[i] = state;
   }
-  const full = scale / 2 ** (bits - 1);
+  const full = scale / 2 ** (codeBits(blockFormats[format]) - 1);
   const scales = Uint16Array.from({ length: 256 }, (_, i) => f32ToF16(full * (0.5 + i / 512)));
   for (let at = 0; at < data.length; at += bytes) {
     const chosen = scales[data[at] ?? 0] ?? 0;

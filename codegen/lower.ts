@@ -1,4 +1,11 @@
-import { type BlockFormat, blockFormats, codeBytes, isBlockFormat } from "../ir/core/block-formats.ts";
+import {
+  type BlockFormat,
+  blockFormats,
+  codeBytes,
+  groupOf,
+  isBlockFormat,
+  partsOf,
+} from "../ir/core/block-formats.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
 import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
@@ -34,10 +41,16 @@ export function lowerLayer(layer: Layer, target: Target): Program {
     },
     blocks: (value) => {
       const { dtype } = value.type;
-      const [codes, scales, sums] = parts(value);
-      if (!isBlockFormat(dtype) || !codes || !scales)
+      const [codes, ...beside] = parts(value);
+      if (!isBlockFormat(dtype) || !codes)
         throw new IrError(`${value.name} is ${dtype}, which has no blocks`, "Store it in a block format.");
-      return { format: blockFormats[dtype], codes, scales, sums };
+      const format = blockFormats[dtype];
+      const [first, sums] = beside;
+      if (first && sums && codes.dtype === "i8")
+        return { format, codes, scales: [{ buffer: first, every: format.step }], mins: [], sums };
+      const all = partsOf(format).flatMap(({ every }, i) => (beside[i] ? [{ buffer: beside[i], every }] : []));
+      const count = format.scales.length;
+      return { format, codes, scales: all.slice(0, count), mins: all.slice(count), sums: undefined };
     },
     size: (d) => {
       const size = dim(d).constant;
@@ -96,21 +109,23 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, readonly ProgramB
     const dims = value.type.dims.map((d) => d.substitute(layer.params));
     const parts = isBlockFormat(value.type.dtype)
       ? blockParts(blockFormats[value.type.dtype], dims, role === "temporary", packed)
-      : [{ suffix: "", dtype: unshared(value.type.dtype, role, target), dims }];
+      : [{ suffix: "", dtype: value.type.dtype, dims }];
     buffers.set(
       value,
       parts.map(({ suffix, ...type }, i) => {
-        const buffer: ProgramBuffer = { name: unique(`${value.name}${suffix}`), ...type, role };
+        // One block writes a whole panel.
+        const dtype = packed ? type.dtype : unshared(type.dtype, role, target);
+        const buffer: ProgramBuffer = { name: unique(`${value.name}${suffix}`), ...type, dtype, role };
         return padded && i === 0 ? padRows(buffer, target) : buffer;
       }),
     );
   };
   for (const { value, role } of layer.args) {
     add(value, role, false, false);
-    const [codes, scales] = buffers.get(value) ?? [];
+    const [codes, ...beside] = buffers.get(value) ?? [];
     const { dtype } = value.type;
-    if (isBlockFormat(dtype) && codes && scales)
-      buffers.set(value, [{ ...codes, blocks: { format: dtype, scales: scales.name } }, scales]);
+    if (isBlockFormat(dtype) && codes)
+      buffers.set(value, [{ ...codes, blocks: { format: dtype, parts: beside.map((b) => b.name) } }, ...beside]);
   }
   for (const name of reservedNames) names.add(name);
   const activations = new Set(layer.body.flatMap((o) => (o.op.endsWith("linear") ? o.operands.slice(0, 1) : [])));
@@ -143,32 +158,48 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, readonly ProgramB
   }
 }
 
-/** The buffers of a value in a block format, as BlockBuffers describes them: codes, scales, sums. */
+/** The buffers of a value in a block format, as BlockBuffers describes them: codes, then scales and minima, or scale and sums. */
 function blockParts(
   format: BlockFormat,
   dims: readonly Dim[],
   activations: boolean,
   packed: boolean,
 ): { readonly suffix: string; readonly dtype: ElementType; readonly dims: readonly Dim[] }[] {
+  const { step } = format;
+  const codes = format.codes === "f8" ? "f8" : "u8";
   if (packed) {
-    const lead = dims.slice(0, -2);
-    const rows = dims.at(-2) ?? Dim.of(1);
+    const [steps = Dim.of(1), rows = Dim.of(1)] = dims.slice(-3);
+    const lead = dims.slice(0, -3);
+    const group = groupOf(format);
+    const inner = steps.evaluate() * step;
     return [
-      { suffix: "", dtype: "u8", dims: [...lead, Dim.of(codeBytes(format) / 4), rows, Dim.of(4)] },
-      { suffix: "_scales", dtype: "f16", dims: [...lead, rows] },
+      {
+        suffix: "",
+        dtype: codes,
+        dims: [...lead, steps, Dim.of(codeBytes(format, step) / group), rows, Dim.of(group)],
+      },
+      ...partsOf(format).map(({ suffix, dtype, every }) => ({
+        suffix: `_${suffix}`,
+        dtype,
+        dims: [...lead, Dim.of(inner / every), rows],
+      })),
     ];
   }
   const lead = dims.slice(0, -1);
-  const blocks = (dims.at(-1)?.evaluate() ?? 0) / format.elements;
+  const inner = dims.at(-1)?.evaluate() ?? 0;
   if (activations)
     return [
       { suffix: "", dtype: "i8", dims },
-      { suffix: "_scales", dtype: "f32", dims: [...lead, Dim.of(blocks)] },
-      { suffix: "_sums", dtype: "i32", dims: [...lead, Dim.of(blocks)] },
+      { suffix: "_scales", dtype: "f32", dims: [...lead, Dim.of(inner / step)] },
+      { suffix: "_sums", dtype: "i32", dims: [...lead, Dim.of(inner / step)] },
     ];
   return [
-    { suffix: "", dtype: "u8", dims: [...lead, Dim.of(blocks * codeBytes(format))] },
-    { suffix: "_scales", dtype: "f16", dims: [...lead, Dim.of(blocks)] },
+    { suffix: "", dtype: codes, dims: [...lead, Dim.of(codeBytes(format, inner))] },
+    ...partsOf(format).map(({ suffix, dtype, every }) => ({
+      suffix: `_${suffix}`,
+      dtype,
+      dims: [...lead, Dim.of(inner / every)],
+    })),
   ];
 }
 

@@ -18,8 +18,8 @@ export interface ProgramBuffer {
    * Of a temporary: it is the memory of this other temporary, with as many elements in other dimensions. Kernels only read it.
    */
   readonly alias?: string;
-  /** Where this buffer holds the codes of a weight in a block format, which the argument of its name is: the format, and the buffer of its scales. */
-  readonly blocks?: { readonly format: BlockFormatName; readonly scales: string };
+  /** Where this buffer holds the codes of a weight in a block format, which the argument of its name is: the format, and the buffers beside it in the order of `partsOf`. */
+  readonly blocks?: { readonly format: BlockFormatName; readonly parts: readonly string[] };
 }
 
 /** A compiled layer before it becomes text: the kernels in order, the same for every target of its kind. */

@@ -2,18 +2,20 @@ import type { Program } from "../codegen/program.ts";
 import { splitBlocks } from "../ir/core/block-formats.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 
-/** A layer's weights, by argument name, as the buffers of its program: those in a block format as their codes and their scales. */
+/** A layer's weights, by argument name, as the buffers of its program: those in a block format as their codes and what is beside them. */
 export function programWeights(program: Program, weights: ReadonlyMap<string, Tensor>): ReadonlyMap<string, Tensor> {
   const made = new Map(weights);
-  for (const { name, dtype, dims, blocks } of program.buffers) {
+  const buffers = new Map(program.buffers.map((b) => [b.name, b]));
+  for (const { name, blocks } of program.buffers) {
     const tensor = weights.get(name);
     if (blocks === undefined || !(tensor?.data instanceof Uint8Array)) continue;
-    const { codes, scales } = splitBlocks(blocks.format, tensor.data);
-    const shape = dims.map((d) => d.evaluate());
-    made.set(name, { dtype, dims: shape, data: codes });
-    made.set(blocks.scales, { dtype: "f16", dims: [...shape.slice(0, -1), scales.length / lead(shape)], data: scales });
+    const { codes, parts } = splitBlocks(blocks.format, tensor.data);
+    [name, ...blocks.parts].forEach((each, i) => {
+      const buffer = buffers.get(each);
+      const data = i === 0 ? codes : parts[i - 1];
+      if (buffer && data)
+        made.set(each, { dtype: buffer.dtype, dims: buffer.dims.map((d) => d.evaluate()), data } as Tensor);
+    });
   }
   return made;
 }
-
-const lead = (shape: readonly number[]): number => shape.slice(0, -1).reduce((a, b) => a * b, 1);

@@ -1,4 +1,4 @@
-import { encodeBlocks, isBlockFormat, joinBlocks } from "../ir/core/block-formats.ts";
+import { encodeBlocks, isBlockFormat } from "../ir/core/block-formats.ts";
 import { bf16ToF32, encodeBf16, encodeF16, f16ToF32 } from "../ir/core/float16.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { type DType, isFloat } from "../ir/core/types.ts";
@@ -15,7 +15,7 @@ export function toFloats(tensor: Tensor): Float32Array | Float64Array {
 
 /** A tensor of a float dtype from f32 numbers, rounded to nearest even; or of a block format, as its published bytes. */
 export function fromFloats(values: Float32Array, dims: readonly number[], dtype: DType): Tensor {
-  if (isBlockFormat(dtype)) return { dtype, dims, data: joinBlocks(dtype, encodeBlocks(dtype, values)) };
+  if (isBlockFormat(dtype)) return { dtype, dims, data: encodeBlocks(dtype, values, dims) };
   if (!isFloat(dtype) || dtype === "f32") return { dtype: "f32", dims, data: values };
   const data = new Uint16Array(values.length);
   (dtype === "bf16" ? encodeBf16 : encodeF16)(values, data);

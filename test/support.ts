@@ -8,7 +8,7 @@ import { runnableIsas } from "../backends/simd-c/testing.ts";
 import type { Environment } from "../bin/environment.ts";
 import { main } from "../bin/main.ts";
 import { compileLayer } from "../codegen/compile.ts";
-import { type TargetName, targetNames } from "../codegen/target.ts";
+import { type Storage, type TargetName, targetNames } from "../codegen/target.ts";
 import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
@@ -163,17 +163,17 @@ function layerOf(file: string, params: Readonly<Record<string, number>>): Promis
   return layer;
 }
 
-/** Holds the layer of a DSL file against the oracle on one variant of a target, in f32 and bf16, and in every other storage that it reads where asked. Seed 1. */
+/** Holds the layer of a DSL file against the oracle on one variant of a target, in those of these storages that it reads. Seed 1. */
 export async function expectAgreement(
   file: string,
   params: Readonly<Record<string, number>>,
   name: TargetName,
   isa: string,
-  inAll = false,
+  storages: readonly Storage[] = ["f32", "bf16"],
 ): Promise<void> {
   const backend = await loadBackend(name);
-  for (const storage of backend.target(isa).storages) {
-    if (storage !== "f32" && storage !== "bf16" && !inAll) continue;
+  for (const storage of storages) {
+    if (!backend.target(isa).storages.includes(storage)) continue;
     const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockFormats[storage].elements) : params;
     const layer = await layerOf(file, fitting);
     const { cases, agrees } = await checkTarget(layer, backend, backend.target(isa), storage, 1);

@@ -1,5 +1,6 @@
 import type { VectorIsa } from "../../codegen/emit/c/index.ts";
-import type { RegisterMatmul, Target } from "../../codegen/target.ts";
+import { type RegisterMatmul, storages, type Target } from "../../codegen/target.ts";
+import { type BlockFormatName, blockFormats, isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { avx2 } from "./isa/avx2.ts";
 import { avx512 } from "./isa/avx512.ts";
@@ -78,7 +79,11 @@ function variant(name: string): Variant {
 /** The description of a variant for schedules and legality. Throws IrError for an unknown name. */
 export function simdTarget(name: string): Target {
   const { isa, rows, bf16, blockRows } = variant(name);
-  const blocks = { activations: "q8_0", depth: 32, rows: blockRows } as const;
+  const block = (name: BlockFormatName) => {
+    const { codes, step } = blockFormats[name];
+    const activations = codes === "f8" ? "f32" : step === 16 ? "q8_16" : "q8_0";
+    return { activations, depth: step, rows: blockRows } as const;
+  };
   return {
     name: "simd-c",
     isa: isa.name,
@@ -93,8 +98,7 @@ export function simdTarget(name: string): Target {
         f32: widened,
         f16: widened,
         ...(bf16 === undefined ? {} : { bf16 }),
-        q8_0: blocks,
-        q4_0: blocks,
+        ...Object.fromEntries(storages.flatMap((name) => (isBlockFormat(name) ? [[name, block(name)]] : []))),
       },
       packed: true,
       rowPadding,
@@ -102,7 +106,7 @@ export function simdTarget(name: string): Target {
       panelsPerBlock,
       rowBlocks,
     },
-    storages: ["f32", "f16", "bf16", "q8_0", "q4_0"],
+    storages,
     limits: {},
   };
 }

@@ -162,6 +162,13 @@ fn write_u8(word: u32, at: i32, value: i32) -> u32 {
   write_f16: `fn write_f16(word: u32, at: i32, value: f32) -> u32 {
   return insertBits(word, pack2x16float(vec2(value, 0.0)), u32(at & 1) * 16u, 16u);
 }`,
+  write_bf16: `// To nearest, ties to even; NaN stays NaN.
+fn write_bf16(word: u32, at: i32, value: f32) -> u32 {
+  let bits = bitcast<u32>(value);
+  let nearest = (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
+  let half = select(nearest, (bits >> 16u) | 64u, (bits & 0x7fffffffu) > 0x7f800000u);
+  return insertBits(word, half, u32(at & 1) * 16u, 16u);
+}`,
   bytes_u8: `fn bytes_u8(word: u32) -> vec4<i32> {
   return vec4<i32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u));
 }`,

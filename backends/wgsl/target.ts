@@ -28,13 +28,14 @@ const described = ({ rows, columns }: TileSize): Target => ({
       bf16: { activations: "f32", depth: 4 },
       q8_0: blocks,
       q4_0: blocks,
+      mxfp4: blocks,
     },
     packed: false,
     panelsPerBlock: 1,
     // A plain product, such as the router's, has few columns: its rows are what keeps a device busy.
     rowBlocks: { linear: 32, grouped: 1 },
   },
-  storages: ["f32", "f16", "bf16", "q8_0", "q4_0"],
+  storages: ["f32", "f16", "bf16", "q8_0", "q4_0", "mxfp4"],
   onlyRead: ["f16", "bf16"],
   limits: { cutsWeights: true },
 });

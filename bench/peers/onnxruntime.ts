@@ -1,4 +1,4 @@
-import { blockFormats, splitBlocks } from "../../ir/core/block-formats.ts";
+import { blockFormats, codeBits, splitBlocks } from "../../ir/core/block-formats.ts";
 import { f16ToF32 } from "../../ir/core/float16.ts";
 import { Arena } from "../arena.ts";
 import { peerVersion, requirePeer } from "./install.ts";
@@ -50,7 +50,7 @@ export const onnxruntime: Peer = {
     });
     let output: Float32Array = new Float32Array();
     return {
-      title: `ONNX Runtime ${peerVersion("onnxruntime-node")}, ${storage === "f32" ? "MoE" : `QMoE with ${blockFormats[storage].bits} bits in blocks of ${blockFormats[storage].elements}`}`,
+      title: `ONNX Runtime ${peerVersion("onnxruntime-node")}, ${storage === "f32" ? "MoE" : `QMoE with ${codeBits(blockFormats[storage])} bits in blocks of ${blockFormats[storage].elements}`}`,
       wake: async () => {},
       rest: () => new Promise((done) => setTimeout(done, REST_MS)),
       async run(x, tokens) {
@@ -91,7 +91,8 @@ function layerGraph(
   /** A matrix of the experts [E, rows, columns]: one input, or codes and scales. */
   const matrix = (name: string, rows: number, columns: number, bytes: Uint8Array): readonly string[] => {
     if (storage === "f32") return [given(name, [E, rows, columns], bytes)];
-    const { elements, bits } = blockFormats[storage];
+    const { elements } = blockFormats[storage];
+    const bits = codeBits(blockFormats[storage]);
     const { codes, scales } = quantised(storage, bytes, arena);
     initializers.push({ name, type: "u8", dims: [E, rows, (columns * bits) / 8], bytes: codes });
     return [name, given(`${name}_scales`, [E, rows, columns / elements], scales)];
@@ -111,7 +112,7 @@ function layerGraph(
   const quantisation =
     storage === "f32"
       ? {}
-      : { expert_weight_bits: blockFormats[storage].bits, block_size: blockFormats[storage].elements };
+      : { expert_weight_bits: codeBits(blockFormats[storage]), block_size: blockFormats[storage].elements };
   // QMoE's own weights are always softmax over the chosen: others are given as its input number 14, router_weights.
   const unlike = storage !== "f32" && problem.shape.weigh === "all";
   const weighs = unlike ? [...Array.from({ length: 6 }, () => ""), "scores"] : [];
@@ -152,10 +153,11 @@ function quantised(
 ): { readonly codes: Uint8Array; readonly scales: Uint8Array } {
   const format = blockFormats[storage];
   const parts = splitBlocks(storage, bytes);
-  const scales = arena.allocate(4 * parts.scales.length);
-  new Float32Array(scales.buffer, 0, parts.scales.length).set(Float32Array.from(parts.scales, f16ToF32));
+  const [halves = new Uint16Array()] = parts.parts;
+  const scales = arena.allocate(4 * halves.length);
+  new Float32Array(scales.buffer, 0, halves.length).set(Float32Array.from(halves, f16ToF32));
   const codes = arena.allocate(parts.codes.length);
-  if (format.bits === 8) codes.set(parts.codes);
+  if (format.codes === "u8") codes.set(parts.codes);
   else {
     // Element i of a block is in byte i, its partner half a block on; there two neighbours share a byte, the first in the low half.
     const half = format.elements / 2;

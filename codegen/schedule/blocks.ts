@@ -1,4 +1,3 @@
-import { blockFormats } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Dim } from "../../ir/core/dim.ts";
 import { apply, f32, type ScalarExpr } from "../../ir/core/scalar.ts";
@@ -7,7 +6,7 @@ import type { ProgramBuffer } from "../program.ts";
 import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, mul } from "../tile/fold.ts";
 import type { Kernel } from "../tile/types.ts";
-import type { Schedule } from "./context.ts";
+import { type BlockBuffers, besideOf, type Schedule } from "./context.ts";
 import { columnsOf, kernelName, operandBuffer, originOf, resultOf } from "./elementwise.ts";
 
 /** The largest code of activations, by magnitude. */
@@ -17,13 +16,20 @@ const largest = 127;
 const smallest = 2 ** -119;
 
 /**
- * Activations to blocks of q8_0: per block, codes x·127/max|x| rounded to the nearest whole number, halves away from zero;
+ * Activations to blocks of 8-bit numbers: per block, codes x·127/max|x| rounded to the nearest whole number, halves away from zero;
  * scale max|x|/127; and the sum of the codes, by which products take the offset of a weight's codes off.
  */
 export const scheduleBlocks: Schedule = (operation, context) => {
-  const { codes, scales, sums } = context.blocks(resultOf(operation));
-  const { elements } = blockFormats.q8_0;
-  if (sums === undefined) throw new IrError("weights are not converted by cast", "Store them in blocks at load.");
+  const {
+    format,
+    codes,
+    scales: [scale],
+    sums,
+  } = context.blocks(resultOf(operation));
+  const { elements } = format;
+  const scales = scale?.buffer;
+  if (scales === undefined || sums === undefined)
+    throw new IrError("weights are not converted by cast", "Store them in blocks at load.");
   const { target } = context;
   const { space, blockColumns } = target.vector;
   const b = kernelBuilder(
@@ -63,7 +69,7 @@ export const scheduleBlocks: Schedule = (operation, context) => {
   return [b.build()];
 };
 
-/** Some rows of a weight in blocks: of its codes and of its scales. Runs once, at load. */
+/** Some rows of a weight in blocks: of its codes and of what is beside them. Runs once, at load. */
 export const scheduleBlockRows: Schedule = (operation, context) => {
   const { axis, step, ...sizes } = sliceOf(operation.attributes);
   const [source] = operation.operands;
@@ -80,5 +86,9 @@ export const scheduleBlockRows: Schedule = (operation, context) => {
     b.copy(view(y, ...leading, columns), view(x, ...rows, columns));
     return b.build();
   };
-  return [copyRows(from.codes, to.codes), copyRows(from.scales, to.scales)];
+  const parts = (blocks: BlockBuffers): readonly ProgramBuffer[] => [
+    blocks.codes,
+    ...besideOf(blocks).map((each) => each.buffer),
+  ];
+  return parts(from).flatMap((part, i) => copyRows(part, parts(to)[i] as ProgramBuffer));
 };

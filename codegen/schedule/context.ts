@@ -6,19 +6,30 @@ import type { Target } from "../target.ts";
 import type { Kernel } from "../tile/types.ts";
 
 /**
- * A value in a block format, in parts. K is the last dimension, B = K / 32 its blocks (32 or what the format says).
+ * A value in a block format, in parts. K is the last dimension, S = K / step.
  *
- * A weight: codes u8 [..., K], or [..., K/2] with two in a byte, in the published order; scales f16 [..., B].
- * A weight in panels of R rows: codes u8 [..., P, B, groups, R, 4], where a group is four neighbouring bytes of a block's codes;
- * scales f16 [..., P, B, R].
- * Activations: codes i8 [T, K], the numbers themselves, without offset; scales f32 [T, B]; sums i32 [T, B], of a block's codes.
+ * A weight: codes [..., K], or [..., K/2] where two lie in a byte; each scale and minimum [..., K/every].
+ * A weight in panels of R rows: codes [..., P, S, groups, R, G], where a group is the G neighbouring bytes of a step's codes that
+ * `groupOf` says; scales and minima [..., P, K/every, R].
+ * Activations: codes i8 [T, K], the numbers themselves, without offset; a scale f32 [T, S]; sums i32 [T, S], of a step's codes.
  */
 export interface BlockBuffers {
   readonly format: BlockFormat;
   readonly codes: ProgramBuffer;
-  readonly scales: ProgramBuffer;
+  /** Those whose product is the scale, and whose product is the minimum. */
+  readonly scales: readonly PartBuffer[];
+  readonly mins: readonly PartBuffer[];
   readonly sums: ProgramBuffer | undefined;
 }
+
+/** A buffer beside codes, with a number for each `every` elements of k. */
+export interface PartBuffer {
+  readonly buffer: ProgramBuffer;
+  readonly every: number;
+}
+
+/** All that is beside codes. */
+export const besideOf = ({ scales, mins }: BlockBuffers): readonly PartBuffer[] => [...scales, ...mins];
 
 /** What a schedule may ask while it turns an operation into kernels. */
 export interface ScheduleContext {

@@ -5,13 +5,14 @@ import { isStorage } from "../target.ts";
 import { at, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, floorDiv, int, lt, min, mul, select, sub } from "../tile/fold.ts";
 import type { Tile } from "../tile/types.ts";
-import type { Schedule } from "./context.ts";
+import { besideOf, type Schedule } from "./context.ts";
 import { kernelName, originOf } from "./elementwise.ts";
 import { describeProduct } from "./product.ts";
 import { walkRows } from "./rows.ts";
 import type { Sums, SumsContext } from "./sums.ts";
 import { BlockSums } from "./sums-blocks.ts";
 import { FloatSums } from "./sums-floats.ts";
+import { ScaledSums } from "./sums-scaled.ts";
 
 /**
  * Products in registers. A block takes some panels of output columns of one weight matrix and walks the rows that belong to it
@@ -28,11 +29,13 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
     throw new IrError(`weights of type ${dtype} cannot be multiplied on this target`, "Choose another storage.");
   const b = kernelBuilder(kernelName(operation, context), originOf(operation, p.summary));
   b.read(p.x);
-  for (const part of [p.blocks?.x.scales, p.blocks?.x.sums]) if (part) b.read(part);
+  const { x } = p.blocks ?? {};
+  for (const { buffer } of x ? besideOf(x) : []) b.read(buffer);
+  if (x?.sums) b.read(x.sums);
   if (p.offsets) b.read(p.offsets);
   if (p.gather) b.read(p.gather.slots);
   for (const w of p.weights) b.read(w);
-  for (const w of p.blocks?.weights ?? []) b.read(w.scales);
+  for (const w of p.blocks?.weights ?? []) for (const { buffer } of besideOf(w)) b.read(buffer);
   b.write(p.y);
 
   const width = p.packed?.rows ?? matmul.columns;
@@ -47,7 +50,7 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
 
   const depth = p.packed?.depth ?? dot.depth;
   const parts: SumsContext = { b, p, scratch: context.target.scratch, width, depth, expert };
-  const tile = new ProductTile(parts, p.blocks ? new BlockSums(parts, p.blocks) : new FloatSums(parts), first);
+  const tile = new ProductTile(parts, sumsOf(parts), first);
   const prefetch = p.packed && p.offsets ? matmul.prefetchRows : undefined;
   const onPanel = (panel: ScalarExpr): void => {
     const next =
@@ -72,6 +75,13 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   }
   return [b.build()];
 };
+
+/** How sums are made: of floats, of floats in scaled blocks, or of whole numbers in blocks. */
+function sumsOf(context: SumsContext): Sums {
+  const { x, weights: [first, ...rest] = [] } = context.p.blocks ?? {};
+  if (first === undefined) return new FloatSums(context);
+  return x === undefined ? new ScaledSums(context, [first, ...rest]) : new BlockSums(context, x, [first, ...rest]);
+}
 
 /** Emits one register tile: `size` rows by the columns of one panel. */
 class ProductTile {

@@ -1,4 +1,4 @@
-import { isBlockFormat } from "../../ir/core/block-formats.ts";
+import { codeBytes, groupOf, isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Operation } from "../../ir/core/layer.ts";
@@ -7,7 +7,7 @@ import type { ProgramBuffer } from "../program.ts";
 import { at, kernelBuilder, range, view, whole } from "../tile/builder.ts";
 import { floorDiv, int, lt, mod, mul } from "../tile/fold.ts";
 import type { Kernel } from "../tile/types.ts";
-import type { Schedule, ScheduleContext } from "./context.ts";
+import { besideOf, type Schedule, type ScheduleContext } from "./context.ts";
 import { kernelName, originOf, resultOf } from "./elementwise.ts";
 
 /** What one kernel lays out: elements [columns, inner] of each source in panels of `rows` columns, `depth` elements a step. */
@@ -33,24 +33,26 @@ export const schedulePack: Schedule = (operation, context) => {
       packKernel(operation, context, { sources, panels: context.buffer(result), inner, depth, place: (s) => [s] }),
     ];
   }
-  const parts = operation.operands.map((v) => context.blocks(v));
-  const { format, codes, scales } = context.blocks(result);
+  const sources = operation.operands.map((v) => context.blocks(v));
+  const panels = context.blocks(result);
+  const { format, codes } = panels;
   const groups = context.size(codes.dims.at(-3) ?? Dim.of(1));
-  const blocks = inner / format.elements;
   return [
     packKernel(operation, context, {
-      sources: parts.map((p) => p.codes),
+      sources: sources.map((p) => p.codes),
       panels: codes,
-      inner: blocks * groups * 4,
-      depth: 4,
+      inner: codeBytes(format, inner),
+      depth: groupOf(format),
       place: (step) => [floorDiv(step, groups), mod(step, groups)],
     }),
-    packKernel(operation, context, {
-      sources: parts.map((p) => p.scales),
-      panels: scales,
-      inner: blocks,
-      place: (step) => [step],
-    }),
+    ...besideOf(panels).map(({ buffer, every }, i) =>
+      packKernel(operation, context, {
+        sources: sources.flatMap((p) => besideOf(p)[i]?.buffer ?? []),
+        panels: buffer,
+        inner: inner / every,
+        place: (step) => [step],
+      }),
+    ),
   ];
 };
 

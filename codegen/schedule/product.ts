@@ -1,7 +1,7 @@
 import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
-import type { Operation } from "../../ir/core/layer.ts";
+import type { Operation, Value } from "../../ir/core/layer.ts";
 import { formatScalar, type ScalarFunction } from "../../ir/core/scalar.ts";
 import { isAttributeMap } from "../../ir/ops/attributes.ts";
 import { isFunction, leadingOperands } from "../passes/fuse.ts";
@@ -13,8 +13,8 @@ import { columnsOf, operandBuffer, resultOf } from "./elementwise.ts";
 export interface Product {
   /** Activations: [rows, k], or by token where rows are gathered; their codes where they are in blocks. */
   readonly x: ProgramBuffer;
-  /** Where activations and weights are in a block format, their parts. */
-  readonly blocks: { readonly x: BlockBuffers; readonly weights: readonly BlockBuffers[] } | undefined;
+  /** Where weights are in a block format, their parts, and those of activations that are in one too. */
+  readonly blocks: { readonly x: BlockBuffers | undefined; readonly weights: readonly BlockBuffers[] } | undefined;
   /** Whether each head has a matrix of its own: x, weights and y are [rows, heads, …], [heads, …], [rows, heads, …]. */
   readonly heads: boolean;
   /** First row of each expert; absent for a plain product. */
@@ -42,11 +42,14 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
   const lead = leadingOperands(operation);
   const [activations] = operation.operands;
   const own = operation.operands.slice(lead);
-  const blocks =
-    activations && isBlockFormat(activations.type.dtype)
-      ? { x: context.blocks(activations), weights: own.map((w) => context.blocks(w)) }
-      : undefined;
-  const x = blocks?.x.codes ?? operandBuffer(operation, 0, context);
+  const inBlocks = (value: Value | undefined): value is Value => value !== undefined && isBlockFormat(value.type.dtype);
+  const blocks = inBlocks(own[0])
+    ? {
+        x: inBlocks(activations) ? context.blocks(activations) : undefined,
+        weights: own.map((w) => context.blocks(w)),
+      }
+    : undefined;
+  const x = blocks?.x?.codes ?? operandBuffer(operation, 0, context);
   const result = resultOf(operation);
   const y = context.buffer(result);
   if (!heads && (x.dims.length !== 2 || y.dims.length !== 2)) {

@@ -3,8 +3,8 @@ import { apply, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { at, load, range, view, whole } from "../tile/builder.ts";
 import { add, mul, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
+import { columnFactors, type Step, walkSteps } from "./block-scales.ts";
 import type { BlockBuffers } from "./context.ts";
-import type { Product } from "./product.ts";
 import { rowAt, rowsOf, type Sums, type SumsContext, type TilePlace } from "./sums.ts";
 
 /** Codes that one step of an integer product takes: four bytes side by side. */
@@ -18,33 +18,32 @@ const group = 4;
 export class BlockSums implements Sums {
   readonly #context: SumsContext;
   readonly #x: BlockBuffers;
-  readonly #weights: readonly BlockBuffers[];
+  readonly #weights: readonly [BlockBuffers, ...BlockBuffers[]];
 
-  constructor(context: SumsContext, { x, weights }: NonNullable<Product["blocks"]>) {
+  constructor(context: SumsContext, x: BlockBuffers, weights: readonly [BlockBuffers, ...BlockBuffers[]]) {
     this.#context = context;
     this.#x = x;
     this.#weights = weights;
   }
 
   emit(acc: Tile, place: TilePlace): void {
-    const { b, p } = this.#context;
-    const { elements } = this.#x.format;
-    b.forLoop("step", 0, p.inner / elements, 1, (step) => {
-      if (place.next !== undefined) this.#prefetch(step, place.next);
+    const { b } = this.#context;
+    walkSteps(this.#context, this.#weights[0], (at) => {
+      if (place.next !== undefined) this.#prefetch(at.step, place.next);
       const dots = b.alloc("dots", "i32", acc.dims, "register");
-      this.#begin(dots, step, place);
-      this.#multiply(dots, step, place);
-      this.#scale(acc, dots, step, place);
+      this.#begin(dots, at.step, place);
+      this.#multiply(dots, at.step, place);
+      this.#scale(acc, dots, at, place);
     });
   }
 
   #begin(dots: Tile, step: ScalarExpr, place: TilePlace): void {
     const { b } = this.#context;
-    const offset = this.#weights[0]?.format.offset ?? 0;
+    const { offset } = this.#weights[0].format;
     const { sums } = this.#x;
     const columns = range(0, dots.dims[1] ?? 1);
     for (let i = 0; i < place.size; i++) {
-      const start = sums ? mul(load(sums, rowAt(place, i), step), -offset) : 0;
+      const start = sums && offset !== 0 ? mul(load(sums, rowAt(place, i), step), -offset) : 0;
       b.fill(view(dots, i, columns), b.letScalar("start", start));
     }
   }
@@ -52,21 +51,21 @@ export class BlockSums implements Sums {
   #multiply(dots: Tile, step: ScalarExpr, place: TilePlace): void {
     const { b } = this.#context;
     const rows = rowsOf(place);
-    const { codes, format } = this.#x;
-    const block = mul(step, format.elements);
-    const weight = this.#weights[0]?.format;
-    if (weight === undefined) return;
-    for (let g = 0; g * group < codeBytes(weight); g++) {
+    const { codes } = this.#x;
+    const { format } = this.#weights[0];
+    const { values } = format;
+    const first = mul(step, format.step);
+    for (let g = 0; g * group < codeBytes(format, format.step); g++) {
       const parts = this.#codes(step, g, place);
       const multiply = (element: number, half?: "low" | "high"): void => {
-        const a = view(codes, rows, range(add(block, element), group));
+        const a = view(codes, rows, range(add(first, element), group));
         for (const { columns, part } of parts)
-          b.mma(view(dots, range(0, place.size), columns), a, part, half ? { half } : {});
+          b.mma(view(dots, range(0, place.size), columns), a, part, half ? { half, values } : {});
       };
-      if (weight.bits === 8) multiply(g * group);
+      if (format.codes === "u8") multiply(g * group);
       else {
         multiply(g * group, "low");
-        multiply(weight.elements / 2 + g * group, "high");
+        multiply(format.step / 2 + g * group, "high");
       }
     }
   }
@@ -84,7 +83,7 @@ export class BlockSums implements Sums {
     }
     return this.#weights.map(({ codes, format }, q) => {
       const first = mul(panel, width);
-      const bytes = range(add(mul(step, codeBytes(format)), g * group), group);
+      const bytes = range(add(mul(step, codeBytes(format, format.step)), g * group), group);
       let part: View = view(codes, ...lead, range(first, width), bytes);
       if (edge) {
         const tile = b.alloc("codes_edge", "u8", [width, group], scratch);
@@ -95,27 +94,34 @@ export class BlockSums implements Sums {
     });
   }
 
-  /** acc += dots · scale of the weight's block · scale of the row's block. */
-  #scale(acc: Tile, dots: Tile, step: ScalarExpr, place: TilePlace): void {
-    const { b, p, width, expert } = this.#context;
-    const lead = p.offsets ? [at(expert)] : [];
+  /** acc += dots · scale of the weight · scale of the row − minimum of the weight · sum and scale of the row. */
+  #scale(acc: Tile, dots: Tile, at: Step, place: TilePlace): void {
+    const { b, p, width } = this.#context;
     const columns = range(0, p.sums * width);
-    const scales = b.alloc("scales", "f32", [p.sums * width], "register");
-    if (p.packed) {
-      for (const w of this.#weights) b.copy(whole(scales), view(w.scales, ...lead, place.panel, step, columns));
-    } else {
-      const first = mul(place.panel, width);
-      this.#weights.forEach((w, q) => {
-        const valid = place.edge ? { valid: [sub(p.columns, first)] } : {};
-        b.copy(view(scales, range(q * width, width)), view(w.scales, ...lead, range(first, width), step), valid);
-      });
-    }
+    const [xScales] = this.#x.scales;
+    const { step: size } = this.#weights[0].format;
+    const parts = (of: "scales" | "mins") =>
+      columnFactors(
+        this.#context,
+        of,
+        this.#weights.map((w) => w[of]),
+        size,
+        at,
+        place,
+      );
+    const [scales, mins] = [parts("scales"), parts("mins")];
+    if (xScales === undefined || scales === undefined) return;
     for (let i = 0; i < place.size; i++) {
-      const own = b.letScalar("scale", load(this.#x.scales, rowAt(place, i), step));
       const row = view(acc, i, columns);
+      const own = b.letScalar("scale", load(xScales.buffer, rowAt(place, i), at.step));
       b.map(row, { sum: row, dots: view(dots, i, columns), scale: whole(scales) }, ({ sum, dots: dot, scale }) =>
         apply("fma", apply("toFloat", dot), apply("mul", scale, own), sum),
       );
+      const { sums } = this.#x;
+      if (mins === undefined || sums === undefined) continue;
+      const sum = apply("toFloat", load(sums, rowAt(place, i), at.step));
+      const taken = b.letScalar("taken", apply("neg", apply("mul", own, sum)));
+      b.map(row, { sum: row, min: whole(mins) }, ({ sum, min }) => apply("fma", min, taken, sum));
     }
   }
 
@@ -124,6 +130,16 @@ export class BlockSums implements Sums {
     const { b, p, width, expert } = this.#context;
     const columns = range(0, p.sums * width);
     for (const { codes, format } of this.#weights)
-      b.prefetch(view(codes, at(expert), panel, step, range(0, codeBytes(format) / group), columns, range(0, group)));
+      b.prefetch(
+        view(
+          codes,
+          at(expert),
+          panel,
+          step,
+          range(0, codeBytes(format, format.step) / group),
+          columns,
+          range(0, group),
+        ),
+      );
   }
 }

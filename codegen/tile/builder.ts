@@ -228,20 +228,27 @@ export class KernelBuilder {
     this.map(dst, Object.fromEntries(fn.params.map((name, i) => [name, inputs[i]])), fn.body, options);
   }
 
-  /** acc[m, n] += Σ_k a[m, k]·b[n, k]; `transposed`: b is [k, n]. */
+  /** acc[m, n] += Σ_k a[m, k]·b[n, k]; `transposed`: b is [k, n]; `values`: what each half of a byte stands for. */
   mma(
     acc: View,
     a: View,
     b: View,
-    options: { readonly half?: Half; readonly init?: ScalarExpr; readonly rows?: Int; readonly transposed?: true } = {},
+    options: {
+      readonly half?: Half;
+      readonly values?: readonly number[] | undefined;
+      readonly init?: ScalarExpr;
+      readonly rows?: Int;
+      readonly transposed?: true;
+    } = {},
   ): void {
-    const { half, init, rows, transposed } = options;
+    const { half, values, init, rows, transposed } = options;
     this.#list.push({
       kind: "mma",
       acc,
       a,
       b,
       ...(half === undefined ? {} : { half }),
+      ...(values === undefined ? {} : { values }),
       ...(init === undefined || constantOf(init) === 0 ? {} : { init }),
       ...(rows === undefined ? {} : { rows: int(rows) }),
       ...(transposed === undefined ? {} : { transposed }),

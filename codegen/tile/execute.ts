@@ -187,7 +187,7 @@ function compileMma(s: Extract<Statement, { kind: "mma" }>, machine: Machine): R
   const rows: Evaluate = s.rows ? compileScalar(s.rows, machine) : () => m;
   const [sums, left, right] = [acc, a, b].map(({ size }) => new Float64Array(size));
   const round = isFloatMemory(acc.memory.dtype) ? Math.fround : (value: number) => checkedInt(value, machine);
-  const { half } = s;
+  const { half, values } = s;
   return () => {
     const taken = Math.min(m, rows());
     if (taken <= 0) return;
@@ -198,6 +198,7 @@ function compileMma(s: Extract<Statement, { kind: "mma" }>, machine: Machine): R
     b.memory.gather(b.resolve(), right);
     if (half !== undefined)
       for (let j = 0; j < right.length; j++) right[j] = half === "low" ? right[j] & 15 : right[j] >> 4;
+    if (values !== undefined) for (let j = 0; j < right.length; j++) right[j] = values[right[j]] ?? 0;
     for (let i = 0; i < taken; i++) {
       for (let j = 0; j < n; j++) {
         let sum = sums[i * n + j];

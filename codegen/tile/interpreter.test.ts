@@ -220,6 +220,8 @@ describe("mma", () => {
     expect(sums("")).toEqual([-7 - 128 * 255 + 127 * 16 + 3 * 63, -7 - 128 + 127 * 2 + 3 * 243]);
     expect(sums(" half low")).toEqual([-7 - 128 * 15 + 3 * 15, -7 - 128 + 127 * 2 + 3 * 3]);
     expect(sums(" half high")).toEqual([-7 - 128 * 15 + 127 + 3 * 3, -7 + 3 * 15]);
+    const doubled = Array.from({ length: 16 }, (_, i) => 2 * i).join(", ");
+    expect(sums(` half high of (${doubled})`)).toEqual([-7 - 128 * 30 + 127 * 2 + 3 * 6, -7 + 3 * 30]);
   });
 
   test("bf16 factors are widened, sums rounded to f32 in order of k", () => {

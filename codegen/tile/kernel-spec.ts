@@ -1,6 +1,6 @@
 import { Dim } from "../../ir/core/dim.ts";
 import { i32, type ScalarExpr } from "../../ir/core/scalar.ts";
-import { isFloat } from "../../ir/core/types.ts";
+import { isFloat, isFloatElement } from "../../ir/core/types.ts";
 import { identifier, PartChecker, reservedNames, type Scope } from "./part-spec.ts";
 import { broadcasts, disjoint, formatShape, sameView, scalarTypeOf, viewShape } from "./shape.ts";
 import { formatBuffer, formatTile, formatView, statementHead } from "./text.ts";
@@ -170,7 +170,8 @@ class KernelChecker extends PartChecker {
     const to = this.view(s.dst, scope, { writes: true, masked, valid: s.valid });
     const from = this.view(s.src, scope, { reads: true, masked, valid: s.valid });
     const whole = scalarTypeOf(to) === "i32" && scalarTypeOf(from) === "i32";
-    const converts = (isFloat(to) && isFloat(from)) || to === from || (whole && (to === "i32" || from === "i32"));
+    const converts =
+      (isFloat(to) && isFloatElement(from)) || to === from || (whole && (to === "i32" || from === "i32"));
     if (!converts)
       this.fail(
         `elements that convert to ${to}`,
@@ -221,11 +222,13 @@ class KernelChecker extends PartChecker {
       this.fail("sums in a tile", `buffer ${s.acc.base}`, "Sum in a tile and copy it out.");
     const whole = a === "i8" && b === "u8";
     const mixed = [a, b].includes("f32");
-    if (!whole && (!isFloat(a) || !isFloat(b) || (a !== b && !mixed)))
+    if (!whole && (!isFloatElement(a) || !isFloatElement(b) || (a !== b && !mixed)))
       this.fail("factors of one float dtype, f32 and another, or i8 and u8", `${a} and ${b}`, "Convert one of them.");
     const sum = whole ? "i32" : "f32";
     if (acc !== sum) this.fail(`sums in ${sum}`, acc, `Allocate the tile of sums as ${sum}.`);
     if (s.half !== undefined && !whole) this.fail("halves of bytes in u8", b, "Leave half out.");
+    if (s.values !== undefined && (s.half === undefined || !isByteTable(s.values)))
+      this.fail("16 bytes for the values of halves", `${s.values.length} numbers`, "Give a byte for each half.");
     const [sums, left, given] = [viewShape(s.acc), viewShape(s.a), viewShape(s.b)];
     const right = s.transposed ? given.toReversed() : given;
     const fits =
@@ -304,3 +307,6 @@ class KernelChecker extends PartChecker {
       this.fail("global memory beside valid counts", "tiles only", "Leave out valid, or use smaller views.");
   }
 }
+
+const isByteTable = (values: readonly number[]): boolean =>
+  values.length === 16 && values.every((v) => Number.isInteger(v) && v >= 0 && v < 256);

@@ -1,3 +1,4 @@
+import { e4m3, f32ToE4m3 } from "../../ir/core/float8.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../../ir/core/float16.ts";
 import { elementArrays } from "../../ir/core/tensor.ts";
 import type { ElementType } from "../../ir/core/types.ts";
@@ -20,6 +21,16 @@ interface Marks {
   /** −1 for several blocks. Absent where the kernel does not read the buffer. */
   readonly reader: Int32Array | undefined;
 }
+
+/** How what is stored becomes a number, and back, where it is none. */
+const codings: Readonly<
+  Partial<Record<ElementType, { decode(stored: number): number; encode?(value: number): number }>>
+> = {
+  bf16: { decode: bf16ToF32, encode: f32ToBf16 },
+  f16: { decode: f16ToF32, encode: f32ToF16 },
+  f8: { decode: (bits) => e4m3[bits] ?? Number.NaN, encode: f32ToE4m3 },
+  u32: { decode: (v) => v | 0 },
+};
 
 /** A buffer or tile while a kernel runs. Elements are numbers: floats of any width as f32 values. */
 export class Memory {
@@ -50,9 +61,9 @@ export class Memory {
     this.dims = dims;
     this.strides = dims.map((_, d) => dims.slice(d + 1).reduce((a, b) => a * b, 1));
     this.#data = data;
-    this.#decode =
-      dtype === "bf16" ? bf16ToF32 : dtype === "f16" ? f16ToF32 : dtype === "u32" ? (v) => v | 0 : (v) => v;
-    this.#encode = dtype === "bf16" ? f32ToBf16 : dtype === "f16" ? f32ToF16 : (v) => v;
+    const { decode, encode } = codings[dtype] ?? {};
+    this.#decode = decode ?? ((v) => v);
+    this.#encode = encode ?? ((v) => v);
     this.#exact = dtype === "i8" || dtype === "u8";
     this.#trap = options.trap;
     this.#defined = options.local ? new Uint8Array(data.length) : undefined;

@@ -1,4 +1,4 @@
-import { blockFormatNames } from "../../ir/core/block-formats.ts";
+import { blockFormatNames, blockFormats, partsOf } from "../../ir/core/block-formats.ts";
 import { DiagnosticError, IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { noSpan, type Span } from "../../ir/core/span.ts";
@@ -193,15 +193,15 @@ class TileParser {
     return list;
   }
 
-  /** Of a weight's codes: their format and the buffer of their scales. */
+  /** Of a weight's codes: their format and the buffers beside them. */
   #blocks(): Pick<ProgramBuffer, "blocks"> {
     const cursor = this.#cursor;
     if (!cursor.accept("in")) return {};
     const format =
       blockFormatNames.find((f) => cursor.accept(f)) ??
       cursor.unexpected("a block format", `The block formats are ${blockFormatNames.join(", ")}.`);
-    cursor.expect("with", "Name the buffer of the scales: in q8_0 with gate_scales.");
-    return { blocks: { format, scales: this.#name("a buffer") } };
+    cursor.expect("with", "Name the buffers beside the codes: in q8_0 with gate_scales.");
+    return { blocks: { format, parts: partsOf(blockFormats[format]).map(() => this.#name("a buffer")) } };
   }
 
   #typedName(): { name: string; dtype: ElementType; dims: Dim[] } {

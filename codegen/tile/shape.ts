@@ -1,11 +1,11 @@
 import type { ScalarExpr, ScalarType } from "../../ir/core/scalar.ts";
-import { type ElementType, isFloat } from "../../ir/core/types.ts";
+import { type ElementType, isFloatElement } from "../../ir/core/types.ts";
 import { sameExpr, staticValue } from "./fold.ts";
 import type { Statement, View, ViewIndex } from "./types.ts";
 
 /** The scalar type that elements of a dtype are read as: f32 for floats, i32 for integers. */
 export const scalarTypeOf = (dtype: ElementType): ScalarType =>
-  isFloat(dtype) ? "f32" : dtype === "bool" ? "bool" : "i32";
+  isFloatElement(dtype) ? "f32" : dtype === "bool" ? "bool" : "i32";
 
 /** Extents of the dimensions that a view keeps. */
 export const viewShape = (view: View): number[] => view.index.flatMap((i) => (i.kind === "at" ? [] : [i.extent]));

@@ -118,9 +118,11 @@ export class StatementParser {
         if (which === undefined)
           return cursor.unexpected('"low" or "high"', "Write which half of each byte: half low.");
         const half = which === "none" ? {} : { half: which };
+        const values =
+          which !== "none" && cursor.accept("of") ? { values: this.#list("(", ")", () => this.#integer()) } : {};
         const init = cursor.accept("init") ? { init: this.#scalar(names) } : {};
         const rows = cursor.accept("rows") ? { rows: this.#scalar(names) } : {};
-        return { kind: "mma", acc, a, b, ...half, ...init, ...rows, ...transposed };
+        return { kind: "mma", acc, a, b, ...half, ...values, ...init, ...rows, ...transposed };
       }
       case "reduce": {
         const op = (["sum", "max"] as const).find((word) => cursor.accept(word));

@@ -33,7 +33,7 @@ export function printProgram(program: Program, options: PrintOptions = {}): stri
   const lines = [`program @${program.name} (${program.symbols.join(", ")}) params(${params.join(", ")}) {`];
   for (const b of program.buffers) {
     const alias = b.alias === undefined ? "" : ` alias ${b.alias}`;
-    const blocks = b.blocks ? ` in ${b.blocks.format} with ${b.blocks.scales}` : "";
+    const blocks = b.blocks ? ` in ${b.blocks.format} with ${b.blocks.parts.join(" ")}` : "";
     lines.push(`  ${b.role} ${b.name}: ${b.dtype}[${b.dims.join(", ")}]${alias}${blocks}`);
   }
   for (const { ids, weights } of program.choices)
@@ -77,7 +77,8 @@ export function statementHead(s: Statement): string {
       const init = s.init ? ` init ${formatScalar(s.init)}` : "";
       const rows = s.rows ? ` rows ${formatScalar(s.rows)}` : "";
       const transposed = s.transposed ? " transposed" : "";
-      const half = s.half ? ` half ${s.half}` : "";
+      const values = s.values ? ` of (${s.values.join(", ")})` : "";
+      const half = s.half ? ` half ${s.half}${values}` : "";
       return `mma ${formatView(s.acc)} += ${formatView(s.a)} * ${formatView(s.b)}${transposed}${half}${init}${rows}`;
     }
     case "reduce":

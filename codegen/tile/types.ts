@@ -86,7 +86,7 @@ export type Statement =
   /**
    * Elementwise over dst's shape. `inputs` bind names in `value` to elements; an input's view has dst's shape, or a suffix
    * of it, or 1 where dst has more (then it is repeated). Other variables are scalars in scope. Arithmetic is f32 (or i32
-   * for i32 tiles); f16 and bf16 inputs widen. With `valid` as for copy, on global memory of any input or dst.
+   * for i32 tiles); f16, bf16 and f8 inputs widen. With `valid` as for copy, on global memory of any input or dst.
    */
   | {
       readonly kind: "map";
@@ -97,7 +97,7 @@ export type Statement =
     }
   /**
    * acc[m, n] += Σ_k a[m, k]·b[n, k], summed in f32; a and b of one float dtype, or one of them f32.
-   * Or in i32, of a in i8 and b in u8; `half`: each element of b is the low or high half of its byte.
+   * Or in i32, of a in i8 and b in u8; `half`: each element of b is the low or high half of its byte, or what `values` has for it.
    * With `init` true, acc counts as zero before. `rows`: only the first so many rows of a and acc take part.
    * `transposed`: b is [k, n].
    */
@@ -107,6 +107,7 @@ export type Statement =
       readonly a: View;
       readonly b: View;
       readonly half?: Half;
+      readonly values?: readonly number[];
       readonly init?: ScalarExpr;
       readonly rows?: ScalarExpr;
       readonly transposed?: true;

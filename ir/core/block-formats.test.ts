@@ -1,78 +1,190 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  type BlockFormatName,
   blockFormatNames,
   blockFormats,
   decodeBlocks,
   encodeBlocks,
-  joinBlocks,
+  partsOf,
   splitBlocks,
 } from "./block-formats.ts";
-import { f16ToF32 } from "./float16.ts";
+import { e4m3 } from "./float8.ts";
+import { bf16ToF32, f16ToF32 } from "./float16.ts";
 
-const decode = (name: (typeof blockFormatNames)[number], bytes: Uint8Array, elements: number): Float64Array => {
-  const out = new Float64Array(elements);
-  decodeBlocks(name, bytes, 0, elements, out);
+const seed = 20261128;
+
+const decode = (name: BlockFormatName, bytes: Uint8Array): Float64Array => {
+  const { elements, bytes: size } = blockFormats[name];
+  const out = new Float64Array((bytes.length / size) * elements);
+  decodeBlocks(name, bytes, 0, out.length, out);
   return out;
 };
 
+const roundTrip = (name: BlockFormatName, values: Float32Array, dims: readonly number[] = [values.length]) =>
+  decode(name, encodeBlocks(name, values, dims));
+
+/** What kernels read of parts, by what they do with them: scale · (code − offset) − minimum. */
+function fromParts(name: BlockFormatName, bytes: Uint8Array): Float64Array {
+  const format = blockFormats[name];
+  const { codes, parts } = splitBlocks(name, bytes);
+  const { step, offset, values } = format;
+  const elements = (bytes.length / format.bytes) * format.elements;
+  const part = (from: number, count: number, i: number): number =>
+    partsOf(format)
+      .slice(from, from + count)
+      .reduce((product, { dtype, every }, p) => {
+        const stored = parts[from + p]?.[Math.floor(i / every)] ?? Number.NaN;
+        return product * (dtype === "f16" ? f16ToF32(stored) : dtype === "bf16" ? bf16ToF32(stored) : stored);
+      }, 1);
+  return Float64Array.from({ length: elements }, (_, i) => {
+    const [first, within] = [Math.floor(i / step) * step, i % step];
+    const byte = codes[format.codes === "u4" ? first / 2 + (within % (step / 2)) : i] ?? 0;
+    const half = within < step / 2 ? byte & 15 : byte >> 4;
+    const code = format.codes === "f8" ? (e4m3[byte] ?? 0) : format.codes === "u8" ? byte : (values?.[half] ?? half);
+    const min = format.mins.length === 0 ? 0 : part(format.scales.length, format.mins.length, i);
+    return part(0, format.scales.length, i) * (code - offset) - min;
+  });
+}
+
+interface Fixture {
+  readonly bytes: string;
+  readonly values: string;
+}
+const published: Readonly<Record<string, Fixture>> = JSON.parse(
+  readFileSync(resolve(import.meta.dirname, "fixtures/gguf-blocks.json"), "utf8"),
+);
+
 describe("published bytes", () => {
+  test.each(["q8_0", "q4_0", "q4_k", "q6_k", "mxfp4"] as const)("of %s mean what GGUF's own package says", (name) => {
+    const { bytes, values } = published[name] as Fixture;
+    const raw = Buffer.from(values, "base64");
+    const expected = new Float32Array(new Uint8Array(raw).buffer);
+    const found = decode(name, Uint8Array.from(Buffer.from(bytes, "hex")));
+    expect(found.length).toBe(expected.length);
+    // It computes in f32: a rounding of each product and of their difference.
+    const largest = Math.max(...expected.map(Math.abs));
+    expected.forEach((value, i) => {
+      const room = (name === "q4_k" ? 4 * largest : Math.abs(value)) * 2 ** -23;
+      expect(Math.abs((found[i] ?? Number.NaN) - value), `element ${i}`).toBeLessThanOrEqual(room);
+    });
+  });
   test("of q8_0: an f16 scale, then 32 signed bytes", () => {
     const bytes = new Uint8Array(34);
     bytes.set([0x00, 0x38, 0x7f, 0x80, 0xff, 0x01]); // 0.5, then 127, −128, −1, 1
-    expect([...decode("q8_0", bytes, 32).slice(0, 5)]).toEqual([63.5, -64, -0.5, 0.5, 0]);
+    expect([...decode("q8_0", bytes).slice(0, 5)]).toEqual([63.5, -64, -0.5, 0.5, 0]);
   });
   test("of q4_0: an f16 scale, then 16 bytes; the low halves are the first 16 elements", () => {
     const bytes = new Uint8Array(18);
     bytes.set([0x00, 0x40, 0xf0, 0x08]); // 2, then codes 0 and 15, 8 and 0
-    const values = decode("q4_0", bytes, 32);
+    const values = decode("q4_0", bytes);
     expect([values[0], values[16], values[1], values[17]]).toEqual([-16, 14, 0, -16]);
+  });
+  test("of mxfp4: a power of two, then 16 bytes; a scale of 255 is no number", () => {
+    const bytes = new Uint8Array(17);
+    bytes.set([128, 0xf1, 0x07]); // 2, then 0.5 and −6, 6 and 0
+    const values = decode("mxfp4", bytes);
+    expect([values[0], values[16], values[1], values[17]]).toEqual([1, -12, 12, 0]);
+    bytes[0] = 255;
+    expect(decode("mxfp4", bytes)[0]).toBeNaN();
+    expect(fromParts("mxfp4", bytes)[0]).toBeNaN();
+  });
+  test("of fp8: a factor, then 128 numbers in E4M3", () => {
+    const bytes = new Uint8Array(132);
+    bytes.set([0x00, 0x00, 0x00, 0x40, 0x7e, 0x81, 0x38, 0x7f]); // 2, then 448, −2⁻⁹, 1, NaN
+    expect([...decode("fp8", bytes).slice(0, 4)]).toEqual([896, -(2 ** -8), 2, Number.NaN]);
   });
   test("from the middle", () => {
     const values = Float32Array.from({ length: 96 }, (_, i) => i - 40);
-    const bytes = joinBlocks("q8_0", encodeBlocks("q8_0", values));
+    const bytes = encodeBlocks("q8_0", values, [96]);
     const out = new Float64Array(32);
     decodeBlocks("q8_0", bytes, 64, 32, out);
-    expect([...out]).toEqual([...decode("q8_0", bytes, 96).slice(64)]);
+    expect([...out]).toEqual([...decode("q8_0", bytes).slice(64)]);
   });
 });
 
-describe.each(blockFormatNames)("%s", (name) => {
-  const { elements, bytes } = blockFormats[name];
-  /** Largest distance of a rounded number, in scales: half a step, and a whole one beyond the largest code of q4_0. */
-  const steps = name === "q4_0" ? 1 : 0.5;
+/**
+ * How far rounding may be off, of a block (or the part of it that has a scale of its own) whose largest magnitude is `extreme`: half a step,
+ * and what rounding the scales themselves moves the ends of their ranges by. Beyond the largest code of q4_0, and beyond 6 scales of
+ * mxfp4, a number is further away.
+ */
+const errors: Readonly<Record<BlockFormatName, (extreme: number, block: number) => number>> = {
+  q8_0: (extreme) => (0.51 * extreme) / 127,
+  q8_16: (extreme) => (0.51 * extreme) / 127,
+  q4_0: (extreme) => (1.01 * extreme) / 8,
+  // A range of at most twice the extreme in 15 steps; scale and minimum are multiples of 1/63 of the block's largest.
+  q4_k: (extreme, block) => (0.51 * 2 * extreme) / 15 + (1.02 * block * 2) / 63,
+  q6_k: (extreme, block) => (1.02 * extreme) / 32 + (0.55 * block) / 128,
+  int4_32: (extreme) => (0.51 * 2 * extreme) / 15,
+  int4_64: (extreme) => (0.51 * 2 * extreme) / 15,
+  int4_128: (extreme) => (0.51 * 2 * extreme) / 15,
+  mxfp4: (extreme) => extreme / 4,
+  fp8: (extreme) => extreme / 28,
+};
 
-  test("rounds to the nearest code of each block's scale", () => {
-    const numbers = fc.array(fc.float({ noNaN: true, min: -1000, max: 1000 }), { minLength: 64, maxLength: 64 });
+describe.each(blockFormatNames)("%s", (name) => {
+  const format = blockFormats[name];
+  const { elements, bytes } = format;
+  const finest = Math.min(...partsOf(format).map((p) => p.every));
+  const size = Math.max(64, elements);
+
+  test(`rounds to the nearest code of each scale (seed ${seed})`, () => {
+    const numbers = fc.array(fc.float({ noNaN: true, min: -1000, max: 1000 }), { minLength: size, maxLength: size });
     fc.assert(
-      fc.property(numbers, (values) => {
-        const parts = encodeBlocks(name, Float32Array.from(values));
-        const rounded = decode(name, joinBlocks(name, parts), values.length);
-        for (const [i, value] of values.entries()) {
-          const scale = Math.abs(f16ToF32(parts.scales[Math.floor(i / elements)] ?? 0));
-          // The scale itself is rounded to f16 after the codes were chosen.
-          const room = scale * steps + Math.abs(value) * 2 ** -10 + 2 ** -14;
-          expect(Math.abs((rounded[i] ?? Number.NaN) - value)).toBeLessThanOrEqual(room);
+      fc.property(numbers, fc.integer({ min: -20, max: 4 }), (drawn, exponent) => {
+        const values = Float32Array.from(drawn, (x) => x * 2 ** exponent);
+        const rounded = roundTrip(name, values);
+        for (let i = 0; i < size; i++) {
+          const largest = (count: number): number => {
+            const from = i - (i % count);
+            return Math.max(...values.subarray(from, from + count).map(Math.abs));
+          };
+          const allowed = errors[name](largest(finest), largest(elements));
+          // f16 scales have no more than 2^-24, and their steps there.
+          expect(Math.abs((rounded[i] ?? Number.NaN) - (values[i] ?? 0))).toBeLessThanOrEqual(allowed + 128 * 2 ** -24);
         }
       }),
-      { seed: 20261124 },
+      { seed, numRuns: elements > 64 ? 40 : 100 },
     );
   });
-  test("keeps what it holds: any codes and scales come back", () => {
+  test(`is read by kernels as it is published, whatever the bytes (seed ${seed})`, () => {
     const any = fc.uint8Array({ minLength: 3 * bytes, maxLength: 3 * bytes });
     fc.assert(
-      fc.property(any, (published) => {
-        expect([...joinBlocks(name, splitBlocks(name, published))]).toEqual([...published]);
+      fc.property(any, (raw) => {
+        const [want, found] = [decode(name, raw), fromParts(name, raw)];
+        want.forEach((value, i) => {
+          if (Number.isFinite(value))
+            expect(found[i]).toBeCloseTo(value, 6 - Math.ceil(Math.log10(1 + Math.abs(value))));
+          else expect(found[i]).not.toSatisfy(Number.isFinite);
+        });
       }),
-      { seed: 20261124 },
+      { seed, numRuns: 40 },
     );
   });
   test("of zeros is zeros", () => {
-    const parts = encodeBlocks(name, new Float32Array(elements));
-    expect([...decode(name, joinBlocks(name, parts), elements)].every((x) => x === 0)).toBe(true);
+    expect([...roundTrip(name, new Float32Array(size))].every((x) => x === 0)).toBe(true);
   });
   test("keeps the largest number of a block almost whole", () => {
     const values = Float32Array.from({ length: elements }, (_, i) => (i === 5 ? -3 : Math.sin(i)));
-    expect(decode(name, joinBlocks(name, encodeBlocks(name, values)), elements)[5]).toBeCloseTo(-3, 2);
+    expect(Math.abs((roundTrip(name, values)[5] ?? 0) + 3)).toBeLessThanOrEqual(3.02 / 15);
   });
+  test("keeps very small and very large numbers in range", () => {
+    for (const size of [2 ** -40, 60000]) {
+      const values = Float32Array.from({ length: elements }, (_, i) => (i % 2 === 0 ? size : -size / 2));
+      const rounded = roundTrip(name, values);
+      for (const [i, value] of values.entries())
+        expect(Math.abs((rounded[i] ?? Number.NaN) - value)).toBeLessThanOrEqual(Math.max(0.26 * size, 2 ** -24));
+    }
+  });
+});
+
+test("128 rows of fp8 share a factor, those of another matrix do not", () => {
+  const values = new Float32Array(2 * 130 * 128);
+  values[0] = 448;
+  values[130 * 128] = 896;
+  const bytes = encodeBlocks("fp8", values, [2, 130, 128]);
+  const { parts } = splitBlocks("fp8", bytes);
+  expect([0, 127, 128, 130, 257, 258].map((row) => parts[0]?.[row])).toEqual([1, 1, 1, 2, 2, 1]);
 });

@@ -1,116 +1,81 @@
-import { f16ToF32, f32ToF16 } from "./float16.ts";
+import { fp8, mxfp4 } from "./blocks/float-codes.ts";
+import { type BlockFormat, extremeOf, type PartArray } from "./blocks/format.ts";
+import { q4_k, q6_k } from "./blocks/k-quants.ts";
+import { int4, q4_0, q8_0, q8_16 } from "./blocks/scaled.ts";
 
-/**
- * Storage of weights in blocks along the last dimension: small whole-number codes that share an f16 scale. Layouts and
- * rounding are those of GGUF (ggml-org/ggml, `ggml-quants.c`): value = scale · (code − offset).
- */
-export interface BlockFormat {
-  /** Elements of one block. The last dimension is a multiple of it. */
-  readonly elements: number;
-  /** Bytes of one block: the scale, then the codes. */
-  readonly bytes: number;
-  /** Bits of a code. Codes of 4 bits lie two in a byte: element i of the block in the low half of byte i, i + elements/2 in the high half. */
-  readonly bits: 4 | 8;
-  /** What is taken from a code, which is not negative, before it is scaled. */
-  readonly offset: number;
-  /** How a code stands in its published byte: q8_0 holds code − offset as a signed number. */
-  readonly signed: boolean;
-  /** The scale (before it is rounded to f16) of a block, from its element of the largest magnitude; and the largest code. */
-  scale(extreme: number): number;
-  readonly largest: number;
-}
+export type { BlockFormat } from "./blocks/format.ts";
 
-export const blockFormats = {
-  q8_0: {
-    elements: 32,
-    bytes: 34,
-    bits: 8,
-    offset: 128,
-    signed: true,
-    scale: (extreme) => Math.abs(extreme) / 127,
-    largest: 255,
-  },
-  q4_0: { elements: 32, bytes: 18, bits: 4, offset: 8, signed: false, scale: (extreme) => extreme / -8, largest: 15 },
-} as const satisfies Record<string, BlockFormat>;
+export const blockFormatNames = [
+  "q8_0",
+  "q8_16",
+  "q4_0",
+  "q4_k",
+  "q6_k",
+  "int4_32",
+  "int4_64",
+  "int4_128",
+  "mxfp4",
+  "fp8",
+] as const;
+export type BlockFormatName = (typeof blockFormatNames)[number];
 
-export type BlockFormatName = keyof typeof blockFormats;
-export const blockFormatNames: readonly BlockFormatName[] = ["q8_0", "q4_0"];
+export const blockFormats: Readonly<Record<BlockFormatName, BlockFormat>> = {
+  q8_0,
+  q8_16,
+  q4_0,
+  q4_k,
+  q6_k,
+  int4_32: int4(32),
+  int4_64: int4(64),
+  int4_128: int4(128),
+  mxfp4,
+  fp8,
+};
 
 export const isBlockFormat = (dtype: string): dtype is BlockFormatName => Object.hasOwn(blockFormats, dtype);
 
-/** Codes (0 … largest; two in a byte for 4 bits, in the published order) and scales (bits of f16) of a weight, apart. */
-export interface BlockParts {
-  readonly codes: Uint8Array;
-  readonly scales: Uint16Array;
-}
+/** Codes that lie side by side in a panel, and that one instruction sums: four bytes, or one E4M3 number. */
+export const groupOf = ({ codes }: BlockFormat): number => (codes === "f8" ? 1 : 4);
 
-/** Bytes of codes of one block. */
-export const codeBytes = ({ elements, bits }: BlockFormat): number => (elements * bits) / 8;
+/** Bits of one code. */
+export const codeBits = ({ codes }: BlockFormat): number => (codes === "u4" ? 4 : 8);
+
+/** Bytes of the codes of so many elements. */
+export const codeBytes = (format: BlockFormat, elements: number): number => (elements * codeBits(format)) / 8;
+
+/** All arrays beside the codes, in order. */
+export const partsOf = ({ scales, mins }: BlockFormat) => [...scales, ...mins];
 
 /**
- * Rounds numbers to a block format, part by part: `values` holds whole blocks.
- * The scale is rounded to f16 after the codes were chosen by the unrounded one, as ggml does.
+ * Rounds numbers to a block format: the published bytes.
+ * @param values whole blocks, row by row
+ * @param dims their dimensions, which say what rows share scales
  */
-export function encodeBlocks(
-  name: BlockFormatName,
-  values: ArrayLike<number>,
-  parts: BlockParts = emptyParts(name, values.length),
-): BlockParts {
-  const format: BlockFormat = blockFormats[name];
-  const { elements, bits, offset, largest } = format;
-  const perBlock = codeBytes(format);
-  for (let block = 0; block * elements < values.length; block++) {
-    const from = block * elements;
-    let extreme = 0;
-    for (let i = from; i < from + elements; i++)
-      if (Math.abs(values[i] ?? 0) > Math.abs(extreme)) extreme = values[i] ?? 0;
-    const scale = Math.fround(format.scale(extreme));
-    const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-    parts.scales[block] = f32ToF16(scale);
-    const code = (i: number): number => {
-      const scaled = Math.fround((values[from + i] ?? 0) * inverse);
-      return Math.max(0, Math.min(largest, Math.floor(scaled + offset + 0.5)));
-    };
-    for (let i = 0; i < perBlock; i++)
-      parts.codes[block * perBlock + i] = bits === 8 ? code(i) : code(i) | (code(i + elements / 2) << 4);
-  }
-  return parts;
-}
-
-export function emptyParts(name: BlockFormatName, count: number): BlockParts {
+export function encodeBlocks(name: BlockFormatName, values: ArrayLike<number>, dims: readonly number[]): Uint8Array {
   const format = blockFormats[name];
-  const blocks = count / format.elements;
-  return { codes: new Uint8Array(blocks * codeBytes(format)), scales: new Uint16Array(blocks) };
-}
-
-/** The published bytes of blocks: each block's scale, little-endian, then its codes. */
-export function joinBlocks(name: BlockFormatName, { codes, scales }: BlockParts): Uint8Array {
-  const format: BlockFormat = blockFormats[name];
-  const perBlock = codeBytes(format);
-  const bytes = new Uint8Array(scales.length * format.bytes);
-  scales.forEach((scale, block) => {
-    const at = block * format.bytes;
-    bytes[at] = scale & 0xff;
-    bytes[at + 1] = scale >> 8;
-    for (let i = 0; i < perBlock; i++)
-      bytes[at + 2 + i] = (codes[block * perBlock + i] ?? 0) - (format.signed ? format.offset : 0);
-  });
-  return bytes;
-}
-
-/** The parts of published bytes. */
-export function splitBlocks(name: BlockFormatName, bytes: Uint8Array): BlockParts {
-  const format: BlockFormat = blockFormats[name];
-  const perBlock = codeBytes(format);
-  const blocks = bytes.length / format.bytes;
-  const parts: BlockParts = { codes: new Uint8Array(blocks * perBlock), scales: new Uint16Array(blocks) };
-  for (let block = 0; block < blocks; block++) {
-    const at = block * format.bytes;
-    parts.scales[block] = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
-    for (let i = 0; i < perBlock; i++)
-      parts.codes[block * perBlock + i] = (bytes[at + 2 + i] ?? 0) + (format.signed ? format.offset : 0);
+  const { elements, rows = 1 } = format;
+  const bytes = new Uint8Array((values.length / elements) * format.bytes);
+  const [n = 1, k = elements] = dims.slice(-2);
+  const perRow = dims.length < 2 ? values.length / elements : k / elements;
+  const count = values.length / elements / perRow;
+  for (let top = 0; top < count; ) {
+    // Rows of one matrix only.
+    const height = Math.min(rows, n - (top % n));
+    for (let column = 0; column < perRow; column++) {
+      const own = Array.from({ length: height }, (_, r) => (top + r) * perRow + column);
+      const shared =
+        rows > 1
+          ? extremeOf(
+              own.map((block) => extremeOf(values, block * elements, elements)),
+              0,
+              height,
+            )
+          : undefined;
+      for (const block of own) format.encode(values, block * elements, bytes, block * format.bytes, shared);
+    }
+    top += height;
   }
-  return parts;
+  return bytes;
 }
 
 /** Decodes the blocks that hold elements start … start + length, both multiples of a block, of published bytes. */
@@ -121,16 +86,26 @@ export function decodeBlocks(
   length: number,
   out: Float64Array,
 ): void {
-  const format: BlockFormat = blockFormats[name];
-  const { elements, offset } = format;
-  for (let i = 0; i < length; i += elements) {
-    const at = ((start + i) / elements) * format.bytes;
-    const scale = f16ToF32((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8));
-    for (let j = 0; j < elements; j++) {
-      const half = elements / 2;
-      const byte = bytes[at + 2 + (format.bits === 8 ? j : j % half)] ?? 0;
-      const code = format.signed ? (byte << 24) >> 24 : (j < half ? byte & 15 : byte >> 4) - offset;
-      out[i + j] = scale * code;
-    }
-  }
+  const format = blockFormats[name];
+  for (let i = 0; i < length; i += format.elements)
+    format.decode(bytes, ((start + i) / format.elements) * format.bytes, out, i);
+}
+
+/** A weight in parts, as kernels read it: codes, and the arrays of `partsOf` in order. */
+export interface BlockArrays {
+  readonly codes: Uint8Array;
+  readonly parts: readonly PartArray[];
+}
+
+const arrays = { f32: Float32Array, f16: Uint16Array, bf16: Uint16Array, u8: Uint8Array, i8: Int8Array } as const;
+
+/** The parts of published bytes. */
+export function splitBlocks(name: BlockFormatName, bytes: Uint8Array): BlockArrays {
+  const format = blockFormats[name];
+  const { elements } = format;
+  const blocks = bytes.length / format.bytes;
+  const codes = new Uint8Array(codeBytes(format, blocks * elements));
+  const parts = partsOf(format).map(({ dtype, every }) => new arrays[dtype]((blocks * elements) / every));
+  for (let block = 0; block < blocks; block++) format.split(bytes, block * format.bytes, block, codes, parts);
+  return { codes, parts };
 }

@@ -1,6 +1,6 @@
 import type { DType, ElementType } from "./types.ts";
 
-/** Storage of a tensor's elements. bf16 and f16 are held as their 16 bits; bool as 0 or 1; block formats as their published bytes. */
+/** Storage of a tensor's elements. bf16, f16 and f8 are held as their bits; bool as 0 or 1; block formats as their published bytes. */
 export type TensorStorage =
   | Float64Array
   | Float32Array
@@ -27,6 +27,7 @@ export const elementArrays = {
   f32: Float32Array,
   f16: Uint16Array,
   bf16: Uint16Array,
+  f8: Uint8Array,
   i32: Int32Array,
   u32: Uint32Array,
   i8: Int8Array,

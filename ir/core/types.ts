@@ -1,8 +1,8 @@
 import { type BlockFormatName, blockFormatNames, blockFormats, isBlockFormat } from "./block-formats.ts";
 import { Dim } from "./dim.ts";
 
-/** Types of single elements. */
-export const elementTypes = ["f32", "f16", "bf16", "i32", "u32", "i8", "u8", "bool"] as const;
+/** Types of single elements in memory. f8 is E4M3, which only codes of weights are. */
+export const elementTypes = ["f32", "f16", "bf16", "f8", "i32", "u32", "i8", "u8", "bool"] as const;
 export type ElementType = (typeof elementTypes)[number];
 
 /** Those that authors give tensors. Kernels have the others inside: codes of block formats, masks. */
@@ -16,22 +16,21 @@ export type AuthorType = (typeof authorTypes)[number];
 export type DType = ElementType | BlockFormatName;
 export const dtypes: readonly DType[] = [...elementTypes, ...blockFormatNames];
 
-const bytesPerElement = (format: { readonly bytes: number; readonly elements: number }): number =>
-  format.bytes / format.elements;
-
 /** Bytes of an element; of a block format, its share of the block. */
-export const dtypeBytes = {
+export const dtypeBytes: Readonly<Record<DType, number>> = {
   f32: 4,
   f16: 2,
   bf16: 2,
+  f8: 1,
   i32: 4,
   u32: 4,
   i8: 1,
   u8: 1,
   bool: 1,
-  q8_0: bytesPerElement(blockFormats.q8_0),
-  q4_0: bytesPerElement(blockFormats.q4_0),
-} satisfies Record<DType, number>;
+  ...(Object.fromEntries(
+    blockFormatNames.map((name) => [name, blockFormats[name].bytes / blockFormats[name].elements]),
+  ) as Record<BlockFormatName, number>),
+};
 
 /** Whether a type stands for real numbers: a float, or a block format. */
 export const isReal = (dtype: DType): dtype is "f32" | "f16" | "bf16" | BlockFormatName =>
@@ -39,6 +38,9 @@ export const isReal = (dtype: DType): dtype is "f32" | "f16" | "bf16" | BlockFor
 
 export const isFloat = (dtype: DType): dtype is "f32" | "f16" | "bf16" =>
   dtype === "f32" || dtype === "f16" || dtype === "bf16";
+
+/** Whether elements in memory are read as real numbers. */
+export const isFloatElement = (dtype: ElementType): boolean => dtype === "f8" || isFloat(dtype);
 
 /** Unit roundoff: the largest relative error of one rounding to the nearest value of the type. */
 export const unitRoundoff = { f32: 2 ** -24, f16: 2 ** -11, bf16: 2 ** -8 } as const;

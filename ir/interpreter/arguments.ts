@@ -10,14 +10,13 @@ const holders = {
   f32: [Float32Array, Float64Array],
   f16: [Uint16Array, Float64Array],
   bf16: [Uint16Array, Float64Array],
+  f8: [Uint8Array, Float64Array],
   i32: [Int32Array],
   u32: [Uint32Array],
   i8: [Int8Array],
   u8: [Uint8Array],
   bool: [Uint8Array],
-  q8_0: [Uint8Array, Float64Array],
-  q4_0: [Uint8Array, Float64Array],
-} as const satisfies Record<DType, readonly (abstract new (length: number) => TensorStorage)[]>;
+} as const satisfies Partial<Record<DType, readonly (abstract new (length: number) => TensorStorage)[]>>;
 
 /**
  * Checks the tensor given for an argument: that it is there, its dtype, dimensions and array. Throws IrError.
@@ -47,7 +46,9 @@ export function checkArgument(
       `${role} ${value.name} has dimensions [${tensor.dims.join(", ")}], expected [${sizes.join(", ")}]`,
       help,
     );
-  const allowed: readonly (abstract new (length: number) => TensorStorage)[] = holders[tensor.dtype];
+  const allowed: readonly (abstract new (length: number) => TensorStorage)[] = isBlockFormat(tensor.dtype)
+    ? [Uint8Array, Float64Array]
+    : holders[tensor.dtype];
   if (!allowed.some((holder) => tensor.data instanceof holder))
     throw new IrError(
       `${role} ${value.name} is held in ${tensor.data.constructor.name}, expected ${allowed.map((h) => h.name).join(" or ")}`,

@@ -1,3 +1,4 @@
+import { blockFormatNames, blockFormats, isBlockFormat } from "../core/block-formats.ts";
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { Attribute, AttributeMap } from "../core/layer.ts";
@@ -114,8 +115,10 @@ export function floatTypeAttribute(op: string, attributes: AttributeMap, name: s
 /** What values may be rounded to: a float type or a block format. */
 export function realTypeAttribute(op: string, attributes: AttributeMap, name: string): DType {
   const value = attributes[name];
-  if (typeof value === "string" && isReal(value as DType)) return value as DType;
-  return wrong(op, name, 'one of "f32", "f16", "bf16", "q8_0", "q4_0"', value);
+  if (typeof value === "string" && isReal(value as DType) && !(isBlockFormat(value) && !blockFormats[value].error))
+    return value as DType;
+  const names = ["f32", "f16", "bf16", ...blockFormatNames.filter((n) => blockFormats[n].error)];
+  return wrong(op, name, `one of ${names.map((n) => `"${n}"`).join(", ")}`, value);
 }
 
 /** A function of `arity` f32 numbers with an f32 result, or undefined where the attribute is absent. */

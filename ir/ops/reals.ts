@@ -110,12 +110,13 @@ export function roundedBound(values: Float64Array, bound: Float64Array | undefin
  */
 const flushed = 2 ** -119;
 function blockBound(values: Float64Array, bound: Float64Array | undefined, dtype: BlockFormatName): Float64Array {
-  const { elements, ...format } = blockFormats[dtype];
+  const { elements, error } = blockFormats[dtype];
+  if (error === undefined) throw new IrError(`no op rounds to ${dtype}`, "Store weights in it.");
   const out = new Float64Array(values.length);
   for (let from = 0; from < values.length; from += elements) {
     let extreme = 0;
     for (let i = from; i < from + elements; i++) extreme = Math.max(extreme, Math.abs(values[i]) + (bound?.[i] ?? 0));
-    const rounding = Math.abs(format.scale(extreme)) * (0.5 + (format.largest + 1) * 4 * u32) + flushed;
+    const rounding = error(extreme) * (1 + 2 * 256 * 4 * u32) + flushed;
     for (let i = from; i < from + elements; i++) out[i] = (bound?.[i] ?? 0) + rounding;
   }
   return out;

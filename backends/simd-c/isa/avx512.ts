@@ -43,9 +43,12 @@ export const avx512Rows = {
   "broadcast.i32": ["_mm512_set1_epi32((int32_t){a})", 0.5],
   "broadcast.bool": ["(__mmask16)({a} ? 0xffff : 0)", 1],
   "load.f32": ["_mm512_loadu_ps({p})", 1],
+  "load.f8": ["unmoor_load_f8x16({p})", 6],
   "load.bf16": ["unmoor_load_bf16x16({p})", 1],
   "load.i32": ["_mm512_loadu_si512({p})", 1],
   "load.f16": ["_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)({p})))", 1],
+  "load.u8": ["_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)({p})))", 2],
+  "load.i8": ["_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)({p})))", 2],
   "load_partial.f32": ["_mm512_maskz_loadu_ps(unmoor_first16({n}), {p})", 1],
   "load_partial.f16": ["unmoor_load_first_f16x16({p}, {n})", 1.5],
   "load_partial.bf16": ["unmoor_load_first_bf16x16({p}, {n})", 1],
@@ -71,6 +74,7 @@ export const avx512Rows = {
   "broadcast_quad.i8": ["_mm512_set1_epi32((int32_t)unmoor_load_quad({p}))", 0.5],
   "low_half.u8": ["_mm512_and_si512({a}, _mm512_set1_epi8(15))", 0.5],
   "high_half.u8": ["_mm512_and_si512(_mm512_srli_epi16({a}, 4), _mm512_set1_epi8(15))", 1],
+  "lookup.u8": ["_mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)({p}))), {a})", 1],
   "dot.quads": ["unmoor_dot_quads_x16({c}, {a}, {b})", 4],
 } as const satisfies Record<string, Row>;
 

@@ -6,9 +6,10 @@ import { describe, expect, it } from "vitest";
 import { commonFlags, type VectorIsa } from "../../../codegen/emit/c/index.ts";
 import { InstructionTable } from "../../../codegen/emit/c/isa.ts";
 import type { Instruction } from "../../../codegen/instructions.ts";
+import { e4m3 } from "../../../ir/core/float8.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16 } from "../../../ir/core/float16.ts";
 import { elementArrays } from "../../../ir/core/tensor.ts";
-import { dtypeBytes, type ElementType, isFloat } from "../../../ir/core/types.ts";
+import { dtypeBytes, type ElementType, isFloat, isFloatElement } from "../../../ir/core/types.ts";
 import * as native from "../../../runtime/native.ts";
 import { machineFor, writeSources } from "../foreign/testing.ts";
 import { supportHeaders } from "../support.ts";
@@ -25,6 +26,7 @@ type Kind =
   | "pairs"
   | "quads.i8"
   | "quads.u8"
+  | "halves"
   | "one.f32"
   | "one.i32"
   | "one.bool"
@@ -49,7 +51,7 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   if (name === "any") return { operands: ["mask"], result: "one.bool" };
   if (name === "broadcast") return { operands: [`one.${type}` as Kind], result: type === "bool" ? "mask" : t };
   if (name === "load" || name === "broadcast_load")
-    return { operands: ["memory"], result: isFloat(type as ElementType) ? "f32" : "i32" };
+    return { operands: ["memory"], result: isFloatElement(type as ElementType) ? "f32" : "i32" };
   if (name === "load_partial") return { operands: ["memory", "count"], result: type === "i32" ? "i32" : "f32" };
   if (name === "store") return { operands: [isFloat(type as ElementType) ? "f32" : "i32", "memory"], result: "memory" };
   if (name === "store_partial")
@@ -60,6 +62,7 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   if (name === "low_half" || name === "high_half") return { operands: ["quads.u8"], result: "quads.u8" };
   if (name === "load_quads" || name === "broadcast_quad")
     return { operands: ["memory"], result: `quads.${type}` as Kind };
+  if (op === "lookup.u8") return { operands: ["halves", "memory"], result: "quads.u8" };
   if (name === "dot") return { operands: ["pairs", "pairs", "f32"], result: "f32" };
   if (name === "load_pairs" || name === "broadcast_pair") return { operands: ["memory"], result: "pairs" };
   throw new Error(`no signature for ${op}`);
@@ -158,6 +161,10 @@ function operand(i: Instruction, at: number, kind: Kind, lanes: number, random: 
       const values = Array.from({ length: kind === "mask" ? lanes : 1 }, () => Number(random() < (rare ? 0.03 : 0.5)));
       return { lanes: values, bytes: i32Bytes(values) };
     }
+    case "halves": {
+      const values = Array.from({ length: 4 * lanes }, () => byte("u8", random) & 15);
+      return { lanes: values, bytes: Buffer.from(values) };
+    }
     case "quads.i8":
     case "quads.u8": {
       const type = kind === "quads.i8" ? "i8" : "u8";
@@ -179,6 +186,10 @@ function operand(i: Instruction, at: number, kind: Kind, lanes: number, random: 
         const values = Array.from({ length: count }, () => byte(memory, random));
         return { lanes: values, bytes: Buffer.from(new elementArrays[memory](values).buffer) };
       }
+      if (i.memory === "f8") {
+        const bits = Uint8Array.from({ length: count }, () => byte("u8", random));
+        return { lanes: Array.from(bits, (b) => e4m3[b] ?? Number.NaN), bytes: Buffer.from(bits.buffer) };
+      }
       if (i.memory === "f16") {
         const bits = Uint16Array.from({ length: count }, () => Math.floor(random() * 2 ** 16));
         return { lanes: Array.from(bits, f16ToF32), bytes: Buffer.from(bits.buffer) };
@@ -196,12 +207,13 @@ function operand(i: Instruction, at: number, kind: Kind, lanes: number, random: 
 }
 
 /** More than any instruction reads, so that a store that writes too much is seen. */
-const memoryElements = (lanes: number): number => 4 * lanes + 4;
+const memoryElements = (lanes: number): number => Math.max(16, 4 * lanes) + 4;
 
 const cTypes = {
   f32: "float",
   f16: "uint16_t",
   bf16: "uint16_t",
+  f8: "uint8_t",
   i32: "int32_t",
   i8: "int8_t",
   u8: "uint8_t",
@@ -243,7 +255,7 @@ function harness(i: Instruction, isa: VectorIsa): string {
       const mask = table.text("lt.i32", { a: zero, b: table.text("load.i32", { p }) });
       lines.push(`int32_t raw_${name}[${L}]; READ(raw_${name}); const ${isa.types.bool} ${name} = ${mask};`);
     }
-    if (kind === "quads.i8" || kind === "quads.u8")
+    if (kind === "quads.i8" || kind === "quads.u8" || kind === "halves")
       lines.push(
         `uint8_t raw_${name}[${4 * L}]; READ(raw_${name}); const ${isa.types.quads} ${name} = ${table.text("load_quads.u8", { p })};`,
       );

@@ -137,6 +137,7 @@ export function meanings(lanes: number) {
     "broadcast.bool": broadcast,
     "load.f32": load,
     "load.bf16": load,
+    "load.f8": load,
     "load.i32": load,
     "load.f16": load,
     "load.i8": load,
@@ -172,6 +173,8 @@ export function meanings(lanes: number) {
     "broadcast_quad.i8": (p: readonly number[] = []) => Array.from({ length: 4 * lanes }, (_, i) => p[i % 4] ?? 0),
     "low_half.u8": map1((x) => x & 15),
     "high_half.u8": map1((x) => x >> 4),
+    // What a table of 16 bytes has for each byte, which is below 16.
+    "lookup.u8": (a: readonly number[] = [], p: readonly number[] = []) => a.map((x) => p[x] ?? 0),
     // c + Σ a·b over each lane's quad: a in i8, b in u8.
     "dot.quads": (a: readonly number[] = [], b: readonly number[] = [], c: readonly number[] = []) =>
       c.map((sum, i) => [0, 1, 2, 3].reduce((s, j) => s + (a[4 * i + j] ?? 0) * (b[4 * i + j] ?? 0), sum)),
@@ -187,7 +190,7 @@ export type Row = readonly [text: string, cost: number];
 const memoryOf = (op: string): Instruction["memory"] | undefined =>
   op === "prefetch"
     ? "f32"
-    : /^(load|store|broadcast_load|broadcast_quad)/.test(op)
+    : /^(load|store|broadcast_load|broadcast_quad|lookup)/.test(op)
       ? (op.slice(op.indexOf(".") + 1) as ElementType)
       : undefined;
 

@@ -47,9 +47,12 @@ export const neonRows = {
   "broadcast.i32": ["vdupq_n_s32((int32_t){a})", 0.25],
   "broadcast.bool": ["vdupq_n_u32({a} ? UINT32_MAX : 0)", 0.5],
   "load.f32": ["vld1q_f32({p})", 0.33],
+  "load.f8": ["unmoor_load_f8x4({p})", 2],
   "load.bf16": ["unmoor_load_bf16x4({p})", 0.5],
   "load.f16": ["unmoor_load_f16x4({p})", 0.5],
   "load.i32": ["vld1q_s32({p})", 0.33],
+  "load.u8": ["unmoor_load_u8x4({p})", 1],
+  "load.i8": ["unmoor_load_i8x4({p})", 1],
   "load_partial.f32": ["unmoor_load_first_f32x4({p}, {n})", 4],
   "load_partial.f16": ["unmoor_load_first_f16x4({p}, {n})", 4],
   "load_partial.bf16": ["unmoor_load_first_bf16x4({p}, {n})", 4],
@@ -74,6 +77,7 @@ export const neonRows = {
   "broadcast_quad.i8": ["vreinterpretq_u8_u32(vdupq_n_u32(unmoor_load_quad({p})))", 0.5],
   "low_half.u8": ["vandq_u8({a}, vdupq_n_u8(15))", 0.25],
   "high_half.u8": ["vshrq_n_u8({a}, 4)", 0.5],
+  "lookup.u8": ["vqtbl1q_u8(vld1q_u8({p}), {a})", 0.5],
   "dot.quads": ["unmoor_dot_quads_x4({c}, {a}, {b})", 2.5],
 } as const satisfies Record<string, Row>;
 

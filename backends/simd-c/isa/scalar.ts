@@ -59,6 +59,7 @@ export const scalar: VectorIsa = {
       "broadcast.i32": ["{a}", 0],
       "broadcast.bool": ["{a}", 0],
       "load.f32": ["{p}[0]", 0.5],
+      "load.f8": ["unmoor_f8_to_f32({p}[0])", 2],
       "load.bf16": ["unmoor_bf16_to_f32({p}[0])", 1],
       "load.i32": ["{p}[0]", 0.33],
       "load.f16": ["unmoor_f16_to_f32({p}[0])", 2],
@@ -87,6 +88,7 @@ export const scalar: VectorIsa = {
       "broadcast_quad.i8": ["unmoor_load_quad({p})", 0.33],
       "low_half.u8": ["{a} & 0x0f0f0f0fu", 0.25],
       "high_half.u8": ["({a} >> 4) & 0x0f0f0f0fu", 0.5],
+      "lookup.u8": ["unmoor_lookup_quad({a}, {p})", 4],
       "dot.quads": ["unmoor_dot_quad({c}, {a}, {b})", 8],
     },
     {

@@ -48,8 +48,11 @@ const rows = {
   "broadcast.bool": ["wasm_i32x4_splat({a} ? -1 : 0)", 1],
   "load.f32": ["wasm_v128_load({p})", 0.5],
   "load.f16": ["unmoor_load_f16x4({p})", 2.5],
+  "load.f8": ["unmoor_load_f8x4({p})", 3],
   "load.bf16": ["unmoor_load_bf16x4({p})", 1],
   "load.i32": ["wasm_v128_load({p})", 0.5],
+  "load.u8": ["unmoor_load_u8x4({p})", 1.5],
+  "load.i8": ["unmoor_load_i8x4({p})", 1.5],
   "load_partial.f32": ["unmoor_load_first_32x4({p}, {n})", 5],
   "load_partial.f16": ["unmoor_load_first_f16x4({p}, {n})", 6],
   "load_partial.bf16": ["unmoor_load_first_bf16x4({p}, {n})", 5],
@@ -73,6 +76,7 @@ const rows = {
   "broadcast_quad.i8": ["wasm_i32x4_splat((int32_t)unmoor_load_quad({p}))", 0.5],
   "low_half.u8": ["wasm_v128_and({a}, wasm_i8x16_splat(15))", 0.25],
   "high_half.u8": ["wasm_u8x16_shr({a}, 4)", 0.75],
+  "lookup.u8": ["wasm_i8x16_swizzle(wasm_v128_load({p}), {a})", 1],
   "dot.quads": ["unmoor_dot_quads_x4({c}, {a}, {b})", 4],
 } as const satisfies Record<string, Row>;
 

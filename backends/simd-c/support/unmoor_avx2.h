@@ -66,6 +66,16 @@ static inline void unmoor_store_first_f16x8(uint16_t *p, int64_t n, __m256 value
   memcpy(p, bits, (size_t)n * sizeof *p);
 }
 
+/* E4M3 as f16 with another bias of its exponent. */
+static inline __m256 unmoor_load_f8x8(const uint8_t *p) {
+  const __m128i bits = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)p));
+  const __m128i magnitude = _mm_and_si128(_mm_slli_epi16(bits, 7), _mm_set1_epi16(0x3f80));
+  const __m128i sign = _mm_and_si128(_mm_slli_epi16(bits, 8), _mm_set1_epi16((short)0x8000));
+  const __m128i nan = _mm_and_si128(_mm_cmpeq_epi16(magnitude, _mm_set1_epi16(0x3f80)), _mm_set1_epi16(0x7c00));
+  const __m256 value = _mm256_cvtph_ps(_mm_or_si128(_mm_or_si128(magnitude, sign), nan));
+  return _mm256_mul_ps(value, _mm256_set1_ps(256.0f));
+}
+
 /* Sums of neighbouring lanes: those of a, then those of b. */
 static inline __m256 unmoor_pair_add_f32x8(__m256 a, __m256 b) {
   const __m256d halves = _mm256_castps_pd(_mm256_hadd_ps(a, b));

@@ -69,6 +69,16 @@ static inline void unmoor_store_first_f16x16(uint16_t *p, int64_t n, __m512 valu
   _mm256_mask_storeu_epi16(p, unmoor_first16(n), unmoor_narrow_f16x16(value));
 }
 
+/* E4M3 as f16 with another bias of its exponent. */
+static inline __m512 unmoor_load_f8x16(const uint8_t *p) {
+  const __m256i bits = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p));
+  const __m256i magnitude = _mm256_and_si256(_mm256_slli_epi16(bits, 7), _mm256_set1_epi16(0x3f80));
+  const __m256i sign = _mm256_and_si256(_mm256_slli_epi16(bits, 8), _mm256_set1_epi16((short)0x8000));
+  const __m256i nan = _mm256_and_si256(_mm256_cmpeq_epi16(magnitude, _mm256_set1_epi16(0x3f80)), _mm256_set1_epi16(0x7c00));
+  const __m512 value = _mm512_cvtph_ps(_mm256_or_si256(_mm256_or_si256(magnitude, sign), nan));
+  return _mm512_mul_ps(value, _mm512_set1_ps(256.0f));
+}
+
 /* Two neighbouring bf16 in every lane. */
 /*
  * sum + the products of four signed bytes of a with four unsigned ones of b, per 32-bit lane, without VNNI. In halves of 16 bits,

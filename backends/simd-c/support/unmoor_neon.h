@@ -86,6 +86,26 @@ static inline void unmoor_store_first_f16x4(uint16_t *p, int64_t n, float32x4_t 
   memcpy(p, bits, (size_t)n * sizeof *p);
 }
 
+static inline uint16x4_t unmoor_widen_u8x4(const uint8_t *p) {
+  return vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(unmoor_load_quad(p)))));
+}
+
+static inline int32x4_t unmoor_load_u8x4(const uint8_t *p) { return vreinterpretq_s32_u32(vmovl_u16(unmoor_widen_u8x4(p))); }
+
+static inline int32x4_t unmoor_load_i8x4(const int8_t *p) {
+  return vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(unmoor_load_quad(p))))));
+}
+
+/* E4M3 as f16 with another bias of its exponent. */
+static inline float32x4_t unmoor_load_f8x4(const uint8_t *p) {
+  const uint16x4_t bits = unmoor_widen_u8x4(p);
+  const uint16x4_t magnitude = vand_u16(vshl_n_u16(bits, 7), vdup_n_u16(0x3f80));
+  const uint16x4_t sign = vand_u16(vshl_n_u16(bits, 8), vdup_n_u16(0x8000));
+  const uint16x4_t nan = vand_u16(vceq_u16(magnitude, vdup_n_u16(0x3f80)), vdup_n_u16(0x7c00));
+  const float32x4_t value = vcvt_f32_f16(vreinterpret_f16_u16(vorr_u16(vorr_u16(magnitude, sign), nan)));
+  return vmulq_n_f32(value, 256.0f);
+}
+
 /* Halves are joined until one lane is left. */
 static inline float unmoor_reduce_add_f32x4(float32x4_t a) {
   const float32x2_t half = vadd_f32(vget_low_f32(a), vget_high_f32(a));

@@ -37,11 +37,28 @@ static inline float unmoor_f16_to_f32(uint16_t bits) {
   return value;
 }
 
+/* E4M3: the bits of an f32 with another bias of its exponent. */
+static inline float unmoor_f8_to_f32(uint8_t bits) {
+  const uint32_t magnitude = (bits & 0x7fu) == 0x7f ? 0x7fc00000 : (uint32_t)(bits & 0x7f) << 20;
+  const uint32_t scale = 0x7b800000; /* 2^120 */
+  float value, factor;
+  memcpy(&value, &magnitude, sizeof value);
+  memcpy(&factor, &scale, sizeof factor);
+  return bits & 0x80 ? -value * factor : value * factor;
+}
+
 /* Four bytes as they lie in memory. */
 static inline uint32_t unmoor_load_quad(const void *p) {
   uint32_t quad;
   memcpy(&quad, p, sizeof quad);
   return quad;
+}
+
+/* What a table has for each of four bytes below 16. */
+static inline uint32_t unmoor_lookup_quad(uint32_t quad, const uint8_t *table) {
+  uint32_t found = 0;
+  for (int i = 0; i < 32; i += 8) found |= (uint32_t)table[quad >> i & 15] << i;
+  return found;
 }
 
 /* sum + the products of the four signed bytes of a with the four unsigned ones of b. */

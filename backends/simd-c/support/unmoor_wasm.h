@@ -29,6 +29,24 @@ static inline v128_t unmoor_load_f16x4(const uint16_t *p) {
   return wasm_v128_or(wasm_v128_bitselect(scaled, special, finite), sign);
 }
 
+static inline v128_t unmoor_load_u8x4(const uint8_t *p) {
+  return wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p)));
+}
+
+static inline v128_t unmoor_load_i8x4(const int8_t *p) {
+  return wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p)));
+}
+
+/* As unmoor_f8_to_f32. */
+static inline v128_t unmoor_load_f8x4(const uint8_t *p) {
+  const v128_t bits = unmoor_load_u8x4(p);
+  const v128_t magnitude = wasm_v128_and(wasm_i32x4_shl(bits, 20), wasm_i32x4_splat(0x07f00000));
+  const v128_t sign = wasm_v128_and(wasm_i32x4_shl(bits, 24), wasm_i32x4_splat(INT32_MIN));
+  const v128_t nan = wasm_v128_and(wasm_i32x4_eq(magnitude, wasm_i32x4_splat(0x07f00000)), wasm_i32x4_splat(0x7fc00000));
+  const v128_t scaled = wasm_f32x4_mul(magnitude, wasm_i32x4_splat(0x7b800000)); /* 2^120 */
+  return wasm_v128_or(wasm_v128_or(scaled, sign), nan);
+}
+
 /* As unmoor_f32_to_f16. In the low half. */
 static inline v128_t unmoor_narrow_f16x4(v128_t value) {
   const v128_t sign = wasm_v128_and(wasm_u32x4_shr(value, 16), wasm_i32x4_splat(0x8000));

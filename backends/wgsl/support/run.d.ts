@@ -18,7 +18,7 @@ export interface LaunchPlan {
   readonly buffers: readonly {
     readonly name: string;
     /** Elements narrower than 32 bits lie next to each other; f16 and bf16 are given as their bits. */
-    readonly dtype: "f32" | "i32" | "u32" | "u8" | "i8" | "f16" | "bf16" | "bool";
+    readonly dtype: "f32" | "i32" | "u32" | "u8" | "i8" | "f16" | "bf16" | "f8" | "bool";
     readonly dims: readonly Polynomial[];
     readonly bytes: Polynomial;
     readonly role: "input" | "weight" | "prepared" | "output" | "temporary";

@@ -1,6 +1,6 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { apply, type ScalarExpr, type ScalarType, variable } from "../../../ir/core/scalar.ts";
-import { type ElementType, isFloat } from "../../../ir/core/types.ts";
+import { type ElementType, isFloatElement } from "../../../ir/core/types.ts";
 import type { Statement, View } from "../../tile/types.ts";
 import { emitMove, emitScalars, emitVectors } from "./elementwise-loops.ts";
 import { emitUnrolled } from "./elementwise-unrolled.ts";
@@ -8,7 +8,7 @@ import { type Elementwise, hoistIndex, isRepeated } from "./elementwise-value.ts
 import { missingInstruction } from "./lanes.ts";
 import { resolveView, type Scope } from "./scope.ts";
 
-const laneType = (dtype: ElementType): ScalarType => (isFloat(dtype) ? "f32" : "i32");
+const laneType = (dtype: ElementType): ScalarType => (isFloatElement(dtype) ? "f32" : "i32");
 
 export function emitFill(scope: Scope, s: Extract<Statement, { kind: "fill" }>): void {
   emit(scope, s.dst, [], s.value, undefined);

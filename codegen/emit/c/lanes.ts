@@ -45,7 +45,7 @@ export function missingInstruction(expr: ScalarExpr, table: InstructionTable): s
   return undefined;
 }
 
-/** Lane functions of one source file: one per distinct expression and table. */
+/** Lane functions of one source file, one per distinct expression and table; and the tables of bytes that it reads. */
 export class LaneFunctions {
   readonly #names: Names;
   /** Local names of the kernel that is being printed: a function must not be hidden by one. */
@@ -79,6 +79,17 @@ export class LaneFunctions {
       name,
       lines: this.#print(name, `${formatScalar(expr)}`, params, graph, result, expr.type, table),
     });
+    return name;
+  }
+
+  /** The name of a table of bytes. */
+  bytes(hint: string, values: readonly number[]): string {
+    const key = `bytes ${values.join()}`;
+    const known = this.#functions.get(key);
+    if (known) return known.name;
+    const name = this.#names.unique(hint, this.locals);
+    const lines = [`static _Alignas(16) const uint8_t ${name}[${values.length}] = {${values.join(", ")}};`];
+    this.#functions.set(key, { name, lines });
     return name;
   }
 

@@ -1,7 +1,7 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
-import type { Half, Statement } from "../../tile/types.ts";
+import type { Statement } from "../../tile/types.ts";
 import { Offset } from "../c-family/offset.ts";
-import type { Address, InstructionTable } from "./isa.ts";
+import type { Address } from "./isa.ts";
 import { emitMemoryProduct } from "./product-memory.ts";
 import {
   elementTypes,
@@ -28,7 +28,8 @@ export interface Product {
 
 /** Products that share their rows of activations are computed in one sweep: each row is broadcast once. */
 export function sharesRows(x: Mma, y: Mma): boolean {
-  const key = (s: Mma): string => JSON.stringify([s.a, s.half ?? null, s.rows ?? null, s.init ?? null]);
+  const key = (s: Mma): string =>
+    JSON.stringify([s.a, s.half ?? null, s.values ?? null, s.rows ?? null, s.init ?? null]);
   return key(x) === key(y);
 }
 
@@ -107,7 +108,8 @@ interface Step {
   readonly columnType: string;
 }
 
-function chooseStep(table: InstructionTable, product: Product, half: Half | undefined): Step {
+function chooseStep(scope: Scope, product: Product, { half, values }: Pick<Mma, "half" | "values">): Step {
+  const { table, functions } = scope.file;
   const { types, lanes } = table.isa;
   const a = product.a.binding.dtype;
   const b = product.b.binding.dtype;
@@ -146,7 +148,12 @@ function chooseStep(table: InstructionTable, product: Product, half: Half | unde
       depth: 4,
       accumulate: (c, x, y) => table.text("dot.quads", { c, a: x, b: y }),
       row: (p) => table.text("broadcast_quad.i8", { p }),
-      column: half === undefined ? load : (p) => table.text(`${half}_half.u8`, { a: load(p) }),
+      column: (p) => {
+        if (half === undefined) return load(p);
+        const code = table.text(`${half}_half.u8`, { a: load(p) });
+        if (values === undefined) return code;
+        return table.text("lookup.u8", { a: code, p: { base: functions.bytes("values", values), offset: "" } });
+      },
       rowType: types.quads,
       columnType: types.quads,
     };
@@ -173,7 +180,7 @@ function emitRegisters(scope: Scope, s: Mma, products: readonly Product[]): void
   const { out, names } = scope;
   const [first] = products;
   if (!first) return;
-  const steps = products.map((p) => chooseStep(table, p, s.half));
+  const steps = products.map((p) => chooseStep(scope, p, s));
   const depths = new Set(steps.map((step) => step.depth));
   const [depth = 1] = depths;
   if (depths.size > 1) {

@@ -37,6 +37,7 @@ export const elementTypes: Readonly<Partial<Record<ElementType, string>>> = {
   f32: "float",
   f16: "uint16_t",
   bf16: "uint16_t",
+  f8: "uint8_t",
   i32: "int32_t",
   i8: "int8_t",
   u8: "uint8_t",

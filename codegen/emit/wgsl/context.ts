@@ -3,7 +3,7 @@ import type { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
 import type { ElementType } from "../../../ir/core/types.ts";
 import type { KernelBuffer, Tile } from "../../tile/types.ts";
-import { applyOp, type Code, constant, primary, print, sum, times } from "./code.ts";
+import { applyOp, type Code, constant, expression, primary, print, sum, times } from "./code.ts";
 import type { WgslLanguage } from "./language.ts";
 import { Names } from "./names.ts";
 
@@ -74,6 +74,8 @@ export class Context {
   functionBytes = 0;
   /** Buffers read four elements at a time. */
   readonly byVector = new Set<string>();
+  /** Names of tables, by what they hold. */
+  readonly #tables = new Map<string, string>();
   #depth = 1;
   #scopes: Scope[] = [emptyScope()];
   /** Names of memory that changes. */
@@ -242,6 +244,23 @@ export class Context {
     const first = this.lines.length;
     for (const element of elements) this.line(`var ${element}: ${type};`);
     this.joinLines(first, tile.dims.at(-1) ?? 1);
+  }
+
+  /** Declares a table of whole numbers, and gives how positions in it, as text, are looked up: one, or a vector of them. */
+  table(hint: string, values: readonly number[]): (positions: string, width: number) => string {
+    const list = `array<i32, ${values.length}>(${values.join(", ")})`;
+    const known = this.#tables.get(list);
+    const name = known ?? this.names.unique(hint);
+    if (known === undefined) {
+      this.#tables.set(list, name);
+      this.declarations.push(`const ${name} = ${list};`);
+    }
+    return (positions, width) => {
+      if (width === 1) return `${name}[${positions}]`;
+      const held = print(this.hold("codes", expression("i32", positions, "or")));
+      const parts = Array.from({ length: width }, (_, i) => `${name}[${held}.${"xyzw"[i]}]`);
+      return `vec${width}(${parts.join(", ")})`;
+    };
   }
 
   /** At module level, where WGSL guarantees as much memory as within a function, while there is room. */

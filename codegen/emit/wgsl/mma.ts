@@ -76,8 +76,13 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
     else context.block(`if (${print(init)})`, clear);
   }
 
+  const lookup = s.values && context.table("values", s.values);
   const half = (text: string, width: number): string => {
     if (s.half === undefined) return text;
+    if (lookup !== undefined) return lookup(nibble(text, width), width);
+    return nibble(text, width);
+  };
+  const nibble = (text: string, width: number): string => {
     const [mask, shift] = width === 1 ? ["15", "4u"] : [`vec${width}<i32>(15)`, `vec${width}<u32>(4u)`];
     return s.half === "low" ? `(${text} & ${mask})` : `(${text} >> ${shift})`;
   };

@@ -1,0 +1,32 @@
+/** One layer in every storage that a target reads, against the oracle; and the storages that only some layers' rows are read in. */
+import { expect, test } from "vitest";
+import { type Storage, storages } from "../codegen/target.ts";
+import { blockFormatNames, blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import { example, expectAgreement, small, variants } from "./support.ts";
+
+/** Milliseconds. Several tests share one thread while they wait for compilers, on a machine that may be busy. */
+const patience = 600_000;
+
+/** The example with rows of two blocks, and of one. */
+const sizes = (storage: Storage) => {
+  const block = isBlockFormat(storage) ? blockFormats[storage].elements : 32;
+  return { ...small, H: block >= 128 ? block : 2 * block, I: block };
+};
+
+const targets = await variants();
+
+test.concurrent.each(targets.flatMap(([name, isa]) => storages.map((storage) => [name, isa, storage] as const)))(
+  "%s %s agrees in %s",
+  { timeout: patience },
+  (name, isa, storage) => expectAgreement(example, sizes(storage), name, isa, [storage]),
+);
+
+test.concurrent.each(targets)(
+  "%s %s agrees in mxfp4 where gate and up lie row by row",
+  { timeout: patience },
+  (name, isa) => expectAgreement("examples/gpt-oss.ts", { H: 32, I: 32, E: 3, K: 2 }, name, isa, ["mxfp4"]),
+);
+
+test("every block format but that of activations alone is a storage", () => {
+  expect(blockFormatNames.filter((name) => !storages.some((s) => s === name))).toEqual(["q8_16"]);
+});
