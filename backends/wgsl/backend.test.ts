@@ -306,7 +306,7 @@ describe("limits", () => {
     const w = k.read({ name: "w", dtype: "f32", dims: dims(elements) });
     const y = k.write({ name: "y", dtype: "f32", dims: dims("T") });
     const t = k.grid("t", "T");
-    k.set(y, t, load(w, t));
+    k.set(y, t, load(w, apply("min", t, { kind: "const", type: "i32", value: elements - 1 })));
     return { ...programOf([k.build()], { w: "weight" }), name: "large" };
   };
 

@@ -72,7 +72,9 @@ function cutOf(
     for (const { kernel, access } of users) {
       const a = access[d] ?? { kind: "any" };
       if (a.kind === "block") unit = lcm(unit, a.unit);
-      else if (a.kind === "any" || a.low !== a.high)
+      // What stands before the choice runs in every launch.
+      else if (d === 0 && a.kind === "chosen" && kernel.buffers.every((b) => b.access !== "readwrite")) continue;
+      else if (a.kind !== "fixed" || a.low !== a.high)
         return `${kernel.origin.summary} reads it in an order that is known only when it runs`;
     }
     return Math.floor(limit / inner(d) / unit) * unit;

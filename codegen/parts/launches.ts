@@ -1,7 +1,8 @@
 import { Dim } from "../../ir/core/dim.ts";
 import { type ScalarExpr, variable } from "../../ir/core/scalar.ts";
-import { add, sub } from "../tile/fold.ts";
+import { add, and, lt, not, sub } from "../tile/fold.ts";
 import { itself, linear } from "../tile/linear.ts";
+import { conditional } from "../tile/shape.ts";
 import type { Kernel, Statement } from "../tile/types.ts";
 import { type Access, accessesOf } from "./access.ts";
 import { type Cut, partAt } from "./cut.ts";
@@ -27,8 +28,9 @@ interface Meeting {
   readonly cut: Cut;
   readonly d: 0 | 1;
   readonly access: Exclude<Access, { readonly kind: "any" }>;
-  /** The symbol that holds the part's first position. */
+  /** The symbols that hold the part's first position and, where the position is chosen, how many there are. */
   readonly first: string;
+  readonly count: string;
 }
 
 /** The kernel as it is launched part by part; a kernel that meets no cut is launched once, as it stands. */
@@ -46,7 +48,7 @@ export function partKernel(kernel: Kernel, cuts: ReadonlyMap<string, Cut>): Part
     for (const d of [0, 1] as const) {
       const access = accesses[d];
       if (cut && access && access.kind !== "any" && cut.step[d] < (cut.dims[d] ?? 1))
-        meetings.push({ cut, d, access, first: unique(`${buffer}_first`) });
+        meetings.push({ cut, d, access, first: unique(`${buffer}_first`), count: unique(`${buffer}_rows`) });
     }
   }
   if (meetings.length === 0) return { kernel, symbols: [], launches: [{ constants: {}, parts: {} }] };
@@ -64,7 +66,9 @@ export function partKernel(kernel: Kernel, cuts: ReadonlyMap<string, Cut>): Part
           },
         ];
   });
-  const launches = product(stretches.map((s) => s.points)).map((chosen) => {
+  const chosenBy = meetings.filter((m) => m.access.kind === "chosen");
+  const rows = chosenBy.map(({ cut, d }) => pointsEvery(cut.step[d], cut.dims[d] ?? 1));
+  const launches = product([...stretches.map((s) => s.points), ...rows]).map((chosen) => {
     const from = new Map(stretches.map((s, i) => [s.name, chosen[i]?.from ?? 0]));
     const constants: Record<string, number> = {};
     stretches.forEach((s, i) => {
@@ -74,7 +78,16 @@ export function partKernel(kernel: Kernel, cuts: ReadonlyMap<string, Cut>): Part
     const parts: Record<string, string> = {};
     for (const cut of new Set(meetings.map((m) => m.cut))) {
       const own = meetings.filter((m) => m.cut === cut);
-      const positions = ([0, 1] as const).map((d) => positionOf(own.find((m) => m.d === d)?.access, from));
+      const positions = ([0, 1] as const).map((d) => {
+        const m = own.find((o) => o.d === d);
+        const i = m ? chosenBy.indexOf(m) : -1;
+        const point = chosen[stretches.length + i];
+        if (m && i >= 0 && point) {
+          constants[m.count] = point.count;
+          return point.from;
+        }
+        return positionOf(m?.access, from);
+      });
       parts[cut.buffer.name] = partAt(cut, positions[0] ?? 0, positions[1] ?? 0);
       for (const m of own) constants[m.first] = Math.floor((positions[m.d] ?? 0) / cut.step[m.d]) * cut.step[m.d];
     }
@@ -109,8 +122,11 @@ function pointsOf(name: string, extent: number, meetings: readonly Meeting[]): r
   return sorted.map((from, i) => ({ from, count: (sorted[i + 1] ?? extent) - from }));
 }
 
+const pointsEvery = (step: number, all: number): readonly Points[] =>
+  Array.from({ length: Math.ceil(all / step) }, (_, i) => ({ from: i * step, count: Math.min(step, all - i * step) }));
+
 function positionOf(access: Meeting["access"] | undefined, from: ReadonlyMap<string, number>): number {
-  if (access === undefined) return 0;
+  if (access === undefined || access.kind === "chosen") return 0;
   return access.kind === "fixed" ? access.low : (from.get(access.coordinate) ?? 0) * access.unit;
 }
 
@@ -155,8 +171,20 @@ function rewrite(kernel: Kernel, meetings: readonly Meeting[], stretches: readon
       const s = locals.get(g.name);
       return s ? { name: s.local, extent: Dim.symbol(s.count) } : g;
     }),
-    body: [...starts, ...(visit(kernel.body) as readonly Statement[])],
+    body: [...starts, ...guard(visit(kernel.body) as readonly Statement[], meetings)],
   };
+}
+
+/** Statements from the first on that reads a chosen row run only in the launch whose part has the row. */
+function guard(body: readonly Statement[], meetings: readonly Meeting[]): readonly Statement[] {
+  return meetings.reduce<readonly Statement[]>((list, { access, cut, first, count }) => {
+    if (access.kind !== "chosen") return list;
+    const reads = new RegExp(`"base":"${cut.buffer.name}"`);
+    const at = list.findIndex((s) => reads.test(JSON.stringify(s)));
+    const row = sub(variable(access.by, "i32"), variable(first, "i32"));
+    const isHere = and(not(lt(row, 0)), lt(row, variable(count, "i32")));
+    return [...list.slice(0, at), conditional(isHere, list.slice(at), [])];
+  }, body);
 }
 
 /** A position within its part: by the block's number within the stretch, where part and stretch begin together. */

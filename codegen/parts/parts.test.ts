@@ -87,32 +87,58 @@ describe("weights are cut", () => {
   });
   test("and told of where not even a block's rows fit, or their order is not known", () => {
     expect(findCuts(program("weight"), 40).uncut.get("w")).toBe("what a block reads of it is too large by itself");
+    const inLoop = parseKernel(`kernel @sums origin("sum", "sums of rows") (
+  read ids: i32[4],
+  read w: f32[50, 8],
+  write y: f32[8]
+) grid() {
+  for i = 0 to 4 step 1 {
+    let id = ids[i]
+    copy y[0:+8] = w[id, 0:+8]
+  }
+}`);
+    const buffers = inLoop.buffers.map((b) => ({
+      ...b,
+      role: b.name === "w" ? ("weight" as const) : ("input" as const),
+    }));
+    expect(findCuts({ ...program("weight"), buffers, kernels: [inLoop] }, 100).uncut.get("w")).toContain(
+      "sums of rows reads it in an order that is known only when it runs",
+    );
+  });
+  test("by rows, where a block reads one that it chooses: each launch does what its part has", () => {
     const gathered = parseKernel(`kernel @gather origin("gather", "rows by their ids") (
   read ids: i32[4],
   read w: f32[50, 8],
   write y: f32[4, 8]
 ) grid(row = 4) {
   let id = ids[row]
-  copy y[row, 0:+8] = w[id, 0:+8]
+  alloc tile: f32[8] in register
+  copy tile[0:+8] = w[id, 0:+8]
+  copy y[row, 0:+8] = tile[0:+8]
 }`);
     const buffers = gathered.buffers.map((b) => ({
       ...b,
       role: b.name === "w" ? ("weight" as const) : ("input" as const),
     }));
-    expect(findCuts({ ...program("weight"), buffers, kernels: [gathered] }, 100).uncut.get("w")).toContain(
-      "rows by their ids reads it in an order that is known only when it runs",
-    );
+    const { cuts } = findCuts({ ...program("weight"), buffers, kernels: [gathered] }, 20 * 8 * 4);
+    const { kernel: made, launches } = partKernel(gathered, cuts);
+    expect(launches.map((l) => [l.constants.w_first, l.constants.w_rows, l.parts.w])).toEqual([
+      [0, 20, "w.0"],
+      [20, 20, "w.1"],
+      [40, 10, "w.2"],
+    ]);
+    expect(printKernel(made)).toContain("if (not(((id - w_first) < 0)) && ((id - w_first) < w_rows)) {");
   });
 });
 
-test("blocks that are counted only when a layer runs decide no cut", () => {
+test("blocks that are counted only when a layer runs are no stretches, and choose rows like ids", () => {
   const byToken = parseKernel(`kernel @tokens origin("map", "a row for each token") (
   read w: f32[50, 8],
   write y: f32[T, 8]
 ) grid(t = T) {
   copy y[t, 0:+8] = w[t, 0:+8]
 }`);
-  expect(accessesOf(byToken).get("w")?.[0]).toEqual({ kind: "any" });
+  expect(accessesOf(byToken).get("w")?.[0]).toEqual({ kind: "chosen", by: "t" });
 });
 
 test("a kernel is launched over the blocks of each part, with positions from the part's start", () => {
