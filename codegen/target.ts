@@ -90,8 +90,8 @@ export interface RegisterMatmul {
 }
 
 /**
- * Products on a matrix unit: tiles pass through its memories; results go to global memory, without an epilogue. Tiles are made
- * for the capacities of l1, l0a, l0b and l0c.
+ * Products on a matrix unit: tiles pass through its memories; results go to global memory. Tiles are made for the capacities of l1,
+ * l0a, l0b and l0c. Where there is a space `exchange`, vector cores compute an epilogue of sums that the matrix unit gives them there.
  */
 export interface CubeMatmul {
   readonly kind: "cube";
@@ -106,6 +106,10 @@ export interface CubeMatmul {
   /** Per weight storage: dtype that activations are converted to. */
   readonly dot: Readonly<Partial<Record<Storage, { readonly activations: DType }>>>;
 }
+
+/** Whether the kernel of a product can go on with its sums: in registers, or on vector cores that get them from a matrix unit. */
+export const hasEpilogues = ({ matmul, spaces }: Target): boolean =>
+  matmul.kind === "registers" || spaces.exchange !== undefined;
 
 /** Limits that the legality pass checks. Absent means unlimited. */
 export interface TargetLimits {

@@ -41,7 +41,7 @@ export const plainTarget: Target = {
   },
 };
 
-/** A matrix unit without epilogues. */
+/** A matrix unit that hands its sums to vector cores. */
 export const cubeTarget: Target = {
   ...packedTarget,
   name: "ascend",
@@ -52,6 +52,7 @@ export const cubeTarget: Target = {
     l0a: { capacity: 2 ** 16, alignment: 512 },
     l0b: { capacity: 2 ** 16, alignment: 512 },
     l0c: { capacity: 2 ** 17, alignment: 64 },
+    exchange: { alignment: 32 },
   },
   vector: { space: "ub", width: 64, blockColumns: "row" },
   scratch: "ub",

@@ -13,6 +13,8 @@ const spaces = {
   l0a: { capacity: 64 * 1024, alignment: 512 },
   l0b: { capacity: 64 * 1024, alignment: 512 },
   l0c: { capacity: 128 * 1024, alignment: 64 },
+  // Global memory between the cube core and the vector cores of a group.
+  exchange: { alignment: 512 },
 } as const;
 
 /** Figures of the SoCs of the architecture: platform configuration of cann/runtime (src/platform/platform_config). */

@@ -1,6 +1,6 @@
 import { checkLayer } from "../../ir/core/builder.ts";
 import type { Layer } from "../../ir/core/layer.ts";
-import type { Storage, Target } from "../target.ts";
+import { hasEpilogues, type Storage, type Target } from "../target.ts";
 import { eliminateCommon, removeDeadCode } from "./clean.ts";
 import { fuseEpilogue, fuseGather, fuseZeroExperts } from "./fuse.ts";
 import { fuseMaps } from "./fuse-maps.ts";
@@ -39,12 +39,14 @@ export function passesFor(target: Target, storage: Storage): readonly Pass[] {
     { name: "fuse-maps", summary: "elementwise functions of elementwise functions become one", run: fuseMaps },
     { name: "fuse-zero-experts", summary: "add the identity share where slots are combined", run: fuseZeroExperts },
   ];
-  if (matmul.kind === "registers") {
-    passes.push(
-      { name: "fuse-epilogue", summary: "products and the function of their sums in one sweep", run: fuseEpilogue },
-      { name: "fuse-gather", summary: "products read their tokens in place", run: fuseGather },
-    );
-  }
+  if (hasEpilogues(target))
+    passes.push({
+      name: "fuse-epilogue",
+      summary: "products and the function of their sums in one sweep",
+      run: fuseEpilogue,
+    });
+  if (matmul.kind === "registers")
+    passes.push({ name: "fuse-gather", summary: "products read their tokens in place", run: fuseGather });
   passes.push({
     name: "convert-activations",
     summary: "activations in the type that the target multiplies",

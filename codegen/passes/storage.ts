@@ -2,7 +2,7 @@ import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { makeOperation } from "../../ir/core/builder.ts";
 import { type Argument, type Layer, type Operation, type Value, walk } from "../../ir/core/layer.ts";
 import type { DType } from "../../ir/core/types.ts";
-import { isStorage, type Storage, type Target } from "../target.ts";
+import { hasEpilogues, isStorage, type Storage, type Target } from "../target.ts";
 import { leadingOperands } from "./fuse.ts";
 import { producers, rewriteLayer, useCounts } from "./rewrite.ts";
 
@@ -103,7 +103,7 @@ export function convertActivations(layer: Layer, target: Target): Layer {
   const isProduct = (o: Operation): boolean => ["linear", "grouped_linear", "head_linear"].includes(o.op);
   /** Products that alone feed one bf16 product can give bf16 at once. */
   const givesBf16 = new Set<Operation>();
-  if (target.matmul.kind === "registers") {
+  if (hasEpilogues(target)) {
     for (const consumer of layer.body.filter(isProduct)) {
       const x = consumer.operands[0] as Value;
       const producer = made.get(x);

@@ -3,15 +3,19 @@ import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { dtypeBytes } from "../../ir/core/types.ts";
 import { at, type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, eq, int, min, mul, sub } from "../tile/fold.ts";
+import type { Tile } from "../tile/types.ts";
 import type { Schedule } from "./context.ts";
-import { cubeTiling } from "./cube-tiling.ts";
+import { type CubeTiling, cubeTiling, epilogueRows } from "./cube-tiling.ts";
 import { kernelName, originOf } from "./elementwise.ts";
-import { describeProduct } from "./product.ts";
+import { describeProduct, type Product } from "./product.ts";
 
 /**
  * Products on a matrix unit. A block takes a panel of output columns of one weight matrix and walks the rows that belong to it;
  * factors pass global → L1 in long stretches of the inner dimension and L1 → L0A/L0B in short ones, sums gather in L0C over all of
- * it and go to global memory in f32. Blocks are dealt to the cores across the experts: experts outside, panels inside.
+ * it and go to global memory. Blocks are dealt to the cores across the experts: experts outside, panels inside.
+ *
+ * With an epilogue, the sums of all its weights are made side by side and go to an exchange tile, from which vector cores compute
+ * the epilogue while the cube core makes the next sums.
  */
 export const scheduleCubeProduct: Schedule = (operation, context) => {
   const { target } = context;
@@ -19,56 +23,122 @@ export const scheduleCubeProduct: Schedule = (operation, context) => {
   if (matmul.kind !== "cube") throw new IrError("this target has no matrix unit", "Use its own schedule.");
   const p = describeProduct(operation, context);
   const [w] = p.weights;
-  if (p.epilogue || p.gather || p.packed || !w)
-    throw new IrError("a matrix unit multiplies rows by one weight, without an epilogue", "Leave the product unfused.");
+  const { epilogue } = p;
+  if (p.gather || p.packed || !w || (p.weights.length > 1 && epilogue === undefined))
+    throw new IrError("a matrix unit multiplies rows that lie in order by weights as they are", "Leave them in place.");
   const b = kernelBuilder(kernelName(operation, context), originOf(operation, p.summary));
   b.read(p.x);
   if (p.offsets) b.read(p.offsets);
-  b.read(w);
+  for (const weight of p.weights) b.read(weight);
   b.write(p.y);
 
-  const { panel, rows, columns, l1Depth, l0Depth } = cubeTiling(target, matmul, {
+  const tiling = cubeTiling(target, matmul, {
     matrices: p.experts,
     columns: p.columns,
     depth: p.inner,
     bytes: dtypeBytes[w.dtype],
+    sums: p.weights.length,
   });
+  const { panel, rows, columns } = tiling;
   const expert = b.grid("expert", p.experts);
   const block = b.grid("panel", Math.ceil(p.columns / panel));
   const first = p.offsets ? b.letScalar("first", load(p.offsets, expert)) : int(0);
   const count = p.offsets ? b.letScalar("count", sub(load(p.offsets, add(expert, 1)), first)) : dimExpr(p.rows);
   const start = b.letScalar("start", mul(block, panel));
   const end = b.letScalar("end", min(add(start, panel), p.columns));
-  const lead = p.offsets || p.heads ? [at(expert)] : [];
-  const head = p.heads ? [at(expert)] : [];
   const tile = (n: ScalarExpr): void => {
-    const validColumns = b.letScalar("valid_columns", min(sub(end, n), columns));
+    const validColumns =
+      p.columns % columns === 0 ? int(columns) : b.letScalar("valid_columns", min(sub(end, n), columns));
     b.forLoop("row", 0, count, rows, (row) => {
       const top = b.letScalar("top", add(first, row));
       const validRows = b.letScalar("valid_rows", min(sub(count, row), rows));
-      const sums = b.alloc("sums", "f32", [rows, columns], "l0c");
-      stretches(b, "k", p.inner, l1Depth, (k, long) => {
-        const x1 = b.alloc("x_l1", p.x.dtype, [rows, long], "l1");
-        const w1 = b.alloc("w_l1", w.dtype, [columns, long], "l1");
-        b.copy(whole(x1), view(p.x, range(top, rows), ...head, range(k, long)), { valid: [validRows, long] });
-        b.copy(whole(w1), view(w, ...lead, range(n, columns), range(k, long)), { valid: [validColumns, long] });
-        stretches(b, "step", long, l0Depth, (step, short) => {
-          const x0 = b.alloc("x_l0", p.x.dtype, [rows, short], "l0a");
-          const w0 = b.alloc("w_l0", w.dtype, [columns, short], "l0b");
-          b.copy(whole(x0), view(x1, range(0, rows), range(step, short)));
-          b.copy(whole(w0), view(w1, range(0, columns), range(step, short)));
-          b.mma(whole(sums), whole(x0), whole(w0), { init: eq(add(k, step), 0), rows: validRows });
+      const place: TilePlace = { expert, top, n, validRows, validColumns };
+      const sums = multiply(b, p, tiling, place);
+      if (epilogue) {
+        const exchange = b.alloc("exchange", "f32", [p.weights.length, rows, columns], "exchange");
+        sums.forEach((s, q) => {
+          b.copy(view(exchange, q, range(0, rows), range(0, columns)), whole(s), { valid: [validRows, validColumns] });
         });
-      });
-      b.copy(view(p.y, range(top, rows), ...head, range(n, columns)), whole(sums), {
-        valid: [validRows, validColumns],
-      });
+        const chunk = epilogueRows(target, tiling);
+        finish(b, p, place, { exchange, chunk, columns, space: target.vector.space });
+        return;
+      }
+      const head = p.heads ? [at(expert)] : [];
+      for (const s of sums)
+        b.copy(view(p.y, range(top, rows), ...head, range(n, columns)), whole(s), { valid: [validRows, validColumns] });
     });
   };
   if (panel === columns) tile(start);
   else b.forLoop("n", start, end, columns, tile);
   return [b.build()];
 };
+
+/** Where a tile of sums lies: rows from `top`, output columns from `n`, and how many of both there are. */
+interface TilePlace {
+  readonly expert: ScalarExpr;
+  readonly top: ScalarExpr;
+  readonly n: ScalarExpr;
+  readonly validRows: ScalarExpr;
+  readonly validColumns: ScalarExpr;
+}
+
+/** The sums of a tile for each weight, over all of the inner dimension. */
+function multiply(b: KernelBuilder, p: Product, tiling: CubeTiling, place: TilePlace): Tile[] {
+  const { rows, columns, l1Depth, l0Depth } = tiling;
+  const { expert, top, n, validRows, validColumns } = place;
+  const lead = p.offsets || p.heads ? [at(expert)] : [];
+  const head = p.heads ? [at(expert)] : [];
+  const names = p.weights.length === 1 ? [""] : p.weights.map((w) => `_${w.name}`);
+  const sums = names.map((name) => b.alloc(`sums${name}`, "f32", [rows, columns], "l0c"));
+  stretches(b, "k", p.inner, l1Depth, (k, long) => {
+    const x1 = b.alloc("x_l1", p.x.dtype, [rows, long], "l1");
+    b.copy(whole(x1), view(p.x, range(top, rows), ...head, range(k, long)), { valid: [validRows, long] });
+    const w1 = p.weights.map((w, q) => {
+      const tile = b.alloc(`w${names[q]}_l1`, w.dtype, [columns, long], "l1");
+      b.copy(whole(tile), view(w, ...lead, range(n, columns), range(k, long)), { valid: [validColumns, long] });
+      return tile;
+    });
+    stretches(b, "step", long, l0Depth, (step, short) => {
+      const x0 = b.alloc("x_l0", p.x.dtype, [rows, short], "l0a");
+      b.copy(whole(x0), view(x1, range(0, rows), range(step, short)));
+      w1.forEach((from, q) => {
+        const w0 = b.alloc(`w${names[q]}_l0`, from.dtype, [columns, short], "l0b");
+        b.copy(whole(w0), view(from, range(0, columns), range(step, short)));
+        b.mma(whole(sums[q] as Tile), whole(x0), whole(w0), { init: eq(add(k, step), 0), rows: validRows });
+      });
+    });
+  });
+  return sums;
+}
+
+/** The epilogue of a tile of sums, some rows at a time. */
+function finish(
+  b: KernelBuilder,
+  p: Product,
+  { top, n, validRows, validColumns }: TilePlace,
+  { exchange, chunk, columns, space }: { exchange: Tile; chunk: number; columns: number; space: string },
+): void {
+  const { epilogue } = p;
+  if (epilogue === undefined) return;
+  b.forLoop(
+    "part",
+    0,
+    validRows,
+    chunk,
+    (part) => {
+      const valid = [b.letScalar("part_rows", min(sub(validRows, part), chunk)), validColumns];
+      const inputs = epilogue.params.map((name, q) => {
+        const sums = b.alloc(`${name}_sums`, "f32", [chunk, columns], space);
+        b.copy(whole(sums), view(exchange, q, range(part, chunk), range(0, columns)), { valid });
+        return whole(sums);
+      });
+      const result = b.alloc("result", "f32", [chunk, columns], space);
+      b.mapFunction(whole(result), inputs, epilogue);
+      b.copy(view(p.y, range(add(top, part), chunk), range(n, columns)), whole(result), { valid });
+    },
+    { shared: true },
+  );
+}
 
 /** 0 … total in stretches of one width, and a last one of what is left. */
 function stretches(

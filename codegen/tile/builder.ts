@@ -127,16 +127,24 @@ export class KernelBuilder {
   }
 
   /** for from, from + step, … below to. A constant loop of no step is left out, one of a single step is written without a loop. */
-  forLoop(name: string, from: Int, to: Int, step: number, body: (counter: ScalarExpr) => void): void {
+  forLoop(
+    name: string,
+    from: Int,
+    to: Int,
+    step: number,
+    body: (counter: ScalarExpr) => void,
+    options: { readonly shared?: true } = {},
+  ): void {
     const [first, end] = [int(from), int(to)];
     const [a, b] = [constantOf(first), constantOf(end)];
-    if (a !== undefined && b !== undefined && a + step >= b) {
+    // A single iteration of a shared loop is that of one core.
+    if (a !== undefined && b !== undefined && a + step >= b && !options.shared) {
       if (a < b) body(first);
       return;
     }
     const unique = this.#unique(name);
     const inner = this.#collect(() => body(variable(unique, "i32")));
-    this.#list.push({ kind: "for", name: unique, from: first, to: end, step, body: inner });
+    this.#list.push({ kind: "for", name: unique, from: first, to: end, step, ...options, body: inner });
   }
 
   /** if. A constant condition leaves only the part that runs. */

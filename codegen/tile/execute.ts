@@ -66,7 +66,11 @@ function compileStatement(s: Statement, machine: Executor): Run {
         dtype,
         dims.reduce((a, b) => a * b, 1),
       );
-      const memory = new Memory(name, dtype, dims, data, { trap: machine.trap, local: true });
+      const memory = new Memory(name, dtype, dims, data, {
+        trap: machine.trap,
+        local: true,
+        padded: s.tile.space !== "exchange",
+      });
       machine.memories.set(name, memory);
       return () => memory.undefineAll();
     }
@@ -122,7 +126,7 @@ function compileCopy(s: Extract<Statement, { kind: "copy" }>, machine: Machine):
   return () => {
     const limits = counts();
     src.memory.gather(src.resolve(limits), elements);
-    dst.memory.scatter(dst.resolve(dst.memory.local ? undefined : limits), elements);
+    dst.memory.scatter(dst.resolve(dst.memory.padded ? undefined : limits), elements);
   };
 }
 

@@ -303,7 +303,7 @@ class KernelChecker extends PartChecker {
         "Give every dimension a count.",
       );
     for (const count of valid) this.scalar(count, "i32", scope);
-    if (views.every((v) => this.base(v.base, scope).space !== undefined))
+    if (views.every((v) => ![undefined, "exchange"].includes(this.base(v.base, scope).space)))
       this.fail("global memory beside valid counts", "tiles only", "Leave out valid, or use smaller views.");
   }
 }

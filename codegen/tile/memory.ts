@@ -46,6 +46,8 @@ export class Memory {
   /** Per element of a tile, whether it has a value. Absent for buffers. */
   readonly #defined: Uint8Array | undefined;
   readonly #marks: Marks | undefined;
+  /** Whether a copy to it fills with zeros what lies beyond its valid counts. */
+  readonly padded: boolean;
   /** The block that runs, plus 1. */
   block = 0;
 
@@ -54,7 +56,12 @@ export class Memory {
     dtype: ElementType,
     dims: readonly number[],
     data: TypedArray,
-    options: { readonly trap: Trap; readonly local: boolean; readonly races?: "writes" | "all" | undefined },
+    options: {
+      readonly trap: Trap;
+      readonly local: boolean;
+      readonly padded?: boolean;
+      readonly races?: "writes" | "all" | undefined;
+    },
   ) {
     this.name = name;
     this.dtype = dtype;
@@ -66,6 +73,7 @@ export class Memory {
     this.#encode = encode ?? ((v) => v);
     this.#exact = dtype === "i8" || dtype === "u8";
     this.#trap = options.trap;
+    this.padded = options.padded ?? false;
     this.#defined = options.local ? new Uint8Array(data.length) : undefined;
     this.#marks = options.races && {
       writer: new Int32Array(data.length),

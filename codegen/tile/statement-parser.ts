@@ -68,8 +68,9 @@ export class StatementParser {
         const to = this.#scalar(names);
         this.#expect("step", "for i = 0 to n step 1 { … }");
         const step = this.#integer();
+        const shared = cursor.accept("shared") ? { shared: true as const } : {};
         const body = this.body({ ...names, scalars: new Map([...names.scalars, [name, "i32"]]) });
-        return { kind: "for", name, from, to, step, body };
+        return { kind: "for", name, from, to, step, ...shared, body };
       }
       case "if": {
         const condition = this.#scalar(names);

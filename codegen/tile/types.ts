@@ -28,7 +28,8 @@ export interface KernelBuffer {
 
 /**
  * Local memory of one block. Sizes are known at compile time. The space is one of the target's:
- * "register" (fully unrolled), "scratch" (addressable), and for Ascend "ub", "l1", "l0a", "l0b", "l0c".
+ * "register" (fully unrolled), "scratch" (addressable), and for Ascend "ub", "l1", "l0a", "l0b", "l0c", and "exchange": global
+ * memory through which the cube core and the vector cores of a block hand each other a tile.
  * A tile lives to the end of the statement list that allocates it, and starts undefined.
  */
 export interface Tile {
@@ -56,13 +57,17 @@ export type ViewIndex =
 export type Half = "low" | "high";
 
 export type Statement =
-  /** Serial loop over from, from + step, … below to. `step` is a positive constant. */
+  /**
+   * Serial loop over from, from + step, … below to. `step` is a positive constant. `shared`: iterations write different elements and
+   * read nothing that another one writes, and the cores that work on one block may share them.
+   */
   | {
       readonly kind: "for";
       readonly name: string;
       readonly from: ScalarExpr;
       readonly to: ScalarExpr;
       readonly step: number;
+      readonly shared?: true;
       readonly body: readonly Statement[];
     }
   | {
@@ -80,7 +85,7 @@ export type Statement =
   | { readonly kind: "set"; readonly base: string; readonly index: readonly ScalarExpr[]; readonly value: ScalarExpr }
   /**
    * dst = src, converted to dst's dtype (to nearest even). With `valid`, one count per dimension of the view: elements at or
-   * beyond it are not read from global src (dst gets zero), or not written to global dst.
+   * beyond it are not read from src (dst gets zero), or not written to dst, where that is global or in "exchange".
    */
   | { readonly kind: "copy"; readonly dst: View; readonly src: View; readonly valid?: readonly ScalarExpr[] }
   /**

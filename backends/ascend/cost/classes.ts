@@ -1,5 +1,5 @@
 import type { Expr, KernelText, Statement } from "./parse.ts";
-import { expressionsOf, listsOf, parts } from "./walk.ts";
+import { blockLoopOf, expressionsOf, listsOf, parts } from "./walk.ts";
 
 /**
  * What decides how much a block does: blocks with the same values of `expressions` carry out the same instructions on the same
@@ -13,9 +13,7 @@ export interface Deciding {
 
 /** Finds what decides the work of a block of a kernel. */
 export function decidingOf(kernel: KernelText): Deciding | undefined {
-  const loop = kernel.body.find(
-    (s) => s.kind === "for" && [...parts(s.from)].some((part) => part.kind === "call" && part.callee === "GetBlockIdx"),
-  );
+  const loop = kernel.body[blockLoopOf(kernel)];
   if (loop?.kind !== "for") return undefined;
   return new Finder(kernel, loop).find();
 }

@@ -2,8 +2,8 @@ import { type Pipe, pipes } from "../../../codegen/emit/ascend/nodes.ts";
 import { type Deciding, decidingOf } from "./classes.ts";
 import { type Chip, l2BytesPerCycle, transferSeconds } from "./figures.ts";
 import type { L2, Traffic } from "./l2.ts";
-import type { Memory } from "./memory.ts";
-import { parseKernel } from "./parse.ts";
+import { Memory } from "./memory.ts";
+import { mixParts, parseKernel } from "./parse.ts";
 import type { Busy } from "./timeline.ts";
 import { type Listener, type PipeWork, type Transfer, Walker } from "./walk.ts";
 
@@ -11,7 +11,7 @@ import { type Listener, type PipeWork, type Transfer, Walker } from "./walk.ts";
 export interface KernelModel {
   readonly name: string;
   readonly summary: string;
-  readonly kind: "cube" | "vector";
+  readonly kind: "cube" | "vector" | "mix";
   readonly blocks: number;
   readonly cores: number;
   readonly seconds: number;
@@ -39,7 +39,7 @@ export interface FirstBlock {
 export interface KernelSource {
   readonly name: string;
   readonly summary: string;
-  readonly type: "AIC_ONLY" | "AIV_ONLY";
+  readonly type: "AIC_ONLY" | "AIV_ONLY" | "MIX_AIC_1_2";
   /** One file of Ascend C. */
   readonly text: string;
   /** The buffer of each parameter, in order; the tiling comes last. */
@@ -63,28 +63,42 @@ export function modelKernel(
   options: ModelOptions = {},
 ): KernelModel {
   const text = parseKernel(kernel.text);
-  const available = kernel.type === "AIC_ONLY" ? chip.cores.cube : chip.cores.vector;
   const given = new Map<string, Memory>();
   text.parameters.forEach((parameter, i) => {
     const memory = i < kernel.parameters.length ? memories.get(kernel.parameters[i] ?? "") : tiling;
     if (memory) given.set(parameter, memory);
   });
-  const counting = new Walker(text, { memories: given, cores: available });
+  const mixed = mixParts(text);
+  // Between the last buffer and the tiling.
+  if (mixed) {
+    given.set(text.parameters[kernel.parameters.length] ?? "", new Memory("exchanged", "gm"));
+    given.set(text.parameters.at(-1) ?? "", tiling);
+  }
+  const single = { core: kernel.type === "AIC_ONLY" ? "AIC" : "AIV", text } as const;
+  const available = single.core === "AIC" || mixed ? chip.cores.cube : chip.cores.vector;
+  const counting = new Walker((mixed?.[0] ?? single).text, { memories: given, cores: available });
   counting.start(0, silent);
   const { blocks } = counting;
   const cores = Math.max(0, Math.min(blocks, available));
-  const walker = new Walker(text, { memories: given, cores });
-  const traffic = countTraffic(walker, blocks, cores, l2);
+  const parts = (mixed ?? [single]).map((part) => {
+    const ratio = mixed && part.core === "AIV" ? chip.cores.vector / chip.cores.cube : 1;
+    return { text: part.text, ratio, walker: new Walker(part.text, { memories: given, cores, ratio }) };
+  });
+  const traffic = new Map<Memory, Traffic>();
+  for (const { walker, ratio } of parts) countTraffic(walker, blocks, cores, ratio, l2, traffic);
+  l2.endKernel();
   const share = new Map([...traffic].map(([m, t]) => [m, t.bytes === 0 ? 0 : t.missed / t.bytes]));
   const sum = (pick: (t: Traffic) => number): number => [...traffic.values()].reduce((n, t) => n + pick(t), 0);
   const [hbmBytes, l2Bytes] = [sum((t) => t.missed), sum((t) => t.bytes)];
   const [memory, cache] = [hbmBytes / chip.hbm, l2Bytes / chip.l2];
-  const timing = new Timing(walker, chip, cores, share);
-  const { cycles, busy, useful } = timing.run(
-    options.exact ? undefined : decidingOf(text),
-    blocks,
-    Math.max(memory, cache) * chip.hertz,
+  const timings = parts.map(({ text: own, walker, ratio }) => ({
+    own,
+    timing: new Timing(walker, chip, cores, ratio, share),
+  }));
+  const runs = timings.map(({ own, timing }) =>
+    timing.run(options.exact ? undefined : decidingOf(own), blocks, Math.max(memory, cache) * chip.hertz),
   );
+  const { cycles, busy, useful } = together(runs, Math.ceil(blocks / Math.max(1, cores)));
   const own = cycles / chip.hertz;
   const seconds = Math.max(own, memory, cache);
   const longest = pipes.reduce((a, b) => (busy[b] > busy[a] ? b : a));
@@ -93,7 +107,7 @@ export function modelKernel(
   return {
     name: kernel.name,
     summary: kernel.summary,
-    kind: kernel.type === "AIC_ONLY" ? "cube" : "vector",
+    kind: mixed ? "mix" : single.core === "AIC" ? "cube" : "vector",
     blocks,
     cores,
     seconds,
@@ -108,29 +122,66 @@ export function modelKernel(
       cube: useful.M / chip.cores.cube / chip.hertz,
       vector: useful.V / chip.cores.vector / chip.hertz,
     },
-    ...(options.firstBlock && blocks > 0 ? { first: timing.firstBlock() } : {}),
+    ...(options.firstBlock && blocks > 0 ? { first: oneAfterTheOther(timings.map((t) => t.timing.firstBlock())) } : {}),
+  };
+}
+
+/** The first block of each part: the vector cores begin with what the cube core hands over. */
+function oneAfterTheOther(blocks: readonly FirstBlock[]): FirstBlock {
+  let cycles = 0;
+  const events: PipeWork[] = [];
+  for (const block of blocks) {
+    const begin = cycles;
+    events.push(...block.events.map((e) => ({ ...e, start: e.start + begin, end: e.end + begin })));
+    cycles += block.cycles;
+  }
+  return { events, cycles };
+}
+
+/**
+ * The parts of a MIX kernel side by side: its cores hand over tile by tile, so that the longer part decides, and the other one's work for
+ * one block comes before or after it. Nothing else of either waits: two tiles are under way.
+ */
+function together(runs: readonly Run[], blocksPerCore: number): Run {
+  const [first = nothing(), second] = runs;
+  if (second === undefined) return first;
+  const [shorter, longer] = first.cycles < second.cycles ? [first, second] : [second, first];
+  return {
+    cycles: longer.cycles + shorter.cycles / Math.max(1, blocksPerCore),
+    busy: Object.fromEntries(pipes.map((p) => [p, Math.max(first.busy[p], second.busy[p])])) as Record<Pipe, number>,
+    useful: { V: first.useful.V + second.useful.V, M: first.useful.M + second.useful.M },
   };
 }
 
 const silent: Listener = { transfer: () => 0, compute: () => {} };
 
-/** Transfers of all blocks, in the order in which cores that run side by side reach them. */
-function countTraffic(walker: Walker, blocks: number, cores: number, l2: L2): ReadonlyMap<Memory, Traffic> {
-  const traffic = new Map<Memory, Traffic>();
+/** Counts the transfers of all blocks, in the order in which cores that run side by side reach them. */
+function countTraffic(
+  walker: Walker,
+  blocks: number,
+  cores: number,
+  ratio: number,
+  l2: L2,
+  traffic: Map<Memory, Traffic>,
+): void {
   let list: Transfer[] = [];
-  walker.start(0, {
+  const listener: Listener = {
     transfer: (t) => {
       list.push(t);
       return 0;
     },
     compute: () => {},
-  });
+  };
   for (let wave = 0; wave < blocks; wave += cores) {
     const lists: Transfer[][] = [];
     for (let b = wave; b < Math.min(blocks, wave + cores); b++) {
-      list = [];
-      walker.lightBlock(b);
-      lists.push(list);
+      for (let sub = 0; sub < ratio; sub++) {
+        walker.subBlock = sub;
+        walker.start(b - wave, listener);
+        list = [];
+        walker.lightBlock(b);
+        lists.push(list);
+      }
     }
     const longest = Math.max(...lists.map((l) => l.length));
     for (let i = 0; i < longest; i++) {
@@ -144,8 +195,7 @@ function countTraffic(walker: Walker, blocks: number, cores: number, l2: L2): Re
       }
     }
   }
-  l2.endKernel();
-  return traffic;
+  walker.subBlock = 0;
 }
 
 /** What a core did, in cycles. */
@@ -169,17 +219,20 @@ const fewInstructions = 500_000;
 class Timing {
   readonly #walker: Walker;
   readonly #cores: number;
+  readonly #ratio: number;
   readonly #listener: Listener;
   #useful = { V: 0, M: 0 };
   /** Cores that share memory at once. */
   #sharing = 1;
 
-  constructor(walker: Walker, chip: Chip, cores: number, missShare: ReadonlyMap<Memory, number>) {
+  /** @param ratio vector cores of a group, of which the first is timed: it has as much to do as any other */
+  constructor(walker: Walker, chip: Chip, cores: number, ratio: number, missShare: ReadonlyMap<Memory, number>) {
     this.#walker = walker;
     this.#cores = cores;
+    this.#ratio = ratio;
     this.#listener = {
       transfer: ({ curve, global, bytes, write }) => {
-        const missed = write ? 1 : (missShare.get(global.memory) ?? 1);
+        const missed = missShare.get(global.memory) ?? 1;
         const seconds = Math.max(
           transferSeconds(curve, bytes),
           bytes / (l2BytesPerCycle[write ? "write" : "read"] * chip.hertz),
@@ -190,7 +243,7 @@ class Timing {
         return seconds * chip.hertz;
       },
       compute: ({ pipe, useful }) => {
-        if (pipe !== "MTE1") this.#useful[pipe] += useful;
+        if (pipe !== "MTE1") this.#useful[pipe] += useful * this.#ratio;
       },
     };
   }
@@ -205,7 +258,9 @@ class Timing {
     const longestAlone = Math.max(0, ...alone.map((r) => r.cycles));
     // Where memory is hardly used, sharing it changes nothing.
     const shared =
-      this.#cores < 2 || memoryCycles < 0.02 * longestAlone ? alone : this.#runs(deciding, blocks, this.#cores);
+      this.#cores * this.#ratio < 2 || memoryCycles < 0.02 * longestAlone
+        ? alone
+        : this.#runs(deciding, blocks, this.#cores * this.#ratio);
     const useful = { V: 0, M: 0 };
     for (const r of shared) {
       useful.V += r.useful.V;

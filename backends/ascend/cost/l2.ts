@@ -32,8 +32,12 @@ export class L2 {
     const key = this.#number(memory) * 2 ** 40 + offset * size;
     const last = this.#held.get(key) ?? this.#earlier.get(memory);
     const hit = last !== undefined && this.#clock - last + bytes <= this.#capacity;
+    // What a kernel wrote goes to memory once, also where it writes over it soon.
+    if (hit && (!write || this.#held.has(key))) {
+      this.#held.set(key, this.#clock);
+      return 0;
+    }
     if (!Number.isNaN(key)) this.#held.set(key, this.#clock);
-    if (hit && !write) return 0;
     this.#clock += bytes;
     return bytes;
   }

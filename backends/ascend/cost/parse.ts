@@ -54,6 +54,26 @@ export interface KernelText {
   readonly body: readonly Statement[];
 }
 
+/** What one kind of core does of a kernel. */
+export interface PartText {
+  readonly core: "AIC" | "AIV";
+  readonly text: KernelText;
+}
+
+/** The two parts of a MIX kernel, each after what both begin with; undefined for another kernel. */
+export function mixParts(kernel: KernelText): readonly [PartText, PartText] | undefined {
+  const at = kernel.body.findIndex((s) => s.kind === "if" && isMacro(s.condition, "AIC"));
+  const part = (core: PartText["core"]): PartText => {
+    const found = kernel.body.find((s) => s.kind === "if" && isMacro(s.condition, core));
+    if (found?.kind !== "if")
+      throw new IrError(`${kernel.name} has no part for ${core}`, `Add one under if ASCEND_IS_${core}.`);
+    return { core, text: { ...kernel, body: [...kernel.body.slice(0, at), ...found.then] } };
+  };
+  return at < 0 ? undefined : [part("AIC"), part("AIV")];
+}
+
+const isMacro = (e: Expr, core: string): boolean => e.kind === "name" && e.name === `ASCEND_IS_${core}`;
+
 /**
  * Reads a kernel as the generator writes them: declarations, counting loops, conditions, assignments and calls.
  * @throws IrError, with the line, for what generated kernels do not contain
@@ -133,9 +153,7 @@ class Parser {
     if (this.#peek() === "for") return this.#for();
     if (this.#peek() === "if") {
       this.#at++;
-      this.#expect("(");
-      const condition = this.#expression();
-      this.#expect(")");
+      const condition = this.#condition();
       const then = this.#block();
       if (this.#peek() !== "else") return { kind: "if", condition, then, otherwise: [] };
       this.#at++;
@@ -155,8 +173,23 @@ class Parser {
       this.#expect(";");
       return { kind: "assign", target: value, value: assigned };
     }
+    if (this.#peek() === "++") {
+      this.#at++;
+      this.#expect(";");
+      const one: Expr = { kind: "number", value: 1 };
+      return { kind: "assign", target: value, value: { kind: "binary", op: "+", a: value, b: one } };
+    }
     this.#expect(";");
     return { kind: "expression", value };
+  }
+
+  /** In parentheses, or a macro that has its own: ASCEND_IS_AIC. */
+  #condition(): Expr {
+    if (this.#peek() !== "(") return { kind: "name", name: this.#name() };
+    this.#expect("(");
+    const condition = this.#expression();
+    this.#expect(")");
+    return condition;
   }
 
   #for(): Statement {
@@ -190,7 +223,7 @@ class Parser {
   /** A declaration, or undefined and nothing read. */
   #declaration(): Statement | undefined {
     const start = this.#at;
-    const isConst = this.#peek() === "const";
+    const isConst = ["const", "constexpr"].includes(this.#peek() ?? "");
     if (isName(this.#peek())) {
       const type = this.#type();
       if (isName(this.#peek()) && ["=", ";", "("].includes(this.#peek(1) ?? "")) {
@@ -212,7 +245,7 @@ class Parser {
 
   /** A type as text, without const. */
   #type(): string {
-    if (this.#peek() === "const") this.#at++;
+    if (this.#peek() === "const" || this.#peek() === "constexpr") this.#at++;
     let text = this.#name();
     while (this.#peek() === "::") {
       this.#at++;

@@ -60,8 +60,10 @@ const roles: Readonly<Record<string, { readonly space: string; readonly producer
 export interface Launch {
   /** By parameter: global memory, or the run-time sizes. */
   readonly memories: ReadonlyMap<string, Memory>;
-  /** Cores that blocks are dealt to. */
+  /** Cores that blocks are dealt to; in a MIX kernel groups of cores. */
   readonly cores: number;
+  /** Vector cores of a group, for the part of a MIX kernel that they do. */
+  readonly ratio?: number;
 }
 
 /**
@@ -84,6 +86,8 @@ export class Walker {
   #timeline = new Timeline();
   #listener: Listener | undefined;
   #core = 0;
+  /** Which of the vector cores of a group walks. */
+  subBlock = 0;
   /** Counts instructions that were walked. */
   walked = 0;
 
@@ -94,9 +98,7 @@ export class Walker {
       const memory = launch.memories.get(p);
       this.#variables[i] = memory && { memory, offset: 0, type: "uint8_t", size: 1 };
     });
-    const at = kernel.body.findIndex((s) =>
-      s.kind === "for" ? usesBlockIndex(s.from) : s.kind === "if" && usesBlockIndex(s.condition),
-    );
+    const at = blockLoopOf(kernel);
     const loop = kernel.body[at];
     if (loop?.kind !== "for" && loop?.kind !== "if")
       throw new IrError(
@@ -264,7 +266,7 @@ export class Walker {
     }
     if (name === "TPipe") return nothing;
     const slot = this.#slot(s.name);
-    if (name === "GlobalTensor") return nothing;
+    if (name === "GlobalTensor" && s.value === undefined) return nothing;
     if (/Params/.test(name) && s.value === undefined) {
       const args = s.args.map((a) => this.#number(a));
       const cost = assumed.operation * args.length;
@@ -355,7 +357,12 @@ export class Walker {
 
   #call(e: Extract<Expr, { kind: "call" }>): Eval {
     const name = e.callee.replace(/^(AscendC|unmoor)::/, "");
-    if (name === "GetBlockIdx") return () => this.#core;
+    const { ratio = 1 } = this.#launch;
+    if (name === "GetBlockIdx") return () => this.#core * ratio + this.subBlock;
+    if (name === "GetSubBlockIdx") return () => this.subBlock;
+    if (name === "GetSubBlockNum" || name === "GetTaskRation") return () => ratio;
+    // The two kinds of cores are walked apart: a flag takes the scalar unit's time.
+    if (/^CrossCore(Set|Wait)Flag$/.test(name)) return () => void this.#timeline.scalar(assumed.flag);
     if (name === "GetBlockNum") return () => this.#launch.cores;
     if (/^(SetFlag|WaitFlag|WaitFor)$/.test(name)) return this.#event(name, e);
     if (name === "PipeBarrier") {
@@ -646,5 +653,16 @@ function reachesMemory(s: Statement): boolean {
   return listsOf(s).some((list) => list.some(reachesMemory));
 }
 
-const usesBlockIndex = (e: Expr): boolean =>
-  [...parts(e)].some((part) => part.kind === "call" && part.callee === "GetBlockIdx");
+/** Where a kernel's body goes through its blocks: in a loop or under a condition, by GetBlockIdx or a scalar made of it. */
+export function blockLoopOf({ body }: KernelText): number {
+  const indices = new Set<string>();
+  const usesIndex = (e: Expr): boolean =>
+    [...parts(e)].some(
+      (part) =>
+        (part.kind === "call" && part.callee === "GetBlockIdx") || (part.kind === "name" && indices.has(part.name)),
+    );
+  return body.findIndex((s) => {
+    if (s.kind === "declare" && s.value && usesIndex(s.value)) indices.add(s.name);
+    return s.kind === "for" ? usesIndex(s.from) : s.kind === "if" && usesIndex(s.condition);
+  });
+}

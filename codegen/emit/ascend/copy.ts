@@ -42,7 +42,7 @@ export function lowerCopy(to: Lowering, s: CopyStatement): void {
   const shape = viewShape(s.dst);
   const spaces = [s.dst, s.src].map((v) => {
     const binding = to.scope.lookup(v.base);
-    return binding.kind === "local" ? binding.tile.space : "global";
+    return binding.kind === "local" && binding.tile.space !== "exchange" ? binding.tile.space : "global";
   });
   const [into, from] = spaces;
   if (spaces.some((space) => space === "l1" || space.startsWith("l0"))) {

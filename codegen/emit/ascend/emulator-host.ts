@@ -28,6 +28,7 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
   out.lines([
     `// Layer ${program.name} on the host emulator of Ascend C. Not hardware: see README.md.`,
     '#define UNMOOR_EXPORT __attribute__((visibility("default")))',
+    "#include <vector>",
     '#include "unmoor/ascend_host.h"',
     `#include "${prefix}.h"`,
     ...[...emitted.prepare, ...emitted.kernels].map((k) => `#include "kernels/${k.kernel.name}.cpp"`),
@@ -171,10 +172,21 @@ function emitFunction(
 }
 
 function emitEmulated(out: CodeWriter, kernel: EmittedKernel, places: ReadonlyMap<string, string>): void {
-  const args = [...kernel.kernel.buffers.map((b) => places.get(b.name) ?? "nullptr"), "gm(&tiling)"].join(", ");
+  const exchanges = kernel.exchangeBytes > 0;
+  const args = [
+    ...kernel.kernel.buffers.map((b) => places.get(b.name) ?? "nullptr"),
+    ...(exchanges ? ["exchanged.data()"] : []),
+    "gm(&tiling)",
+  ].join(", ");
   const blocks = `tiling.${launchField(kernel)}`;
-  out.line(`if (${blocks} > 0)`);
-  out.line(
-    `  device.launch("${kernel.kernel.name}", KERNEL_TYPE_${kernel.type}, static_cast<uint32_t>(${blocks}), ${kernel.name}, ${args});`,
-  );
+  out.block(`if (${blocks} > 0)`, () => {
+    if (exchanges) {
+      out.line(`std::vector<uint8_t> exchanged(static_cast<size_t>(${blocks} * ${kernel.exchangeBytes}));`);
+      out.line('give(device, exchanged.data(), static_cast<int64_t>(exchanged.size()), "exchanged", false);');
+    }
+    out.line(
+      `device.launch("${kernel.kernel.name}", KERNEL_TYPE_${kernel.type}, static_cast<uint32_t>(${blocks}), ${kernel.name}, ${args});`,
+    );
+    if (exchanges) out.line("device.unregisterBuffer(exchanged.data());");
+  });
 }

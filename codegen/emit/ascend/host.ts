@@ -5,6 +5,7 @@ import { sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 import type { EmittedProgram } from "./index.ts";
+import type { AscendIsa } from "./isa.ts";
 import type { EmittedKernel } from "./kernel.ts";
 import { launchField, tilingName } from "./tiling.ts";
 
@@ -45,12 +46,15 @@ export function emitHeader(program: Program): string {
   ].join("\n");
 }
 
-/** Buffers by name as expressions over `buffers`, and those of temporaries over `workspace`. */
-export function emitBinding(out: CodeWriter, program: Program): ReadonlyMap<string, string> {
+/**
+ * Buffers by name as expressions over `buffers`, and those of temporaries over `workspace`.
+ * @param exchanges whether memory after the slots is used as well
+ */
+export function emitBinding(out: CodeWriter, program: Program, exchanges = false): ReadonlyMap<string, string> {
   const { buffers, symbols } = cInterface(program);
   const { slots } = program.memory;
   const arguments_ = new Map(buffers.map((b, i) => [b.name, `gm(buffers[${i}])`]));
-  const used = new Set(slots.slice(0, -1).flatMap((s) => s.bytes.flatMap((d) => d.symbols)));
+  const used = new Set((exchanges ? slots : slots.slice(0, -1)).flatMap((s) => s.bytes.flatMap((d) => d.symbols)));
   symbolLocals(out, symbols, used);
   slots.forEach((slot, i) => {
     const previous = slots[i - 1];
@@ -83,12 +87,26 @@ export const hostHelpers: readonly string[] = [
   "",
 ];
 
-function emitWorkspace(out: CodeWriter, program: Program): void {
+/** Bytes that the cores of any kernel need to hand each other tiles: kernels run one after the other, and share them. */
+function mostExchanged(kernels: readonly EmittedKernel[], isa: AscendIsa): number {
+  const cores = Math.max(0, ...isa.socs.map((s) => s.cube));
+  return cores * Math.max(0, ...kernels.map((k) => k.exchangeBytes));
+}
+
+/** Where the workspace goes on after its slots. */
+function afterSlots(program: Program): string {
+  const last = program.memory.slots.at(-1);
+  if (last === undefined) return `gm(buffers[${cInterface(program).buffers.length}])`;
+  return `slot_${program.memory.slots.length - 1} + ${slotBytes(last.bytes)}`;
+}
+
+function emitWorkspace(out: CodeWriter, program: Program, exchanged: number): void {
   const { prefix, symbols } = cInterface(program);
   const { slots } = program.memory;
   out.block(`extern "C" UNMOOR_EXPORT int64_t ${prefix}_workspace([[maybe_unused]] const int64_t *dims)`, () => {
     symbolLocals(out, symbols, new Set(slots.flatMap((s) => s.bytes.flatMap((d) => d.symbols))));
-    out.line(`return ${slots.map((s) => slotBytes(s.bytes)).join(" + ") || "0"};`);
+    const parts = [...slots.map((s) => slotBytes(s.bytes)), ...(exchanged > 0 ? [String(exchanged)] : [])];
+    out.line(`return ${parts.join(" + ") || "0"};`);
   });
   out.line("");
 }
@@ -98,7 +116,7 @@ function emitWorkspace(out: CodeWriter, program: Program): void {
  * that the ASC language of CMake compiles, by <<<>>>, with the kernels in the same file; and so for the emulator, whose acl/acl.h
  * defines UNMOOR_ASCEND_EMULATOR.
  */
-export function emitLaunch(program: Program, emitted: EmittedProgram): string {
+export function emitLaunch(program: Program, emitted: EmittedProgram, isa: AscendIsa): string {
   const { prefix } = cInterface(program);
   const kernels = [...emitted.prepare, ...emitted.kernels];
   const out = new CodeWriter();
@@ -123,15 +141,22 @@ export function emitLaunch(program: Program, emitted: EmittedProgram): string {
     "",
     ...hostHelpers,
   ]);
-  emitWorkspace(out, program);
+  emitWorkspace(out, program, mostExchanged(kernels, isa));
   const launch = (name: "prepare" | "run", list: readonly EmittedKernel[]): void => {
     out.block(
       `extern "C" UNMOOR_EXPORT void ${prefix}_launch_${name}([[maybe_unused]] void *const *buffers, [[maybe_unused]] const int64_t *dims, [[maybe_unused]] const ${tilingName(program)} *tiling, [[maybe_unused]] void *device_tiling, [[maybe_unused]] void *stream)`,
       () => {
         if (list.length === 0) return;
-        const places = emitBinding(out, name === "run" ? program : { ...program, memory: { slots: [] } });
+        const own = name === "run" ? program : { ...program, memory: { slots: [] } };
+        const exchanges = list.some((k) => k.exchangeBytes > 0);
+        const places = emitBinding(out, own, exchanges);
+        if (exchanges) out.line(`uint8_t *const exchanged = ${afterSlots(own)};`);
         for (const kernel of list) {
-          const args = [...kernel.kernel.buffers.map((b) => places.get(b.name) ?? "nullptr"), "gm(device_tiling)"];
+          const args = [
+            ...kernel.kernel.buffers.map((b) => places.get(b.name) ?? "nullptr"),
+            ...(kernel.exchangeBytes > 0 ? ["exchanged"] : []),
+            "gm(device_tiling)",
+          ];
           const blocks = `tiling->${launchField(kernel)}`;
           out.line(`if (${blocks} > 0)`);
           out.line(`  LAUNCH(${kernel.name}, ${kernel.type}, ${blocks}, stream, ${args.join(", ")});`);

@@ -34,7 +34,7 @@ export function emitAscend(program: Program, isa: AscendIsa): Map<string, string
   for (const kernel of [...emitted.prepare, ...emitted.kernels]) files.set(kernelPath(kernel.kernel), kernel.text);
   files.set(`${prefix}_tiling.h`, emitTiling(program, emitted, isa));
   files.set(`${prefix}.h`, emitHeader(program));
-  files.set(`${prefix}_launch.cpp`, emitLaunch(program, emitted));
+  files.set(`${prefix}_launch.cpp`, emitLaunch(program, emitted, isa));
   files.set("main.cpp", emitMain(program));
   files.set(emulatorHost, emitEmulatorHost(program, emitted, isa));
   files.set("CMakeLists.txt", emitCMake(program, emitted, isa));

@@ -5,7 +5,8 @@ import type { Kernel } from "../../tile/types.ts";
 import { dimText } from "../c-family/offset.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 import type { AscendIsa } from "./isa.ts";
-import { lowerKernel } from "./lower-kernel.ts";
+import { type ExchangeMemory, type LoweredKernel, lowerKernel } from "./lower-kernel.ts";
+import { exchangeSlots } from "./mix.ts";
 import type { Node } from "./nodes.ts";
 import type { LocalBuffer } from "./place.ts";
 
@@ -15,9 +16,11 @@ export interface EmittedKernel {
   readonly name: string;
   readonly kernel: Kernel;
   /** KERNEL_TYPE_… that the kernel declares. */
-  readonly type: "AIV_ONLY" | "AIC_ONLY";
+  readonly type: LoweredKernel["type"];
   /** Bytes of each memory space that a core gives to it. */
   readonly memory: ReadonlyMap<string, number>;
+  /** Bytes of global memory that each cube core needs to hand tiles to its vector cores: a parameter before the tiling. */
+  readonly exchangeBytes: number;
   /** Queues and buffers of local memory. */
   readonly local: readonly LocalBuffer[];
   readonly text: string;
@@ -25,7 +28,7 @@ export interface EmittedKernel {
 
 /** Prints one kernel as a file of Ascend C++. Throws DiagnosticError for what cannot be written or does not fit. */
 export function emitKernel(kernel: Kernel, name: string, symbols: readonly string[], isa: AscendIsa): EmittedKernel {
-  const { type, symbols: locals, buffers, local, memory, body } = lowerKernel(kernel, symbols, isa);
+  const { type, symbols: locals, buffers, exchange, parts, memory } = lowerKernel(kernel, symbols, isa);
   const out = new CodeWriter();
   const source = kernel.origin.span.file === "" ? "" : ` (${formatSpan(kernel.origin.span)})`;
   out.lines([
@@ -39,7 +42,9 @@ export function emitKernel(kernel: Kernel, name: string, symbols: readonly strin
     "using namespace unmoor;",
     "",
   ]);
-  const parameters = [...buffers.map((b) => b.parameter), "tiling"].map((p) => `GM_ADDR ${p}`).join(", ");
+  const parameters = [...buffers.map((b) => b.parameter), ...(exchange ? [exchange.parameter] : []), "tiling"]
+    .map((p) => `GM_ADDR ${p}`)
+    .join(", ");
   out.block(`extern "C" __global__ __aicore__ void ${name}(${parameters})`, () => {
     out.line(`KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_${type});`);
     if (locals.size === 0) out.line("(void)tiling;");
@@ -54,19 +59,39 @@ export function emitKernel(kernel: Kernel, name: string, symbols: readonly strin
       out.line(`GlobalTensor<${b.type}> ${b.local};`);
       out.line(`${b.local}.SetGlobalBuffer(reinterpret_cast<__gm__ ${b.type} *>(${b.parameter}), ${count});`);
     }
-    if (local.length > 0) out.line("");
-    out.line("TPipe pipe;");
-    for (const b of local) out.lines(bufferLines(b));
-    out.line("");
-    printNodes(out, body);
+    if (exchange) out.lines(exchangeLines(exchange));
+    for (const part of parts) {
+      const print = (): void => {
+        out.line("TPipe pipe;");
+        for (const b of part.local) out.lines(bufferLines(b));
+        out.line("");
+        printNodes(out, part.body);
+      };
+      out.line("");
+      if (exchange) out.block(`if ASCEND_IS_${part.core}`, print);
+      else print();
+    }
   });
-  return { name, kernel, type, memory, local, text: out.toString() };
+  const local = parts.flatMap((p) => p.local);
+  return { name, kernel, type, memory, exchangeBytes: exchange?.bytes ?? 0, local, text: out.toString() };
 }
 
 const grid = (kernel: Kernel): string =>
   kernel.grid.length === 0
     ? "One block."
     : `Blocks, dealt to the cores in turn: ${kernel.grid.map((g) => `${g.name} < ${g.extent}`).join(", ")}.`;
+
+/** The memory between the cores of all groups, and the flags by which they tell each other of it. */
+function exchangeLines({ local, parameter, type, elements, full, free }: ExchangeMemory): string[] {
+  return [
+    "",
+    "// The cube core of a group fills tiles, its vector cores read them: two tiles are under way at a time.",
+    `constexpr uint16_t ${full} = 0;`,
+    `constexpr uint16_t ${free} = 1;`,
+    `GlobalTensor<${type}> ${local};`,
+    `${local}.SetGlobalBuffer(reinterpret_cast<__gm__ ${type} *>(${parameter}), GetBlockNum() * ${exchangeSlots * elements});`,
+  ];
+}
 
 function bufferLines(b: LocalBuffer): string[] {
   if (b.kind === "queue")

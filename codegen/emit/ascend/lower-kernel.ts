@@ -1,13 +1,23 @@
 import { type Diagnostic, DiagnosticError, IrError } from "../../../ir/core/diagnostic.ts";
 import { Dim } from "../../../ir/core/dim.ts";
+import { dtypeBytes } from "../../../ir/core/types.ts";
 import { expressionsOf, subexpressions } from "../../tile/shape.ts";
-import type { Kernel, KernelBuffer, Statement } from "../../tile/types.ts";
+import type { Kernel, KernelBuffer, Statement, Tile } from "../../tile/types.ts";
 import { atom } from "../c-family/atom.ts";
-import { sizeIdentifier } from "../c-family/names.ts";
+import { type Names, sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { type AscendIsa, AscendTable } from "./isa.ts";
 import { localise } from "./localise.ts";
 import { Lowering } from "./lowering.ts";
+import {
+  beginExchange,
+  type CoreType,
+  drainExchange,
+  type Exchange,
+  exchangeOf,
+  exchangeSlots,
+  partOf,
+} from "./mix.ts";
 import { accessesOf, type Node } from "./nodes.ts";
 import { doubleBuffer, type LocalBuffer, placeTensors } from "./place.ts";
 import { elementType, kernelNames, Scope } from "./scope.ts";
@@ -24,25 +34,48 @@ export interface GlobalBuffer extends KernelBuffer {
   readonly type: string;
 }
 
-/** A kernel before it becomes text. */
-export interface LoweredKernel {
-  readonly kernel: Kernel;
-  /** KERNEL_TYPE_... that the kernel declares. */
-  readonly type: "AIV_ONLY" | "AIC_ONLY";
-  /** Run-time symbols that it uses, with their names in C++. */
-  readonly symbols: ReadonlyMap<string, string>;
-  readonly buffers: readonly GlobalBuffer[];
+/** What one kind of core does of a kernel. */
+export interface KernelPart {
+  readonly core: CoreType;
   /** Queues and buffers of local memory. */
   readonly local: readonly LocalBuffer[];
   /** The queue or buffer of each local tensor, by name. */
   readonly physical: ReadonlyMap<string, string>;
-  /** Bytes taken of each memory space. */
-  readonly memory: ReadonlyMap<string, number>;
   readonly body: readonly Node[];
 }
 
+/** Global memory through which the cores of a group hand each other tiles, and the names of the flags for it. */
+export interface ExchangeMemory {
+  /** The GlobalTensor, its parameter, and the element's type. */
+  readonly local: string;
+  readonly parameter: string;
+  readonly type: string;
+  readonly full: string;
+  readonly free: string;
+  /** Elements, and bytes, of a group. */
+  readonly elements: number;
+  readonly bytes: number;
+}
+
+/** A kernel before it becomes text. */
+export interface LoweredKernel {
+  readonly kernel: Kernel;
+  /** KERNEL_TYPE_... that the kernel declares. */
+  readonly type: "AIV_ONLY" | "AIC_ONLY" | "MIX_AIC_1_2";
+  /** Run-time symbols that it uses, with their names in C++. */
+  readonly symbols: ReadonlyMap<string, string>;
+  readonly buffers: readonly GlobalBuffer[];
+  /** Of a MIX kernel. */
+  readonly exchange: ExchangeMemory | undefined;
+  /** One, or two in a MIX kernel. */
+  readonly parts: readonly KernelPart[];
+  /** Bytes taken of each memory space. */
+  readonly memory: ReadonlyMap<string, number>;
+}
+
 /**
- * Lowers a kernel: its statements to instructions, its tiles to queues and buffers, with the waits between pipes.
+ * Lowers a kernel: its statements to instructions, its tiles to queues and buffers, with the waits between pipes. One that has
+ * an exchange tile becomes a MIX kernel, of which cube cores and vector cores each get a part.
  * Throws DiagnosticError, at the kernel's place, for what cannot be written or does not fit.
  */
 export function lowerKernel(kernel: Kernel, symbols: readonly string[], isa: AscendIsa): LoweredKernel {
@@ -61,8 +94,81 @@ export function lowerKernel(kernel: Kernel, symbols: readonly string[], isa: Asc
     scope.bind(b.name, { kind: "global", name: local, dtype: b.dtype, dims: b.dims });
     return { ...b, local, parameter: names.unique(`${b.name}_gm`), type: elementType(b.dtype, b.name) };
   });
+  const statements = localise(kernel);
+  const tile = exchangeOf(statements);
+  const exchange = tile && exchangeMemory(tile, names);
+  const lower = (core: CoreType): KernelPart =>
+    lowerPart(kernel, exchange ? partOf(statements, core) : statements, scope.part(), isa, {
+      core,
+      buffers,
+      ...(tile && exchange ? { exchange: { tile: tile.name, ...exchange } } : {}),
+    });
+  const parts = exchange ? [lower("AIC"), lower("AIV")] : [onlyPart(kernel, lower)];
+  const local = parts.flatMap((p) => p.local);
+  const memory = doubleBuffer(local, (space) => isa.spaces[space]?.capacity);
+  checkCapacity(kernel, memory, isa);
+  return {
+    kernel,
+    type: exchange ? "MIX_AIC_1_2" : parts[0]?.core === "AIC" ? "AIC_ONLY" : "AIV_ONLY",
+    symbols: locals,
+    buffers,
+    exchange,
+    parts,
+    memory,
+  };
+}
+
+/** A kernel without an exchange runs on cores of one kind: those whose memories it uses. */
+function onlyPart(kernel: Kernel, lower: (core: CoreType) => KernelPart): KernelPart {
+  const part = lower("AIV");
+  const spaces = new Set(part.local.map((b) => b.space));
+  const cube = [...spaces].some((s) => s !== "ub");
+  if (cube && spaces.has("ub"))
+    throw new IrError(
+      `kernel ${kernel.name} uses UB and the memories of a cube core, which are different cores`,
+      "Use two kernels, or hand tiles over in the space exchange.",
+    );
+  return cube ? { ...part, core: "AIC" } : part;
+}
+
+function exchangeMemory(tile: Tile, names: Names): ExchangeMemory {
+  const elements = tile.dims.reduce((a, b) => a * b, 1);
+  const local = names.unique("exchanged");
+  return {
+    local,
+    parameter: names.unique(`${local}_gm`),
+    type: elementType(tile.dtype, tile.name),
+    full: names.unique(`${tile.name}_full`),
+    free: names.unique(`${tile.name}_free`),
+    elements,
+    bytes: exchangeSlots * elements * dtypeBytes[tile.dtype],
+  };
+}
+
+interface PartContext {
+  readonly core: CoreType;
+  readonly buffers: readonly GlobalBuffer[];
+  readonly exchange?: ExchangeMemory & { readonly tile: string };
+}
+
+function lowerPart(
+  kernel: Kernel,
+  statements: readonly Statement[],
+  scope: Scope,
+  isa: AscendIsa,
+  { core, buffers, exchange: shared }: PartContext,
+): KernelPart {
+  const { names } = scope;
+  const exchange: Exchange | undefined = shared && {
+    ...shared,
+    core,
+    name: names.unique(shared.tile),
+    memory: shared.local,
+    group: names.unique("group"),
+    turn: names.unique("turn"),
+  };
   const blocks = kernel.grid.reduce((d, g) => d.times(g.extent), Dim.of(1));
-  const to = new Lowering(new AscendTable(isa), scope);
+  const to = new Lowering(new AscendTable(isa), scope, exchange);
   const inside = describeErrors(kernel, () =>
     to.collect(() => {
       let inner = Dim.of(1);
@@ -72,7 +178,7 @@ export function lowerKernel(kernel: Kernel, symbols: readonly string[], isa: Asc
         const last = i === kernel.grid.length - 1;
         const block = blocks.constant === 1 ? "0" : "block";
         const quotient = inner.constant === 1 ? block : `${block} / ${atom(dimText(inner))}`;
-        if (mentions(kernel.body, hint))
+        if (mentions(statements, hint))
           coordinates.unshift(
             `const int64_t ${local} = ${last ? quotient : `${quotient} % ${atom(dimText(extent))}`};`,
           );
@@ -80,42 +186,33 @@ export function lowerKernel(kernel: Kernel, symbols: readonly string[], isa: Asc
         inner = inner.times(extent);
       });
       for (const text of coordinates) to.emit(text);
-      lowerList(to, localise(kernel));
+      lowerList(to, statements);
     }),
   );
   const { body, buffers: local, physical } = placeTensors(inside, names);
-  const spaces = new Set(local.map((b) => b.space));
-  const cube = [...spaces].some((s) => s !== "ub");
-  if (cube && spaces.has("ub"))
-    throw new IrError(
-      `kernel ${kernel.name} uses UB and the memories of a cube core, which are different cores`,
-      "Use two kernels.",
-    );
-  const memory = doubleBuffer(local, (space) => isa.spaces[space]?.capacity);
-  checkCapacity(kernel, memory, isa);
   const global = new Map(buffers.map((b) => [b.local, { ordered: b.access === "readwrite" }]));
+  if (exchange) global.set(exchange.name, { ordered: false });
   const written = buffers.filter((b) =>
     [...accessesOf(body)].some((a) => a.resource === b.local && a.pipe === "S" && a.write),
   );
+  const index = exchange ? exchange.group : "GetBlockIdx()";
   const loop: Node[] = [
+    ...(exchange ? beginExchange(exchange) : []),
     // A single block comes after no other: nothing of a block before it has to be waited for.
     blocks.constant === 1
-      ? onlyIf("GetBlockIdx() == 0", body)
+      ? onlyIf(`${index} == 0`, body)
       : {
           kind: "loop",
-          head: `for (int64_t block = GetBlockIdx(); block < ${dimText(blocks)}; block += GetBlockNum())`,
+          head: `for (int64_t block = ${index}; block < ${dimText(blocks)}; block += GetBlockNum())`,
           body,
         },
     ...written.map((b) => cleanCache(b.local)),
+    ...(exchange?.core === "AIC" ? [drainExchange(exchange)] : []),
   ];
   return {
-    kernel,
-    type: cube ? "AIC_ONLY" : "AIV_ONLY",
-    symbols: locals,
-    buffers,
+    core,
     local,
     physical,
-    memory,
     body: synchronise(loop, (resource) => physical.get(resource) ?? resource, global),
   };
 }

@@ -5,6 +5,7 @@ import { dtypeBytes, type ElementType } from "../../../ir/core/types.ts";
 import type { View } from "../../tile/types.ts";
 import { Offset } from "../c-family/offset.ts";
 import type { AscendTable } from "./isa.ts";
+import type { Exchange } from "./mix.ts";
 import { type Access, type LocalVariable, line, type Node, type Pipe } from "./nodes.ts";
 import { type Binding, gcd, rowMajor, type Scope } from "./scope.ts";
 
@@ -35,11 +36,14 @@ export interface Place {
 /** Collects the nodes of a kernel's body. */
 export class Lowering {
   readonly table: AscendTable;
+  /** Of a part of a MIX kernel: how its cores hand over tiles. */
+  readonly exchange: Exchange | undefined;
   scope: Scope;
   #list: Node[] = [];
 
-  constructor(table: AscendTable, scope: Scope) {
+  constructor(table: AscendTable, scope: Scope, exchange?: Exchange) {
     this.table = table;
+    this.exchange = exchange;
     this.scope = scope;
   }
 

@@ -52,7 +52,12 @@ const scratchPositions: Readonly<Record<string, string>> = {
   l0c: "CO1",
 };
 
-/** Queue tensors per position: each takes a hardware event while it waits, of which there are 8, and explicit flags need some. */
+/** The pipes of a position, "from_to": queues of one pair share its events. */
+const pairs: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.values(roles).flatMap((list) => list.map((r) => [r.position, `${r.producer}_${r.consumer}`])),
+);
+
+/** Queue tensors per pair of pipes: each takes a hardware event while it waits, of which there are 8, and explicit flags need some. */
 const mostQueued = 6;
 
 /**
@@ -172,9 +177,9 @@ class Placer {
   }
 
   #isFull(position: string): boolean {
-    const queues = (list: readonly LocalBuffer[]) =>
-      list.filter((b) => b.kind === "queue" && b.position === position).length;
-    return queues(this.buffers) >= mostQueued && queues(this.#free) === 0;
+    const isQueue = (b: LocalBuffer): boolean => b.kind === "queue" && pairs[b.position] === pairs[position];
+    const reusable = this.#free.some((b) => b.kind === "queue" && b.position === position);
+    return this.buffers.filter(isQueue).length >= mostQueued && !reusable;
   }
 
   /** A buffer of the kind: a free one, the one that fits best, or a new one. */
@@ -210,15 +215,16 @@ export function doubleBuffer(
   const queues = buffers.filter((b) => b.kind === "queue");
   const taken = new Map<string, number>();
   for (const b of buffers) taken.set(b.space, (taken.get(b.space) ?? 0) + bytesTaken(b));
-  const perPosition = new Map<string, number>();
-  for (const q of queues) perPosition.set(q.position, (perPosition.get(q.position) ?? 0) + 1);
+  const perPair = new Map<string, number>();
+  const pairOf = (q: LocalBuffer): string => pairs[q.position] ?? q.position;
+  for (const q of queues) perPair.set(pairOf(q), (perPair.get(pairOf(q)) ?? 0) + 1);
   for (const q of queues.toSorted((a, b) => a.bytes - b.bytes)) {
-    const used = perPosition.get(q.position) ?? 0;
+    const used = perPair.get(pairOf(q)) ?? 0;
     const more = bytesTaken(q);
     const room = capacity(q.space) ?? Number.POSITIVE_INFINITY;
     if (used >= mostQueued || (taken.get(q.space) ?? 0) + more > room) continue;
     q.count = 2;
-    perPosition.set(q.position, used + 1);
+    perPair.set(pairOf(q), used + 1);
     taken.set(q.space, (taken.get(q.space) ?? 0) + more);
   }
   return taken;

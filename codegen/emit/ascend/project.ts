@@ -80,7 +80,7 @@ export function emitReadme(program: Program, emitted: EmittedProgram, isa: Ascen
     "| kernel | what it computes | cores | bytes of local memory |",
     "|---|---|---|---|",
     ...kernels.map((k) => {
-      const cores = k.type === "AIC_ONLY" ? "cube" : "vector";
+      const cores = { AIC_ONLY: "cube", AIV_ONLY: "vector", MIX_AIC_1_2: "cube and vector" }[k.type];
       return `| ${k.kernel.name} | ${k.kernel.origin.summary.replaceAll("|", "\\|")} | ${cores} | ${memory(k)} |`;
     }),
     "",

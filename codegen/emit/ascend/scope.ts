@@ -63,6 +63,7 @@ const cppWords = `alignas alignof and and_eq asm bitand bitor catch class compl 
   wchar_t xor xor_eq half bfloat16_t tiling pipe block blocks sizes std AscendC Add Sub Mul Div Max Min Adds Muls Maxs Mins Exp Ln
   Sqrt Abs Cast Duplicate Select Compare CompareScalar Axpy MulAddDst ReduceSum ReduceMax DataCopy DataCopyPad LoadData Mmad
   Fixpipe TPipe TQue TBuf GlobalTensor LocalTensor SetFlag WaitFlag PipeBarrier HardEvent TPosition RoundMode CMPMODE SELMODE
+  CrossCoreSetFlag CrossCoreWaitFlag GetBlockIdx GetBlockNum GetSubBlockIdx GetSubBlockNum GetTaskRation
   WaitFor CleanCache ZeroPad FloorDiv FloorMod Smaller Larger Magnitude FloatFromBits RoundUp`;
 
 export const kernelNames = (): Names => new Names(cppWords.split(/\s+/));
@@ -79,6 +80,11 @@ export class Scope {
 
   inner(): Scope {
     return new Scope(this.names, this.#bindings);
+  }
+
+  /** The same bindings, with names of its own from here on. */
+  part(): Scope {
+    return new Scope(new Names([], this.names), this.#bindings);
   }
 
   bind(name: string, binding: Binding): void {

@@ -1,11 +1,13 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
-import { expressionsOf, subexpressions, viewShape } from "../../tile/shape.ts";
+import { expressionsOf, subexpressions, viewShape, viewsOf } from "../../tile/shape.ts";
 import type { Statement, Tile, View } from "../../tile/types.ts";
+import { atom } from "../c-family/atom.ts";
 import { fillRows, lowerCopy } from "./copy.ts";
 import { cubeTileBytes, lowerMma } from "./cube.ts";
 import { reduceWorkElements } from "./isa.ts";
 import { access, type Lowering } from "./lowering.ts";
+import { lowerExchange, releaseExchange } from "./mix.ts";
 import type { Access, LocalVariable } from "./nodes.ts";
 import { gcd, type LocalBinding, tileStrides } from "./scope.ts";
 import { lowerMap, setElement } from "./vector.ts";
@@ -14,8 +16,15 @@ type Of<K extends Statement["kind"]> = Extract<Statement, { kind: K }>;
 
 /** Lowers a statement list into the current list of `to`. Names end with the list. */
 export function lowerList(to: Lowering, body: readonly Statement[]): void {
+  /** The last statement that uses the exchange tile of this list. */
+  let release: number | undefined;
   body.forEach((s, i) => {
-    lowerStatement(to, s, body.slice(i + 1));
+    const rest = body.slice(i + 1);
+    if (s.kind === "alloc" && to.exchange && s.tile.name === to.exchange.tile) {
+      lowerExchange(to, s.tile, to.exchange);
+      release = i + 1 + rest.findLastIndex((r) => uses([r], s.tile.name));
+    } else lowerStatement(to, s, rest);
+    if (release === i && to.exchange) releaseExchange(to, to.exchange);
   });
 }
 
@@ -72,6 +81,15 @@ function lowerStatement(to: Lowering, s: Statement, rest: readonly Statement[]):
   }
 }
 
+/** Whether statements view a tile or buffer. */
+const uses = (body: readonly Statement[], name: string): boolean =>
+  body.some(
+    (s) =>
+      viewsOf(s).some(({ view }) => view.base === name) ||
+      (s.kind === "for" && uses(s.body, name)) ||
+      (s.kind === "if" && (uses(s.then, name) || uses(s.otherwise, name))),
+  );
+
 /** Whether statements use a scalar. */
 export const mentions = (body: readonly Statement[], name: string): boolean =>
   body.some(
@@ -91,13 +109,17 @@ function lowerFor(to: Lowering, s: Of<"for">): void {
     end = name;
   }
   const counter = to.scope.names.unique(s.name);
+  // The vector cores of a group take iterations in turn.
+  const split = s.shared === true && to.exchange?.core === "AIV";
   const divisor = gcd(to.scope.divisor(s.from), s.step);
-  const step = s.step === 1 ? `${counter}++` : `${counter} += ${s.step}`;
+  const by = split ? `GetSubBlockNum() * ${s.step}` : String(s.step);
+  const step = by === "1" ? `${counter}++` : `${counter} += ${by}`;
+  const begin = split ? `${from === "0" ? "" : `${atom(from)} + `}GetSubBlockIdx() * ${s.step}` : from;
   const body = to.collect(() => {
     to.scope.bind(s.name, { kind: "scalar", name: counter, type: "i32", divisor, most: undefined, below: s.to });
     lowerList(to, s.body);
   });
-  to.push({ kind: "loop", head: `for (int64_t ${counter} = ${from}; ${counter} < ${end}; ${step})`, body });
+  to.push({ kind: "loop", head: `for (int64_t ${counter} = ${begin}; ${counter} < ${end}; ${step})`, body });
 }
 
 function lowerAlloc(to: Lowering, tile: Tile, rest: readonly Statement[]): void {

@@ -109,9 +109,12 @@ export function setElement(to: Lowering, base: string, index: readonly ScalarExp
 export function lowerLocalCopy(to: Lowering, dst: Place, src: Place, shape: readonly number[]): void {
   const columns = shape.at(-1) ?? 1;
   const [d, s] = [to.vectorPlace(dst.view), to.vectorPlace(src.view)];
+  const flat = isDense(d, shape) && isDense(s, shape);
+  const count = flat ? shape.reduce((a, b) => a * b, 1) : columns;
+  const leading = flat ? [] : shape.slice(0, -1);
   const counters: string[] = [];
   const rows = (level: number): void => {
-    const extent = shape.slice(0, -1)[level];
+    const extent = leading[level];
     if (extent !== undefined) {
       to.loop("row", String(extent), (counter) => {
         counters.push(counter);
@@ -125,7 +128,7 @@ export function lowerLocalCopy(to: Lowering, dst: Place, src: Place, shape: read
       to,
       { text: into, dtype: d.dtype, resource: d.binding.name },
       { text: from, dtype: s.dtype, resource: s.binding.name },
-      columns,
+      count,
     );
   };
   rows(0);

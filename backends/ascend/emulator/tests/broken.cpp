@@ -323,6 +323,14 @@ Cases cases() {
       for (int i = 0; i < 16; i++) CrossCoreSetFlag<2, PIPE_FIX>(0);  // HERE cross-core-flag
     }
   });
+  all["cross-flag-leftover"] = onCore(KERNEL_TYPE_MIX_AIC_1_2, 1, [] {
+    if ASCEND_IS_AIV {
+      CrossCoreSetFlag<2, PIPE_MTE2>(1);
+      CrossCoreSetFlag<2, PIPE_MTE2>(1);
+    } else {
+      CrossCoreWaitFlag(1);
+    }
+  });
 
   // The host's own mistakes.
   all["gm-overlap"] = [] {

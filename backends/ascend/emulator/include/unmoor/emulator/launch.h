@@ -64,6 +64,7 @@ class Launch {
       }
       if (!progress) deadlock(order);
     }
+    checkCrossFlags();
   }
 
   /// Vector cores, or cube cores where there are no others, that run a block.
@@ -220,6 +221,20 @@ class Launch {
       checkFlags(c);
       c.scheduler.settle();
     });
+  }
+
+  /// A flag between cores that nobody waited for is still set when the next kernel begins.
+  void checkCrossFlags() const {
+    for (const Task &task : tasks)
+      for (uint32_t flag = 0; flag < arch2201::CROSS_CORE_FLAGS; flag++) {
+        const uint32_t set = arrived(task, 0, flag) + arrived(task, 1, flag) + arrived(task, 2, flag);
+        if (set > task.taken[flag])
+          throw EmulatorError({"cross-flag-leftover", "end of kernel", "flag " + std::to_string(flag),
+                               "a CrossCoreWaitFlag for every CrossCoreSetFlag",
+                               std::to_string(set - task.taken[flag]) + " of " + std::to_string(set) + " not waited for",
+                               "add the waits: the flag would be set when the next kernel begins"},
+                              kernel, "group " + std::to_string(task.group) + " (" + nameOf(task.kind) + ")", {});
+      }
   }
 
   static void checkFlags(const Core &c) {
