@@ -57,7 +57,7 @@ export async function execute(
     const weightsFile = open(await openCheckpoint(files.weights));
     const inputFile = open(await openCheckpoint(files.input));
     const match = matchWeights(layer, weightsFile, options);
-    const chosen = storage ?? storageOf(match, weightsFile, storages) ?? storages[0] ?? "f32";
+    const chosen = storage ?? storageOf(layer, match, weightsFile, storages) ?? storages[0] ?? "f32";
     const target = await targetFor(chosenTarget, layer, chosen);
     const compilation = compileLayer(layer, target, chosen);
     const inputs = await loadInputs(compilation.stored, inputFile);

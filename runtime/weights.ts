@@ -1,7 +1,8 @@
 import { LackError } from "../backends/backend.ts";
+import { blockWeights } from "../codegen/passes/storage.ts";
 import type { Storage } from "../codegen/target.ts";
 import { isPerExpert, sourcesOf } from "../ir/core/bindings.ts";
-import { type BlockFormatName, isBlockFormat } from "../ir/core/block-formats.ts";
+import { type BlockFormatName, blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { type DType, dtypeBytes } from "../ir/core/types.ts";
@@ -47,16 +48,28 @@ export function publishedTensors(layer: Layer) {
  * the smallest that holds all of them exactly. Undefined where there is none, or the layer leaves none open.
  */
 export function storageOf(
+  layer: Layer,
   { weights }: CheckpointMatch,
   file: SafetensorsFile,
   storages: readonly Storage[],
 ): Storage | undefined {
   const open = weights.filter(({ argument: a }) => a.storage === "auto" && a.value.type.dims.length >= 2);
   if (open.length === 0) return undefined;
-  const found = new Set(open.flatMap((match) => codings(match, file)));
-  return storages
-    .filter((storage) => [...found].every((coding) => exact[coding]?.includes(storage)))
-    .sort((a, b) => dtypeBytes[a] - dtypeBytes[b])[0];
+  const inBlocks = new Set(blockWeights(layer).map((a) => a.value.name));
+  const holds = (match: WeightMatch, storage: Storage): boolean =>
+    codings(match, file).every((coding) => exact[coding]?.includes(storage));
+  const keeps = (storage: Storage): boolean => {
+    if (!isBlockFormat(storage)) return open.every((match) => holds(match, storage));
+    // What is not in blocks is f32. Blocks are kept where rows of the tensor are rows of the weight.
+    const own = open.filter((match) => inBlocks.has(match.argument.value.name));
+    const { elements } = blockFormats[storage];
+    const isKept = (match: WeightMatch): boolean => {
+      const { size = 0, step } = match.layout.factors.at(-1) ?? {};
+      return holds(match, storage) && step === 1 && size % elements === 0;
+    };
+    return own.length > 0 && own.every(isKept);
+  };
+  return storages.filter(keeps).sort((a, b) => dtypeBytes[a] - dtypeBytes[b])[0];
 }
 
 const codings = ({ source, keys }: WeightMatch, file: SafetensorsFile): readonly string[] =>
@@ -67,7 +80,7 @@ const exact: Readonly<Record<string, readonly DType[]>> = {
   F32: ["f32"],
   F16: ["f32", "f16"],
   BF16: ["f32", "bf16"],
-  mxfp4: ["f32", "bf16"],
+  mxfp4: ["f32", "bf16", "mxfp4"],
   "fp8-128": ["f32"],
   I32: ["i32"],
   I64: ["i32"],
@@ -100,7 +113,7 @@ export async function loadWeights(
       bytes += size;
       if (isBlockFormat(dtype)) {
         tensors.set(name, await inBlocks(file, each, dims, dtype));
-        rounded.push(name);
+        if (!codings(each, file).every((coding) => exact[coding]?.includes(dtype))) rounded.push(name);
         continue;
       }
       const memory = allocate(size);
@@ -119,7 +132,7 @@ export async function loadWeights(
   return { tensors, bytes, rounded, free };
 }
 
-/** A weight rounded to a block format, by way of f32. */
+/** A weight rounded to a block format, by way of f32: exact where the file has it in that format, whose rounding finds the same numbers. */
 async function inBlocks(
   file: SafetensorsFile,
   match: WeightMatch,

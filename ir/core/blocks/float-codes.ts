@@ -19,7 +19,8 @@ export const mxfp4: BlockFormat = {
   mins: [],
   encode(values, from, bytes, at) {
     const extreme = Math.abs(extremeOf(values, from, 32));
-    const exponent = extreme === 0 ? 0 : Math.max(0, floorLog2(extreme) - 2 + 127);
+    const isNumber = Array.from({ length: 32 }, (_, i) => values[from + i] ?? 0).every((x) => !Number.isNaN(x));
+    const exponent = !isNumber ? 255 : extreme === 0 ? 0 : Math.max(0, floorLog2(extreme) - 2 + 127);
     bytes[at] = exponent;
     const code = (i: number): number => f32ToE2m1((values[from + i] ?? 0) / (e8m0[exponent] ?? 1));
     for (let i = 0; i < 16; i++) bytes[at + 1 + i] = code(i) | (code(i + 16) << 4);
