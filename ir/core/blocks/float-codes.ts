@@ -6,7 +6,7 @@ import { type BlockFormat, extremeOf } from "./format.ts";
  * MXFP4: 32 numbers in E2M1 with a scale in E8M0 (OCP Microscaling Formats 1.0), in the layout of GGUF (block_mxfp4 in ggml-org/ggml,
  * src/ggml-common.h): the scale, then two numbers in a byte, the second half of the block in the high halves. Twice each number is whole:
  * kernels multiply those, from 0 on, and halve the scale, which bf16 holds exactly. Rounding as the specification has it (section 6.3): numbers
- * beyond 6 scales, which are less than 8, become 6 scales.
+ * beyond 6 scales, which are less than 8, become 6 scales; a block with NaN or infinity is NaN.
  */
 export const mxfp4: BlockFormat = {
   elements: 32,
@@ -19,8 +19,8 @@ export const mxfp4: BlockFormat = {
   mins: [],
   encode(values, from, bytes, at) {
     const extreme = Math.abs(extremeOf(values, from, 32));
-    const isNumber = Array.from({ length: 32 }, (_, i) => values[from + i] ?? 0).every((x) => !Number.isNaN(x));
-    const exponent = !isNumber ? 255 : extreme === 0 ? 0 : Math.max(0, floorLog2(extreme) - 2 + 127);
+    const finite = Array.from({ length: 32 }, (_, i) => values[from + i] ?? 0).every((x) => Number.isFinite(x));
+    const exponent = !finite ? 255 : extreme === 0 ? 0 : Math.max(0, floorLog2(extreme) - 2 + 127);
     bytes[at] = exponent;
     const code = (i: number): number => f32ToE2m1((values[from + i] ?? 0) / (e8m0[exponent] ?? 1));
     for (let i = 0; i < 16; i++) bytes[at + 1 + i] = code(i) | (code(i + 16) << 4);
