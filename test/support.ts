@@ -148,7 +148,7 @@ export async function variants(): Promise<(readonly [target: TargetName, isa: st
 }
 
 /** The parameters with those that may be widths, and are no small number of something, rounded up to whole blocks. */
-const wholeBlocks = (params: Readonly<Record<string, number>>, block: number): Record<string, number> =>
+export const wholeBlocks = (params: Readonly<Record<string, number>>, block: number): Record<string, number> =>
   Object.fromEntries(
     Object.entries(params).map(([name, value]) => [name, value < block / 2 ? value : Math.ceil(value / block) * block]),
   );

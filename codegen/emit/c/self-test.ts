@@ -1,4 +1,4 @@
-import { dtypeBytes } from "../../../ir/core/types.ts";
+import { dtypeBytes, elementTypes } from "../../../ir/core/types.ts";
 import type { ProgramBuffer } from "../../program.ts";
 import { typeText } from "../c-family/interface.ts";
 import { sizeIdentifier } from "../c-family/names.ts";
@@ -34,10 +34,15 @@ export function emitSelfTest(tested: TestedLayer): string {
     "#include <stdlib.h>",
     "#include <string.h>",
     "",
-    `enum { GUARD = 64, BUFFERS = ${count + memories.length} };`,
+    "#ifdef __SANITIZE_ADDRESS__",
+    "enum { GUARD = 0 }; /* AddressSanitizer guards memory to the byte, and reads too */",
+    "#else",
+    "enum { GUARD = 64 };",
+    "#endif",
+    `enum { BUFFERS = ${count + memories.length} };`,
     "",
     "typedef enum { GIVEN, MADE } role;",
-    "typedef enum { F32, BF16, I32 } dtype;",
+    `typedef enum { ${elementTypes.map((t) => t.toUpperCase()).join(", ")} } dtype;`,
     `typedef struct { const char *name; dtype type; role made; } description;`,
     "",
     "static const description descriptions[BUFFERS] = {",
@@ -77,16 +82,22 @@ static float uniform(void) {
 
 static void fill(void *memory, size_t bytes, dtype type) {
   if (type == F32) for (size_t i = 0; i < bytes / 4; i++) ((float *)memory)[i] = uniform();
-  if (type == BF16) {
+  if (type == BF16 || type == F16) {
     for (size_t i = 0; i < bytes / 2; i++) {
       const float value = uniform();
       uint32_t bits;
       memcpy(&bits, &value, 4);
-      ((uint16_t *)memory)[i] = (uint16_t)(bits >> 16);
+      const uint32_t exponent = bits >> 23 & 0xff;
+      const uint32_t half = exponent > 112 ? (exponent - 112) << 10 | (bits >> 13 & 0x3ff) : 0;
+      ((uint16_t *)memory)[i] = (uint16_t)(type == BF16 ? bits >> 16 : (bits >> 16 & 0x8000) | half);
     }
   }
-  if (type == I32) memset(memory, 0, bytes);
+  if (type == U8 || type == I8) for (size_t i = 0; i < bytes; i++) ((uint8_t *)memory)[i] = (uint8_t)(uniform() * 128 + 128);
+  if (type == I32 || type == U32 || type == BOOL) memset(memory, 0, bytes);
 }
+
+/* Memory that ends with its last byte, so that AddressSanitizer sees what is beyond. */
+static void *allocate(size_t bytes) { return bytes % 64 == 0 ? aligned_alloc(64, bytes) : malloc(bytes); }
 
 static int guards_hold(const unsigned char *memory, size_t bytes, const char *name) {
   for (size_t i = 0; i < GUARD; i++) {
@@ -107,8 +118,8 @@ static int check(int64_t size) {
   void *pointers[BUFFERS];
   int good = 1;
   for (int i = 0; i < BUFFERS; i++) {
-    memory[i] = aligned_alloc(64, (bytes[i] + 2 * GUARD + 63) / 64 * 64);
-    if (!memory[i]) { printf("FAILED: no memory for %s\\n", descriptions[i].name); return 0; }
+    memory[i] = allocate(bytes[i] + 2 * GUARD);
+    if (!memory[i] && bytes[i] > 0) { printf("FAILED: no memory for %s\\n", descriptions[i].name); return 0; }
     memset(memory[i], 0xa5, bytes[i] + 2 * GUARD);
     pointers[i] = memory[i] + GUARD;
     if (descriptions[i].made == GIVEN) fill(pointers[i], bytes[i], descriptions[i].type);
