@@ -101,13 +101,15 @@ export function convertActivations(layer: Layer, target: Target): Layer {
     return (weight !== undefined && isStorage(weight) ? target.matmul.dot[weight]?.activations : undefined) ?? "f32";
   };
   const isProduct = (o: Operation): boolean => ["linear", "grouped_linear", "head_linear"].includes(o.op);
-  /** Products that alone feed one bf16 product can give bf16 at once. */
-  const givesBf16 = new Set<Operation>();
+  /** Products that alone feed one product of 16-bit floats can give such at once. */
+  const gives = new Map<Operation, DType>();
   if (hasEpilogues(target)) {
     for (const consumer of layer.body.filter(isProduct)) {
       const x = consumer.operands[0] as Value;
       const producer = made.get(x);
-      if (wanted(consumer) === "bf16" && producer && isProduct(producer) && uses.get(x) === 1) givesBf16.add(producer);
+      const narrow = wanted(consumer);
+      const isNarrow = narrow === "bf16" || narrow === "f16";
+      if (isNarrow && producer && isProduct(producer) && uses.get(x) === 1) gives.set(producer, narrow);
     }
   }
   const converted = new Map<Value, Map<DType, Value>>();
@@ -128,7 +130,8 @@ export function convertActivations(layer: Layer, target: Target): Layer {
     if (!isProduct(operation)) return false;
     const x = convert(first, wanted(operation));
     const operands = [x, ...operation.operands.slice(1).map((v) => to.get(v))];
-    const attributes = givesBf16.has(operation) ? { ...operation.attributes, result: "bf16" } : operation.attributes;
+    const result16 = gives.get(operation);
+    const attributes = result16 === undefined ? operation.attributes : { ...operation.attributes, result: result16 };
     to.replace(result, to.one(operation.op, operands, attributes, operation.span, result.name));
     return true;
 
