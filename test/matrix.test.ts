@@ -13,7 +13,7 @@ const inMore = new Set(["longcat-moe.ts", "gpt-oss.ts", "kimi-k3.ts", "llama4.ts
 
 const storagesOf = (file: string): readonly Storage[] => {
   if (process.env.UNMOOR_TEST_ALL === "1") return storages;
-  return inMore.has(file) ? ["f32", "f16", "bf16", "q8_0", "q4_0"] : ["f32", "bf16"];
+  return inMore.has(file) ? ["f32", "bf16", "q8_0", "q4_0"] : ["f32", "bf16"];
 };
 
 const targets = await variants();
