@@ -1,6 +1,6 @@
-// Sets the checkout up: packages, system tools, dist/, the native addon, the software WebGPU adapter; with --browser a browser
-// too, for tests. `npm start` and `npm test` call it before all else. It is plain JavaScript, and imports packages only after it
-// has installed them.
+// Sets the checkout up: packages, system tools, dist/, the native addon, the software WebGPU adapter; with --browser what tests
+// take besides: a browser, an emulation of AVX-512. `npm start` and `npm test` call it before all else. It is plain
+// JavaScript, and imports packages only after it has installed them.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -230,6 +230,16 @@ async function browser(progress) {
   return "browser: none, so the tests of the page are skipped (apt-get install chromium, or set UNMOOR_CHROMIUM)";
 }
 
+/** What tests of AVX-512 take on a CPU without it; they are skipped where it is missing. @param {Progress} progress */
+async function avx512Emulation(progress) {
+  const there = () => existsSync("/usr/include/simde/x86/avx512.h");
+  if (there()) return "emulation of AVX-512: SIMDe is there";
+  if (process.arch === "x64" && isOnPath("apt-get") && process.getuid?.() === 0)
+    await aptInstall(["libsimde-dev"], progress);
+  if (there()) return "emulation of AVX-512: installed SIMDe";
+  return "emulation of AVX-512: none, so its tests are skipped on other CPUs (apt-get install libsimde-dev)";
+}
+
 // ---- dist/ ----------------------------------------------------------------------------------------------------------
 
 /** @param {string} folder @param {RegExp} name @returns {string[]} the files below it, as paths from the root */
@@ -325,7 +335,7 @@ async function main() {
   });
   const tasks = [
     step("system packages", systemPackages),
-    ...(process.argv.includes("--browser") ? [step("browser", browser)] : []),
+    ...(process.argv.includes("--browser") ? [step("browser", browser), step("AVX-512", avx512Emulation)] : []),
     step("TypeScript", compile),
     step("native addon", addon),
     step("WebGPU", adapter),

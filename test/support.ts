@@ -172,8 +172,19 @@ export async function expectAgreement(
   storages: readonly Storage[] = ["f32", "bf16"],
 ): Promise<void> {
   const backend = await loadBackend(name);
+  const held = storages.filter((storage) => backend.target(isa).storages.includes(storage));
+  await expectStorages(file, params, backend, isa, held);
+}
+
+/** A layer agrees with the oracle in these storages; sizes grow to whole blocks where one needs them. */
+export async function expectStorages(
+  file: string,
+  params: Readonly<Record<string, number>>,
+  backend: Backend,
+  isa: string,
+  storages: readonly Storage[],
+): Promise<void> {
   for (const storage of storages) {
-    if (!backend.target(isa).storages.includes(storage)) continue;
     const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockFormats[storage].elements) : params;
     const layer = await layerOf(file, fitting);
     const { cases, agrees } = await checkTarget(layer, backend, backend.target(isa), storage, 1);

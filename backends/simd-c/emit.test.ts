@@ -19,10 +19,15 @@ afterAll(() => {
   for (const p of open) p.close();
 });
 
-/** Variants of other CPUs take an emulator's time: the best of each is enough, but in the long run of tests. */
+/** Variants of other CPUs take an emulator's time: some only in the long run of tests, AVX-512 beside the layers of test/avx512.test.ts. */
 const isas = isaNames
-  .filter((name) => name !== "neon" || process.arch === "arm64" || process.env.UNMOOR_TEST_ALL === "1")
-  .map((name) => ({ isa: name, machine: machineFor(vectorIsa(name), native) }));
+  .map((name) => ({ isa: name, machine: machineFor(vectorIsa(name), native) }))
+  .filter(
+    ({ isa, machine }) =>
+      !["neon", "avx512", "avx512-bf16"].includes(isa) ||
+      (typeof machine !== "string" && machine.native) ||
+      process.env.UNMOOR_TEST_ALL === "1",
+  );
 const skipped = isas.flatMap(({ isa, machine }) => (typeof machine === "string" ? [{ isa, machine }] : []));
 it.skip.each(skipped)("C for $isa: skipped, $machine", () => {});
 
@@ -30,10 +35,9 @@ it.skip.each(skipped)("C for $isa: skipped, $machine", () => {});
 function build(program: Program, isa: string): BuiltProgram<native.NativeMemory> | ForeignProgram {
   const machine = machineFor(vectorIsa(isa), native);
   if (typeof machine === "string") throw new Error(machine);
-  const built =
-    machine.runner.length === 0
-      ? new BuiltProgram(native, program, isa)
-      : new ForeignProgram(program, vectorIsa(isa), machine);
+  const built = machine.native
+    ? new BuiltProgram(native, program, isa)
+    : new ForeignProgram(program, vectorIsa(isa), machine);
   open.push(built);
   return built;
 }

@@ -11,6 +11,7 @@ import { checkProgram } from "../../codegen/tile/spec.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
 import { bf16ToF32, f32ToBf16 } from "../../ir/core/float16.ts";
 import { noSpan } from "../../ir/core/span.ts";
+import { elementArrays } from "../../ir/core/tensor.ts";
 import { dtypeBytes, type ElementType } from "../../ir/core/types.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { supportHeaders } from "./support.ts";
@@ -59,8 +60,7 @@ export function generator(start: number): () => number {
 export const GUARD = 256;
 export const guardByte = 0xa5;
 
-const arrays = { f32: Float32Array, bf16: Uint16Array, i32: Int32Array } as const;
-export const arrayOf = (dtype: ElementType) => arrays[dtype as keyof typeof arrays];
+export const arrayOf = (dtype: ElementType) => elementArrays[dtype];
 
 /** Floats uniform in [-1, 1), integers 0 … 9; elements in their storage. */
 export function randomArray(dtype: ElementType, count: number, random: () => number): TypedArray {

@@ -1,7 +1,8 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { commonFlags, emitC, type VectorIsa } from "../../../codegen/emit/c/index.ts";
 import { cInterface } from "../../../codegen/emit/c-family/interface.ts";
 import { workspaceBytes } from "../../../codegen/memory.ts";
@@ -19,8 +20,12 @@ export const has = (command: string): boolean => spawnSync(command, ["--version"
 
 /** How a program for a variant is built and run on this machine. */
 export interface Machine {
+  /** Whether it is the CPU itself: libraries can be loaded, and what is measured counts. */
+  readonly native: boolean;
   /** A C compiler with its arguments. */
   readonly compiler: readonly string[];
+  /** What it takes besides for the variant. */
+  readonly flags: readonly string[];
   /** Arguments after the sources. */
   readonly libraries: readonly string[];
   /** What comes before the program's path. */
@@ -74,36 +79,66 @@ process.exitCode = instance.exports.test_main();
 `,
 };
 
-let wasm: Machine | undefined;
+let wasmFolder: string | undefined;
 
 /** clang and lld for WebAssembly, and Node. */
-function wasmMachine(): Machine {
-  if (wasm) return wasm;
-  const folder = mkdtempSync(join(tmpdir(), "unmoor-wasm-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  for (const [name, text] of Object.entries(wasmHost)) writeFileSync(join(folder, name), text);
-  wasm = {
+function wasmMachine(flags: readonly string[]): Machine {
+  const folder = wasmFolder ?? mkdtempSync(join(tmpdir(), "unmoor-wasm-"));
+  if (wasmFolder === undefined) {
+    wasmFolder = folder;
+    process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+    for (const [name, text] of Object.entries(wasmHost)) writeFileSync(join(folder, name), text);
+  }
+  return {
+    native: false,
     compiler: ["clang", "--target=wasm32", "-nostdlib", "-Iwasm", `-I${folder}`, "-Dmain=test_main"],
+    flags,
     libraries: ["-Wl,--no-entry", "-Wl,--export=test_main", "-Wl,-z,stack-size=4194304"],
     runner: [process.execPath, join(folder, "run.mjs")],
   };
-  return wasm;
 }
 
-/** The CPU itself where it has the variant; else a cross compiler and an emulator; else in words what is missing. */
+/** Says AVX-512 in plain C by SIMDe, where Debian puts it. */
+const simde = "/usr/include/simde/x86/avx512.h";
+const emulation = fileURLToPath(new URL("avx512", import.meta.url));
+
+/**
+ * This CPU with AVX2, for sources that are compiled against an emulation of the AVX-512 intrinsics. What the emulation lacks does
+ * not compile. Vectors of 512 bits are passed otherwise than with AVX-512, of which the compiler warns.
+ */
+function avx512Machine(flags: readonly string[]): Machine {
+  const others = flags.filter((flag) => !flag.startsWith("-mavx512"));
+  const bf16 = flags.includes("-mavx512bf16") ? ["-DUNMOOR_EMULATE_BF16"] : [];
+  return {
+    native: false,
+    compiler: ["gcc"],
+    flags: [`-I${emulation}`, ...others, "-mf16c", ...bf16, "-Wno-psabi"],
+    libraries: threads,
+    runner: [],
+  };
+}
+
+/** The CPU itself where it has the variant; else a way to emulate it; else in words what is missing. */
 export function machineFor(isa: VectorIsa, host: { cpuFeatures(): ReadonlySet<string> }): Machine | string {
-  const lacks = isa.features.filter((f) => !host.cpuFeatures().has(f));
-  if (lacks.length === 0) return { compiler: ["gcc"], libraries: threads, runner: [] };
+  const features = host.cpuFeatures();
+  const lacks = isa.features.filter((f) => !features.has(f));
+  if (lacks.length === 0) return { native: true, compiler: ["gcc"], flags: isa.flags, libraries: threads, runner: [] };
   if (isa.architecture === "wasm32")
     return has("clang") && has("wasm-ld")
-      ? wasmMachine()
+      ? wasmMachine(isa.flags)
       : "clang and wasm-ld are needed: apt-get install -y clang lld";
+  if (lacks.every((f) => f.startsWith("avx512")))
+    return existsSync(simde)
+      ? avx512Machine(isa.flags)
+      : `this CPU lacks ${lacks.join(", ")}, and SIMDe is missing: apt-get install -y libsimde-dev`;
   if (isa.architecture !== "aarch64" || process.arch === "arm64") return `this CPU lacks ${lacks.join(", ")}`;
   if (!has("aarch64-linux-gnu-gcc"))
     return "aarch64-linux-gnu-gcc is missing: apt-get install -y gcc-aarch64-linux-gnu libc6-dev-arm64-cross";
   if (!has("qemu-aarch64")) return "qemu-aarch64 is missing: apt-get install -y qemu-user";
   return {
+    native: false,
     compiler: ["aarch64-linux-gnu-gcc", "-static"],
+    flags: isa.flags,
     libraries: threads,
     runner: ["qemu-aarch64", "-cpu", "max"],
   };
@@ -160,7 +195,7 @@ export class ForeignProgram {
     writeSources(this.#folder, [...emitC(program, isa, scalar), ...supportHeaders([isa, scalar])]);
     writeFileSync(join(this.#folder, "driver.c"), driver(prefix, buffers.length + 1, symbols.length));
     const [compiler = "", ...options] = machine.compiler;
-    const flags = [...commonFlags, ...isa.flags, "-O1", "-Wall", "-Wextra", "-Werror", ...more];
+    const flags = [...commonFlags, ...machine.flags, "-O1", "-Wall", "-Wextra", "-Werror", ...more];
     const args = [...options, ...flags, "-o", "program", "driver.c", `${prefix}.c`, ...machine.libraries];
     execFileSync(compiler, args, { cwd: this.#folder, stdio: "pipe" });
   }
