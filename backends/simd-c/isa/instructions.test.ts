@@ -63,6 +63,7 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   if (name === "load_quads" || name === "broadcast_quad")
     return { operands: ["memory"], result: `quads.${type}` as Kind };
   if (op === "lookup.u8") return { operands: ["halves", "memory"], result: "quads.u8" };
+  if (op === "dot.halves") return { operands: ["quads.i8", "halves", "i32"], result: "i32" };
   if (name === "dot") return { operands: ["pairs", "pairs", "f32"], result: "f32" };
   if (name === "load_pairs" || name === "broadcast_pair") return { operands: ["memory"], result: "pairs" };
   throw new Error(`no signature for ${op}`);
@@ -342,7 +343,7 @@ describe.each(isaNames)("instructions of %s", (name) => {
         writeFileSync(join(folder, "test.c"), source);
         const program = join(folder, "test");
         const [compiler = "", ...options] = machine.compiler;
-        const flags = [...options, ...commonFlags, ...isa.flags];
+        const flags = [...options, ...commonFlags, ...machine.flags];
         execFileSync(compiler, [...flags, "-o", program, "test.c", ...machine.libraries], { cwd: folder });
         const tests = isa.instructions.flatMap((i) => {
           const { operands } = signature(i.op);

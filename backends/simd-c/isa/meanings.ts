@@ -91,6 +91,9 @@ export function meanings(lanes: number) {
   // biome-ignore lint/complexity/useMathMinMax: as for min
   const max = (x: number, y: number): number => (x > y ? x : y);
   const select = map3((c, a, b) => (c !== 0 ? a : b));
+  // c + Σ a·b over each lane's quad: a in i8, b in u8.
+  const dotQuads: Meaning = (a = [], b = [], c = []) =>
+    c.map((sum, i) => [0, 1, 2, 3].reduce((s, j) => s + (a[4 * i + j] ?? 0) * (b[4 * i + j] ?? 0), sum));
   return {
     "add.f32": map2((x, y) => float(x + y)),
     "sub.f32": map2((x, y) => float(x - y)),
@@ -175,9 +178,9 @@ export function meanings(lanes: number) {
     "high_half.u8": map1((x) => x >> 4),
     // What a table of 16 bytes has for each byte, which is below 16.
     "lookup.u8": (a: readonly number[] = [], p: readonly number[] = []) => a.map((x) => p[x] ?? 0),
-    // c + Σ a·b over each lane's quad: a in i8, b in u8.
-    "dot.quads": (a: readonly number[] = [], b: readonly number[] = [], c: readonly number[] = []) =>
-      c.map((sum, i) => [0, 1, 2, 3].reduce((s, j) => s + (a[4 * i + j] ?? 0) * (b[4 * i + j] ?? 0), sum)),
+    "dot.quads": dotQuads,
+    // The same where b holds halves of bytes, 0 … 15.
+    "dot.halves": dotQuads,
   } satisfies Record<string, Meaning>;
 }
 

@@ -144,9 +144,10 @@ function chooseStep(scope: Scope, product: Product, { half, values }: Pick<Mma, 
     bColumns?.stride.constant === 4
   ) {
     const load = (p: Address): string => table.text("load_quads.u8", { p });
+    const dot = half !== undefined && values === undefined && table.has("dot.halves") ? "dot.halves" : "dot.quads";
     return {
       depth: 4,
-      accumulate: (c, x, y) => table.text("dot.quads", { c, a: x, b: y }),
+      accumulate: (c, x, y) => table.text(dot, { c, a: x, b: y }),
       row: (p) => table.text("broadcast_quad.i8", { p }),
       column: (p) => {
         if (half === undefined) return load(p);

@@ -148,6 +148,22 @@ EMULATED __m512i emulated_cvtepu16_epi32(__m256i value) {
   return emulated_join_i32(to);
 }
 
+EMULATED __m512i emulated_cvtepu8_epi32(__m128i value) {
+  uint8_t from[16];
+  emulated_ints to;
+  memcpy(from, &value, sizeof from);
+  for (int i = 0; i < 16; i++) to.lane[i] = from[i];
+  return emulated_join_i32(to);
+}
+
+EMULATED __m512i emulated_cvtepi8_epi32(__m128i value) {
+  int8_t from[16];
+  emulated_ints to;
+  memcpy(from, &value, sizeof from);
+  for (int i = 0; i < 16; i++) to.lane[i] = from[i];
+  return emulated_join_i32(to);
+}
+
 EMULATED __m256i emulated_cvtepi32_epi16(__m512i value) {
   const emulated_ints from = emulated_split_i32(value);
   uint16_t to[16];
@@ -196,6 +212,8 @@ EMULATED __m256bh emulated_cvtneps_pbh(__m512 value) {
 #define _mm512_cvtepi32_ps(value) emulated_cvtepi32_ps(value)
 #define _mm512_cvttps_epi32(value) emulated_cvttps_epi32(value)
 #define _mm512_cvtepu16_epi32(value) emulated_cvtepu16_epi32(value)
+#define _mm512_cvtepu8_epi32(value) emulated_cvtepu8_epi32(value)
+#define _mm512_cvtepi8_epi32(value) emulated_cvtepi8_epi32(value)
 #define _mm512_cvtepi32_epi16(value) emulated_cvtepi32_epi16(value)
 #define _mm512_cvtepi32_epi8(value) emulated_cvtepi32_epi8(value)
 #define _mm512_cvtph_ps(value) emulated_cvtph_ps(value)
