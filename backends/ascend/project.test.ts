@@ -68,7 +68,9 @@ describe("the project", () => {
     );
     for (const kernel of program.kernels) {
       const name = `swiglu_${kernel.name}`;
-      const parameters = ["uint32_t", "aclrtStream", ...kernel.buffers.map(() => "void *"), "void *"].join(", ");
+      // As the toolchain makes them: blocks and stream, then the kernel's own parameters.
+      const own = new RegExp(`void ${name}\\(([^)]*)\\)`).exec(tree.get(`kernels/${kernel.name}.cpp`) ?? "")?.[1] ?? "";
+      const parameters = ["uint32_t", "aclrtStream", ...own.split(",").map(() => "void *")].join(", ");
       writeFileSync(join(folder, "stub", `aclrtlaunch_${name}.h`), `uint32_t aclrtlaunch_${name}(${parameters});\n`);
     }
     const compiler = process.env.CXX ?? "g++";

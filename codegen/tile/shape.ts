@@ -81,6 +81,15 @@ export function* subexpressions(expr: ScalarExpr): Generator<ScalarExpr> {
   if (expr.kind === "element") for (const i of expr.index) yield* subexpressions(i);
 }
 
+/** Whether statements use a scalar. */
+export const mentions = (body: readonly Statement[], name: string): boolean =>
+  body.some(
+    (s) =>
+      expressionsOf(s).some((e) => [...subexpressions(e)].some((part) => part.kind === "var" && part.name === name)) ||
+      (s.kind === "for" && mentions(s.body, name)) ||
+      (s.kind === "if" && (mentions(s.then, name) || mentions(s.otherwise, name))),
+  );
+
 /** Whether two views of one base are the same elements in the same order. */
 export const sameView = (a: View, b: View): boolean =>
   a.base === b.base && a.index.length === b.index.length && a.index.every((x, i) => sameIndex(x, b.index[i]));

@@ -1,7 +1,7 @@
 import { type Diagnostic, DiagnosticError, IrError } from "../../../ir/core/diagnostic.ts";
 import { Dim } from "../../../ir/core/dim.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
-import { expressionsOf, subexpressions } from "../../tile/shape.ts";
+import { expressionsOf, mentions, subexpressions } from "../../tile/shape.ts";
 import type { Kernel, KernelBuffer, Statement, Tile } from "../../tile/types.ts";
 import { atom } from "../c-family/atom.ts";
 import { type Names, sizeIdentifier } from "../c-family/names.ts";
@@ -21,7 +21,7 @@ import {
 import { accessesOf, type Node } from "./nodes.ts";
 import { doubleBuffer, type LocalBuffer, placeTensors } from "./place.ts";
 import { elementType, kernelNames, Scope } from "./scope.ts";
-import { lowerList, mentions } from "./statements.ts";
+import { lowerList } from "./statements.ts";
 import { cleanCache, synchronise } from "./synchronise.ts";
 
 /** A buffer of a kernel with its names in C++. */

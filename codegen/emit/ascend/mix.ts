@@ -1,10 +1,9 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
-import { viewsOf } from "../../tile/shape.ts";
+import { mentions, viewsOf } from "../../tile/shape.ts";
 import type { Statement, Tile } from "../../tile/types.ts";
 import type { Lowering } from "./lowering.ts";
 import type { LocalVariable, Node } from "./nodes.ts";
 import { type LocalBinding, tileStrides } from "./scope.ts";
-import { mentions } from "./statements.ts";
 
 /** The cores that a part of a kernel runs on, as their macros ASCEND_IS_… name them. */
 export type CoreType = "AIC" | "AIV";

@@ -1,6 +1,6 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
-import { expressionsOf, subexpressions, viewShape, viewsOf } from "../../tile/shape.ts";
+import { mentions, viewShape, viewsOf } from "../../tile/shape.ts";
 import type { Statement, Tile, View } from "../../tile/types.ts";
 import { atom } from "../c-family/atom.ts";
 import { fillRows, lowerCopy } from "./copy.ts";
@@ -88,15 +88,6 @@ const uses = (body: readonly Statement[], name: string): boolean =>
       viewsOf(s).some(({ view }) => view.base === name) ||
       (s.kind === "for" && uses(s.body, name)) ||
       (s.kind === "if" && (uses(s.then, name) || uses(s.otherwise, name))),
-  );
-
-/** Whether statements use a scalar. */
-export const mentions = (body: readonly Statement[], name: string): boolean =>
-  body.some(
-    (s) =>
-      expressionsOf(s).some((e) => [...subexpressions(e)].some((part) => part.kind === "var" && part.name === name)) ||
-      (s.kind === "for" && mentions(s.body, name)) ||
-      (s.kind === "if" && (mentions(s.then, name) || mentions(s.otherwise, name))),
   );
 
 function lowerFor(to: Lowering, s: Of<"for">): void {
