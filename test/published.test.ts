@@ -34,7 +34,7 @@ test.each(Object.entries(published))("%s has the sizes of a published config by 
 describe.each(Object.entries(models))("%s", (example, { config, params, prefix, publish }) => {
   test.each([
     ["F32", "f32"],
-    ["F16", "f32"],
+    ["F16", "f16"],
     ["BF16", "bf16"],
   ] as const)(
     `runs on a layer of its checkpoint in %s, stored as %s (seed ${seed})`,
