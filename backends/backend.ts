@@ -55,17 +55,17 @@ export interface Backend {
   bestIsa(): Promise<string>;
   /** What this machine can do with the target. */
   probe(): Promise<Capability>;
-  /** The program as sources that build without this project. Pure. */
-  emit(program: Program, target: Target): SourceTree;
+  /** The program as sources that build without this project. Pure; a promise, for emitters are loaded when first used. */
+  emit(program: Program, target: Target): Promise<SourceTree>;
   /**
    * Sources of several variants that choose one when they run, by what the CPU has; absent where a target has no such.
    * @param programs by variant; all of one layer and storage
    */
-  emitVariants?(programs: ReadonlyMap<string, Program>): SourceTree;
+  emitVariants?(programs: ReadonlyMap<string, Program>): Promise<SourceTree>;
   /** Whether those sources have a program that compares a run with golden data, and so come with such data. */
   readonly usesGoldenData?: boolean;
   /** Where each kernel of the program stands in those sources. Pure. */
-  kernels(program: Program, target: Target): ReadonlyMap<Kernel, KernelSource>;
+  kernels(program: Program, target: Target): Promise<ReadonlyMap<Kernel, KernelSource>>;
   /** Builds the sources and loads them. Throws LackError where the machine lacks a tool. */
   load(program: Program, target: Target): Promise<LoadedLayer>;
 }

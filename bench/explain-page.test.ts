@@ -212,8 +212,8 @@ test("the kernels of a backend are parts of its sources", async () => {
     const backend = await loadBackend(name);
     for (const isa of backend.isas) {
       const { program, target } = compileLayer(layer, backend.target(isa), "f32");
-      const sources = backend.emit(program, target);
-      const kernels = backend.kernels(program, target);
+      const sources = await backend.emit(program, target);
+      const kernels = await backend.kernels(program, target);
       expect([...kernels.keys()]).toEqual([...program.prepare, ...program.kernels]);
       for (const { path, text } of kernels.values()) {
         expect(text.length).toBeGreaterThan(100);

@@ -2,9 +2,9 @@ import type { Span } from "../ir/core/span.ts";
 import type { SkippedTarget } from "../runtime/backends.ts";
 import { type DiffLine, diffLines } from "./diff.ts";
 import { type ExplainedKernel, type Explanation, type Stage, slotText } from "./explain.ts";
+import { digits, formatParams } from "./format.ts";
 import { html, htmlPage, htmlTable } from "./html.ts";
 import { memoryMap } from "./memory-map.ts";
-import { digits, formatParams } from "./report.ts";
 import { type PipeEvent, timeline } from "./timeline.ts";
 
 /** A file of DSL source, by the path that places in it are told with. */

@@ -54,11 +54,15 @@ export interface Explanation {
 }
 
 /** Explains a compilation at some numbers of tokens. */
-export function explain(compilation: Compilation, backend: Backend, tokens: readonly number[]): Explanation {
+export async function explain(
+  compilation: Compilation,
+  backend: Backend,
+  tokens: readonly number[],
+): Promise<Explanation> {
   const { target, storage, program, lowered } = compilation;
   const dims = tokens.map((t) => Object.fromEntries(program.symbols.map((symbol) => [symbol, t])));
   const works = dims.map((d) => kernelWork(lowered, program, d));
-  const sources = backend.kernels(program, target);
+  const sources = await backend.kernels(program, target);
   const kernel =
     (phase: "prepare" | "run") =>
     (k: Kernel): ExplainedKernel => ({
@@ -91,7 +95,7 @@ export function explain(compilation: Compilation, backend: Backend, tokens: read
       aliases: Object.fromEntries(program.buffers.flatMap((b) => (b.alias === undefined ? [] : [[b.name, b.alias]]))),
     },
     program: textHash(printProgram(program)),
-    files: [...backend.emit(program, target)]
+    files: [...(await backend.emit(program, target))]
       .map(([path, text]) => ({ path, bytes: new TextEncoder().encode(text).length, hash: textHash(text) }))
       .sort((a, b) => (a.path < b.path ? -1 : 1)),
   };

@@ -1,6 +1,6 @@
 import type { LocalMemory } from "../backends/backend.ts";
+import { digits } from "./format.ts";
 import { html } from "./html.ts";
-import { digits } from "./report.ts";
 
 /** A memory space of a target. */
 export interface Space {

@@ -1,8 +1,9 @@
 import type { Evidence } from "../backends/backend.ts";
 import { darkColors, lightColors, lineChart, type Series } from "./chart.ts";
+import { digits } from "./format.ts";
 import { html, htmlPage, textTable } from "./html.ts";
 import { modelCells, modelHeads, modelNotes, modelTitle } from "./model.ts";
-import { digits, kindTitles, type Report, type ReportRow, type Workload, workloads } from "./report.ts";
+import { kindTitles, type Report, type ReportRow, type Workload, workloads } from "./report.ts";
 
 /** The report as one page that needs nothing else: no script, no font, no network. Light and dark as the reader's system. */
 export function reportPage(report: Report): string {

@@ -4,6 +4,7 @@ import type { SkippedTarget } from "../runtime/backends.ts";
 import type { CheckedTarget } from "../runtime/check/check.ts";
 import { cpuModel } from "../runtime/native.ts";
 import { unmoorVersion } from "../runtime/version.ts";
+import { formatParams } from "./format.ts";
 import type { BenchRow, Measurement } from "./measure.ts";
 import type { ModelRow } from "./model.ts";
 import { type Roofs, shareOfRoof } from "./roofs.ts";
@@ -101,12 +102,6 @@ export interface Workload {
 export const workloadTitle = (row: BenchRow): string =>
   `${row.layer} (${formatParams(row.params)}), weights in ${row.storage}`;
 
-/** H 256, I 128: parameters in words. */
-export const formatParams = (params: Readonly<Record<string, number>>): string =>
-  Object.entries(params)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(", ");
-
 /** The rows of one kind, by workload, in the order in which they came. */
 export function workloads(rows: readonly ReportRow[], kind: Evidence): readonly Workload[] {
   const ofKind = rows.filter((r) => r.kind === kind);
@@ -114,14 +109,4 @@ export function workloads(rows: readonly ReportRow[], kind: Evidence): readonly 
     title,
     rows: ofKind.filter((r) => workloadTitle(r) === title),
   }));
-}
-
-/** A number with three digits: 0.00123, 1.23, 123, 12,300; whole numbers as they are. */
-export function digits(value: number): string {
-  if (!Number.isFinite(value) || Math.abs(value) >= 1e15) return value > 0 ? "∞" : "?";
-  if (Number.isInteger(value)) return value.toLocaleString("en-US");
-  const magnitude = Math.floor(Math.log10(Math.abs(value)));
-  if (magnitude < -4) return value.toExponential(1);
-  const places = Math.max(0, 2 - magnitude);
-  return value.toLocaleString("en-US", { maximumFractionDigits: places, minimumFractionDigits: places });
 }

@@ -74,7 +74,7 @@ export async function tuneLayer(
       const tuning = target.tuning ?? "";
       const compiled = compile(layer, target, storage);
       if ("unfit" in compiled) return { tuning, speedups: [], unfit: compiled.unfit };
-      if (sameSources(backend, usual, compiled))
+      if (await sameSources(backend, usual, compiled))
         return { tuning, speedups: [], unfit: "the same kernels as the default" };
       const other = await Contender.load(backend, compiled, weights);
       try {
@@ -124,8 +124,8 @@ function compile(layer: Layer, target: Target, storage: Storage): Compilation | 
   }
 }
 
-function sameSources(backend: Backend, a: Compilation, b: Compilation): boolean {
-  const [one, other] = [a, b].map(({ program, target }) => backend.emit(program, target));
+async function sameSources(backend: Backend, a: Compilation, b: Compilation): Promise<boolean> {
+  const [one, other] = await Promise.all([a, b].map(({ program, target }) => backend.emit(program, target)));
   return one?.size === other?.size && [...(one ?? [])].every(([path, text]) => other?.get(path) === text);
 }
 

@@ -3,7 +3,7 @@ import { CommanderError } from "commander";
 import { LackError } from "../backends/backend.ts";
 import { type Diagnostic, DiagnosticError, formatDiagnostic, IrError } from "../ir/core/diagnostic.ts";
 import { noSpan } from "../ir/core/span.ts";
-import { SafetensorsError } from "../runtime/safetensors/index.ts";
+import { SafetensorsError } from "../runtime/safetensors/error.ts";
 import type { Code } from "./codes.ts";
 import type { Environment } from "./environment.ts";
 

@@ -1,8 +1,9 @@
 import type { Evidence } from "../backends/backend.ts";
+import { digits } from "../bench/format.ts";
 import { modelCells, modelHeads, modelNotes, modelTitle } from "../bench/model.ts";
-import { digits, kindTitles, type Report, type ReportRow, workloads } from "../bench/report.ts";
+import { kindTitles, type Report, type ReportRow, workloads } from "../bench/report.ts";
 import type { Environment } from "./environment.ts";
-import { formatTable } from "./text.ts";
+import { formatTable } from "./table.ts";
 
 /** A report's figures as tables, one for each kind and layer: measured, emulated and modelled figures never share a column. */
 export function formatReport(report: Report, colors: Environment["colors"]): string {

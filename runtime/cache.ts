@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, wri
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { deserialize, serialize } from "node:v8";
 import { installFolder, unmoorVersion } from "./version.ts";
 
 /** The user's folder of what was compiled: layers and sources, by the hash of what they were made of. */
@@ -12,21 +13,21 @@ export const compiledFolder = (env: NodeJS.ProcessEnv = process.env): string =>
 /** SHA-256 in hex. */
 export const textHash = (text: string): string => createHash("sha256").update(text).digest("hex");
 
-/** The content of a JSON file; undefined where there is none, or no JSON. */
-export function readJson(path: string): unknown {
+/** What `keep` wrote there; undefined where there is nothing, or nothing whole. */
+export function readKept(path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    return deserialize(readFileSync(path));
   } catch {
     return undefined;
   }
 }
 
-/** Writes a JSON file whole or not at all. A cache that cannot be written only costs time. */
-export function writeJson(path: string, value: unknown): void {
+/** Writes a value, bytes among it as they are, whole or not at all. A cache that cannot be written only costs time. */
+export function keep(path: string, value: unknown): void {
   const temporary = `${path}.${randomBytes(6).toString("hex")}`;
   try {
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(temporary, JSON.stringify(value));
+    writeFileSync(temporary, serialize(value));
     renameSync(temporary, path);
   } catch {
     try {
@@ -38,20 +39,27 @@ export function writeJson(path: string, value: unknown): void {
 }
 
 /**
- * Changes when this compiler does: its version, and the files of some of its rooms.
+ * Changes when this compiler does: its version, and the files of some of its rooms, each looked at once in a process.
  * @param rooms "ir", or "ir", "codegen" and "backends"
  */
-export function compilerStamp(rooms: readonly string[]): string {
+export const compilerStamp = (rooms: readonly string[]): string =>
+  textHash([unmoorVersion(), ...rooms.map(roomStamp)].join("\n"));
+
+const stamps = new Map<string, string>();
+
+function roomStamp(room: string): string {
   const here = join(dirname(fileURLToPath(import.meta.url)), "..");
-  // Support headers lie beside the TypeScript sources, also when this module runs from dist/.
-  const folders = [...new Set([here, ...(rooms.includes("backends") ? [installFolder()] : [])])];
-  const files = folders.flatMap((folder) => rooms.flatMap((room) => filesOf(join(folder, room))));
-  return textHash([unmoorVersion(), ...files].join("\n"));
+  // Files that programs are written from lie beside the TypeScript sources, also when this module runs from dist/.
+  const support = here === installFolder() ? [] : filesOf(join(installFolder(), room), /\.(js|h|cpp)$/);
+  const stamp =
+    stamps.get(room) ?? [...filesOf(join(here, room), /(?<!\.test|\.d)\.([jt]s|h|cpp)$/), ...support].join("\n");
+  stamps.set(room, stamp);
+  return stamp;
 }
 
-const filesOf = (folder: string): readonly string[] =>
+const filesOf = (folder: string, name: RegExp): readonly string[] =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /(?<!\.test|\.d)\.([jt]s|h|cpp)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && name.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort()
     .map((path) => {

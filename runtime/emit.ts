@@ -3,7 +3,7 @@ import type { Backend, SourceTree } from "../backends/backend.ts";
 import type { Storage, Target } from "../codegen/target.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import { printLayer } from "../ir/text/index.ts";
-import { compilerStamp, readJson, textHash, writeJson } from "./cache.ts";
+import { compilerStamp, keep, readKept, textHash } from "./cache.ts";
 
 /** A layer's sources for a target. */
 export interface EmittedLayer {
@@ -31,20 +31,19 @@ export async function emitLayer(
   const path =
     cache === undefined
       ? undefined
-      : join(cache, `${keyOf(layer, backend.name, JSON.stringify(targets), storage)}.sources.json`);
-  const known = path === undefined ? undefined : asEmitted(readJson(path));
+      : join(cache, `${keyOf(layer, backend.name, JSON.stringify(targets), storage)}.sources`);
+  const known = path === undefined ? undefined : asEmitted(readKept(path));
   if (known) return known;
   const { compileLayer } = await import("../codegen/compile.ts");
   const compiled = targets.map((target) => compileLayer(layer, target, storage));
   const kernels = compiled.reduce((sum, { program }) => sum + program.prepare.length + program.kernels.length, 0);
   const [first, second] = compiled;
-  const several = (): SourceTree =>
+  const several = async (): Promise<SourceTree> =>
     backend.emitVariants?.(new Map(compiled.map(({ target, program }) => [target.isa, program]))) ?? new Map();
-  const files = first && !second ? backend.emit(first.program, first.target) : several();
+  const files = await (first && !second ? backend.emit(first.program, first.target) : several());
   const golden = backend.usesGoldenData && first ? (await import("./golden.ts")).goldenData(first) : undefined;
   const data: EmittedLayer["data"] = golden ?? new Map();
-  const encoded = [...data].map(([name, bytes]) => [name, Buffer.from(bytes).toString("base64")]);
-  if (path !== undefined) writeJson(path, { kernels, files: [...files], data: encoded });
+  if (path !== undefined) keep(path, { kernels, files: [...files], data: [...data] });
   return { kernels, files, data };
 }
 
@@ -63,9 +62,11 @@ function asEmitted(value: unknown): EmittedLayer | undefined {
     return undefined;
   const { kernels, files, data } = value;
   if (typeof kernels !== "number" || !Array.isArray(files) || !Array.isArray(data)) return undefined;
-  const isFile = (file: unknown): file is [string, string] =>
-    Array.isArray(file) && file.length === 2 && file.every((part) => typeof part === "string");
-  if (!files.every(isFile) || !data.every(isFile)) return undefined;
-  const decoded = data.map(([path, text]) => [path, Buffer.from(text, "base64")] as const);
-  return { kernels, files: new Map(files), data: new Map(decoded) };
+  const isText = (file: unknown): file is [string, string] => isNamed(file) && typeof file[1] === "string";
+  const isBytes = (file: unknown): file is [string, Uint8Array] => isNamed(file) && file[1] instanceof Uint8Array;
+  if (!files.every(isText) || !data.every(isBytes)) return undefined;
+  return { kernels, files: new Map(files), data: new Map(data) };
 }
+
+const isNamed = (file: unknown): file is [string, unknown] =>
+  Array.isArray(file) && file.length === 2 && typeof file[0] === "string";

@@ -75,22 +75,27 @@ export async function writeTree(folder: string, files: ReadonlyMap<string, strin
     // Whatever of the path was made here goes again when something fails.
     created = await makeFolder(target);
     staging = await mkdtemp(join(target, ".unmoor-"));
-    for (const [name, text] of files) {
-      await makeFolder(dirname(join(staging, name)));
-      await writeFile(join(staging, name), text);
-    }
-    for (const name of files.keys()) await makeFolder(dirname(join(target, name)));
-    for (const name of files.keys()) {
-      const status = await stat(join(target, name)).catch(() => undefined);
-      if (status?.isDirectory()) throw Object.assign(new Error(`${name} is a folder`), { code: "EISDIR" });
-    }
-    for (const name of files.keys()) await rename(join(staging, name), join(target, name));
+    const names = [...files.keys()];
+    const folders = new Set(names.map((name) => dirname(name)));
+    for (const place of [staging, target]) for (const name of folders) await makeFolder(join(place, name));
+    const staged = staging;
+    await together([...files].map(([name, text]) => writeFile(join(staged, name), text)));
+    const taken = await Promise.all(names.map((name) => stat(join(target, name)).catch(() => undefined)));
+    const folder = names.find((_, i) => taken[i]?.isDirectory());
+    if (folder !== undefined) throw Object.assign(new Error(`${folder} is a folder`), { code: "EISDIR" });
+    await together(names.map((name) => rename(join(staged, name), join(target, name))));
     await rm(staging, { recursive: true, force: true });
   } catch (error) {
     if (staging !== undefined) await rm(staging, { recursive: true, force: true }).catch(() => {});
     if (created !== undefined) await rm(created, { recursive: true, force: true }).catch(() => {});
     throw unwritable(folder, error);
   }
+}
+
+/** Waits for all, also where one fails: nobody writes any more when what was made is removed. */
+async function together(work: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((each) => each.status === "rejected");
+  if (failed) throw failed.reason;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Backend } from "../backends/backend.ts";
+import type { SourceTree } from "../backends/backend.ts";
 import { wgslLanguage } from "../backends/wgsl/functions.ts";
 import type { Compilation } from "../codegen/compile.ts";
 import { goldenFiles } from "../codegen/emit/ascend/index.ts";
@@ -22,7 +22,7 @@ const benchTokens = [1, 16, 128];
  * A layer compiled for WebGPU as a package in the layout of Hugging Face's WebGPU kernels. test.json has a case with what the oracle says
  * and how far rounding may lead from it, where the layer's tensors are small.
  */
-export function hubFiles(compilation: Compilation): ReturnType<Backend["emit"]> {
+export function hubFiles(compilation: Compilation): SourceTree {
   const { program, target } = compilation;
   const sources = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
   return hubPackage(sources, unmoorVersion(), testCases(compilation, sources.plan), benchCases(sources.plan));

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import type { Layer } from "../ir/core/layer.ts";
 import { type ConfigFile, compileSource } from "../ir/frontend/index.ts";
 import { parseLayer, printLayer } from "../ir/text/index.ts";
-import { compilerStamp, readJson, textHash, writeJson } from "./cache.ts";
+import { compilerStamp, keep, readKept, textHash } from "./cache.ts";
 
 export interface SourceRequest {
   /** Path of a DSL file, as it shall stand in diagnostics. */
@@ -25,7 +25,7 @@ export async function readLayer(request: SourceRequest): Promise<Layer> {
   const { file, layer, params = {}, config, cache } = request;
   const named = [process.cwd(), file, layer ?? null, Object.entries(params).sort(), config ?? null];
   const key = textHash(JSON.stringify([compilerStamp(["ir"]), ...named]));
-  const path = cache === undefined ? undefined : join(cache, `${key}.json`);
+  const path = cache === undefined ? undefined : join(cache, `${key}.layer`);
   const known = path === undefined ? undefined : readEntry(path);
   if (known) return known;
   const texts = new Map<string, string | undefined>();
@@ -42,12 +42,12 @@ export async function readLayer(request: SourceRequest): Promise<Layer> {
     ...(layer === undefined ? {} : { layer }),
     ...(config === undefined ? {} : { config }),
   });
-  if (path !== undefined) writeJson(path, entryOf(compiled, texts));
+  if (path !== undefined) keep(path, entryOf(compiled, texts));
   return compiled;
 }
 
 function readEntry(path: string): Layer | undefined {
-  const entry = asEntry(readJson(path));
+  const entry = asEntry(readKept(path));
   if (!entry || !Object.entries(entry.reads).every(([name, hash]) => hashOf(readText(name)) === hash)) return undefined;
   try {
     return parseLayer(entry.layer);

@@ -77,7 +77,7 @@ async function selfTest(
   const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockFormats[storage].elements) : params;
   const layer = await readLayer({ file, params: fitting, cache: undefined });
   const programs = variants.map((isa) => [isa, compileLayer(layer, backend.target(isa), storage).program] as const);
-  const sources = backend.emitVariants?.(new Map(programs));
+  const sources = await backend.emitVariants?.(new Map(programs));
   if (!sources) throw new Error("simd-c emits no variants");
   const folder = mkdtempSync(join(tmpdir(), "unmoor-sanitize-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

@@ -16,9 +16,9 @@ const layer = parseLayer(readFileSync(new URL("./fixtures/swiglu.moe", import.me
 const backend = createAscend(native);
 const compilation = compileLayer(layer, backend.target("dav-2201"), "bf16");
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "unmoor-ascend-golden-"));
-  const files = [...backend.emit(compilation.program, compilation.target), ...goldenData(compilation)];
+  const files = [...(await backend.emit(compilation.program, compilation.target)), ...goldenData(compilation)];
   for (const [path, content] of files) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), content);

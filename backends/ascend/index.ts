@@ -1,5 +1,3 @@
-import { emitAscend, emitKernels, emulatorHost, kernelPath } from "../../codegen/emit/ascend/index.ts";
-import { cInterface } from "../../codegen/emit/c-family/interface.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
@@ -9,7 +7,6 @@ import type { Ability, Capability } from "../capability.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { buildLibrary, findCompiler, tryCompiler } from "../toolchain/compiler.ts";
-import { NativeLayer } from "../toolchain/native-layer.ts";
 import { cppCompiler, emulatorHeaders, supportHeaders } from "./support.ts";
 import { ascendIsa, ascendTarget, type SocName } from "./target.ts";
 
@@ -51,6 +48,9 @@ const built = {
   mend: `install g++ 10 or newer (${cppCompiler.mend})`,
 };
 
+const emitter = () => import("../../codegen/emit/ascend/index.ts");
+const interfaces = () => import("../../codegen/emit/c-family/interface.ts");
+
 /**
  * The backend for Ascend NPUs: kernels as Ascend C in a CANN project. Here they run on the host emulator, never on hardware.
  * Faults that the emulator finds are thrown as errors that name kernel, block and line.
@@ -60,9 +60,13 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
   const soc = options.soc ?? "910B3";
   const isa = ascendIsa(soc);
 
-  const emit = (program: Program): SourceTree => new Map([...emitAscend(program, isa), ...supportHeaders()]);
+  const emit = async (program: Program): Promise<SourceTree> => {
+    const { emitAscend } = await emitter();
+    return new Map([...emitAscend(program, isa), ...supportHeaders()]);
+  };
 
-  const kernels = (program: Program): ReadonlyMap<Kernel, KernelSource> => {
+  const kernels = async (program: Program): Promise<ReadonlyMap<Kernel, KernelSource>> => {
+    const { emitKernels, kernelPath } = await emitter();
     const emitted = emitKernels(program, isa);
     return new Map(
       [...emitted.prepare, ...emitted.kernels].map(({ kernel, text, local }) => {
@@ -80,9 +84,10 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
 
   const load = async (program: Program): Promise<LoadedLayer> => {
     const compiler = await findCompiler(cppCompiler, env);
+    const [{ emulatorHost }, { cInterface }] = await Promise.all([emitter(), interfaces()]);
     const { prefix } = cInterface(program);
     const sources = new Map(
-      [...emit(program), ...emulatorHeaders()].filter(
+      [...(await emit(program)), ...emulatorHeaders()].filter(
         ([path]) => /\.(h|cpp)$/.test(path) && path !== `${prefix}_launch.cpp` && path !== "main.cpp",
       ),
     );
@@ -93,6 +98,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
     await library.run(`${prefix}_seed`, [], [options.seed ?? 0, options.seeds ?? seedsOf(env)]);
     const trace = Buffer.from(options.trace ?? env.UNMOOR_ASCEND_TRACE ?? "");
     if (trace.length > 0) await library.run(`${prefix}_trace`, [trace], [trace.length]);
+    const { NativeLayer } = await import("../toolchain/native-layer.ts");
     return new NativeLayer(host, library, program, {
       evidence: "emulated",
       device: `Ascend emulator (${soc}, ${isa.name})`,

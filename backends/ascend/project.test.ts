@@ -27,7 +27,7 @@ const layer = parseLayer(
 const backend = createAscend(native);
 const target = backend.target("dav-2201");
 const { program } = compileLayer(layer, target, "bf16");
-const tree = backend.emit(program, target);
+const tree = await backend.emit(program, target);
 
 describe("the project", () => {
   it("has these files", () => {
@@ -128,8 +128,8 @@ describe("what does not fit", () => {
     return testProgram("wide", buffers, [k.build()]);
   };
 
-  it("is refused in words, with the bytes", () => {
-    expect(() => backend.emit(wide(4, 12_000), target)).toThrow(
+  it("is refused in words, with the bytes", async () => {
+    await expect(backend.emit(wide(4, 12_000), target)).rejects.toThrow(
       "a sum of wide rows does not fit into UB of dav-2201, with the room that its expressions need",
     );
   });
@@ -141,7 +141,7 @@ describe("what does not fit", () => {
     expect(kernels[0]?.memory.get("ub")).toBeLessThanOrEqual(ascendIsa().spaces.ub?.capacity ?? 0);
   });
 
-  it("is an operation that the vector unit lacks", () => {
+  it("is an operation that the vector unit lacks", async () => {
     const k = kernelBuilder("remainder", { ...origin, summary: "the remainder of rows" });
     const buffers = ["x", "y"].map((name, i) => ({
       name,
@@ -154,7 +154,7 @@ describe("what does not fit", () => {
     k.read(x);
     k.write(y);
     k.map(whole(y), { a: whole(x) }, ({ a }) => apply("mod", a, { kind: "const", type: "i32", value: 3 }));
-    expect(() => backend.emit(testProgram("remainder", buffers, [k.build()]), target)).toThrow(
+    await expect(backend.emit(testProgram("remainder", buffers, [k.build()]), target)).rejects.toThrow(
       "the remainder of rows cannot be written for Ascend: the vector unit of dav-2201 has no instruction for mod.i32",
     );
   });

@@ -211,9 +211,9 @@ it("gives other keys to other sources and flags", () => {
   expect(new Set(keys).size).toBe(keys.length);
 });
 
-describe("the sources", () => {
+describe("the sources", async () => {
   const backend = createSimdC(native);
-  const tree = backend.emit(scaled(), backend.target("avx2"));
+  const tree = await backend.emit(scaled(), backend.target("avx2"));
 
   it("are these files", () => {
     expect([...tree.keys()].sort()).toEqual([

@@ -37,10 +37,10 @@ afterAll(() => {
 });
 
 /** The sources of some variants, in a folder of their own. */
-function sources(isas: readonly string[]): string {
+async function sources(isas: readonly string[]): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "unmoor-dispatch-"));
   folders.push(folder);
-  writeSources(folder, backend.emitVariants?.(new Map(isas.map((isa) => [isa, programOf(isa)]))) ?? []);
+  writeSources(folder, (await backend.emitVariants?.(new Map(isas.map((isa) => [isa, programOf(isa)])))) ?? []);
   return folder;
 }
 
@@ -55,8 +55,8 @@ const make = (folder: string, ...given: readonly string[]): string =>
   );
 
 let all = "";
-beforeAll(() => {
-  all = sources(isaNames);
+beforeAll(async () => {
+  all = await sources(isaNames);
   make(all, "CC=gcc", "selftest", "liblongcatMoe.so");
 });
 
@@ -71,8 +71,8 @@ test("the self-test passes in every variant that the CPU runs, and names those t
   }
 });
 
-test.skipIf(!has("clang"))(`clang builds it as well${has("clang") ? "" : " (skipped: clang is missing)"}`, () => {
-  expect(make(sources(isaNames), "CC=clang", "check")).toContain(`longcatMoe: ${runnable[0]}: self-test passed`);
+test.skipIf(!has("clang"))(`clang builds it as well${has("clang") ? "" : " (skipped: clang is missing)"}`, async () => {
+  expect(make(await sources(isaNames), "CC=clang", "check")).toContain(`longcatMoe: ${runnable[0]}: self-test passed`);
 });
 
 /** The CPUs of qemu, and the variants that each may use. TCG has no AVX-512. */
@@ -116,9 +116,9 @@ const arm = machineFor(vectorIsa("neon"), native);
 
 test.skipIf(typeof arm === "string")(
   `on 64-bit ARM each CPU gets its best variant${typeof arm === "string" ? ` (skipped: ${arm})` : ""}`,
-  () => {
+  async () => {
     if (typeof arm === "string") return;
-    const folder = sources(isaNames);
+    const folder = await sources(isaNames);
     make(folder, `CC=${arm.compiler.join(" ")}`, "selftest");
     for (const { cpu, best, passed } of arms) {
       const ran = spawnSync("qemu-aarch64", ["-cpu", cpu, "./selftest"], { cwd: folder, encoding: "utf8" });
@@ -139,7 +139,7 @@ test.skipIf(typeof wasm === "string")(
     const program = programOf(isa.name);
     const T = 5;
     const given = randomGiven(program, T);
-    const folder = sources(isaNames);
+    const folder = await sources(isaNames);
     make(folder, "longcatMoe_wasm_simd128.wasm");
     const { instance } = await WebAssembly.instantiate(readFileSync(join(folder, "longcatMoe_wasm_simd128.wasm")));
     const exports = instance.exports as unknown as WasmExports;
@@ -228,7 +228,7 @@ test.each(runnable)(`%s gives the same bits through the dispatcher as alone (see
   const program = programOf(isa);
   const T = 6;
   const given = randomGiven(program, T);
-  const folder = sources([...new Set([isa, "scalar"])]);
+  const folder = await sources([...new Set([isa, "scalar"])]);
   make(folder, "CC=gcc", "CFLAGS=-std=c11 -O1 -ffp-contract=off -fno-math-errno", "liblongcatMoe.so");
   const found = await outputsOf(join(folder, "liblongcatMoe.so"), program, given, T);
   expect(found.isa).toBe(isa);

@@ -1,6 +1,5 @@
 import { availableParallelism } from "node:os";
-import { emitC, emitSource, emitVariants, type VectorIsa } from "../../codegen/emit/c/index.ts";
-import { cInterface } from "../../codegen/emit/c-family/interface.ts";
+import type { VectorIsa } from "../../codegen/emit/c/index.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
@@ -8,10 +7,12 @@ import { type Backend, type KernelSource, LackError, type LoadedLayer, type Sour
 import type { Ability, Capability } from "../capability.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
-import { NativeLayer } from "../toolchain/native-layer.ts";
 import { supportHeaders } from "./support.ts";
 import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
 import { buildLibrary, findCompiler, libraryFlags, tryCompiler } from "./toolchain.ts";
+
+const emitter = () => import("../../codegen/emit/c/index.ts");
+const interfaces = () => import("../../codegen/emit/c-family/interface.ts");
 
 const statuses: Readonly<Record<number, string>> = {
   1: "a buffer is null or misaligned",
@@ -42,12 +43,14 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
   };
   const runnable = (): readonly string[] => isaNames.filter((name) => lacking(vectorIsa(name)).length === 0);
 
-  const emit = (program: Program, target: Target): SourceTree => {
+  const emit = async (program: Program, target: Target): Promise<SourceTree> => {
+    const { emitC } = await emitter();
     const isa = vectorIsa(target.isa);
     return new Map([...emitC(program, isa, scalar), ...supportHeaders([isa, scalar])]);
   };
 
-  const kernels = (program: Program, target: Target): ReadonlyMap<Kernel, KernelSource> => {
+  const kernels = async (program: Program, target: Target): Promise<ReadonlyMap<Kernel, KernelSource>> => {
+    const [{ emitSource }, { cInterface }] = await Promise.all([emitter(), interfaces()]);
     const path = `${cInterface(program).prefix}.c`;
     const emitted = emitSource(program, vectorIsa(target.isa), scalar);
     return new Map([...emitted.kernels].map(([kernel, text]) => [kernel, { path, text, memory: [] }]));
@@ -57,13 +60,15 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     const isa = vectorIsa(target.isa);
     requireFeatures(isa);
     const compiler = await findCompiler(env);
-    const sources = emit(program, target);
+    const sources = await emit(program, target);
+    const { cInterface } = await interfaces();
     const settings = [...compiler.command, compiler.version, ...libraryFlags(isa)];
     // The self-test and the Makefile change nothing in the library.
     const used = new Map([...sources].filter(([path]) => /\.[ch]$/.test(path) && path !== "selftest.c"));
     const build = () => buildLibrary(compiler, isa, used, `${cInterface(program).prefix}.c`);
     const path = await cachedLibrary(cacheFolder("simd-c", env), buildKey(used, settings), build);
     const threads = availableParallelism();
+    const { NativeLayer } = await import("../toolchain/native-layer.ts");
     return new NativeLayer(host, host.openLibrary(path), program, {
       tools: { [compiler.command.join(" ")]: compiler.version },
       evidence: "measured",
@@ -85,7 +90,8 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     target: simdTarget,
     bestIsa,
     emit,
-    emitVariants: (programs) => {
+    emitVariants: async (programs) => {
+      const { emitVariants } = await emitter();
       const variants = [...programs].map(([name, program]) => ({ isa: vectorIsa(name), program }));
       return new Map([
         ...emitVariants(variants, scalar),

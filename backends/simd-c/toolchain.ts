@@ -1,4 +1,4 @@
-import { commonFlags, type VectorIsa } from "../../codegen/emit/c/index.ts";
+import { commonFlags, type VectorIsa } from "../../codegen/emit/c/isa.ts";
 import type { SourceTree } from "../backend.ts";
 import * as toolchain from "../toolchain/compiler.ts";
 

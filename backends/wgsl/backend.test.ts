@@ -357,7 +357,7 @@ describe("the emitted folder", () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it("runs in a process of its own, with nothing but the package webgpu", async () => {
-    const sources = createWgsl().emit(scaling(), wgslTarget);
+    const sources = await createWgsl().emit(scaling(), wgslTarget);
     expect([...sources.keys()].sort()).toEqual([
       "kernels/double.wgsl",
       "kernels/scale.wgsl",

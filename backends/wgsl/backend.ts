@@ -2,7 +2,6 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { emitWgsl } from "../../codegen/emit/wgsl/index.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
@@ -28,6 +27,8 @@ import { wgslTarget, wgslTunings } from "./target.ts";
 
 const LARGER =
   "choose smaller sizes with --param, or a device that allows more (UNMOOR_ADAPTER: system, swiftshader or lavapipe)";
+
+const emitter = () => import("../../codegen/emit/wgsl/index.ts");
 
 /** The WebGPU backend: WGSL modules with a launch plan, run in this process by Dawn. */
 export function createWgsl(options: DeviceOptions = {}): Backend {
@@ -96,17 +97,20 @@ function parsed(text: string): unknown {
   }
 }
 
-function emit(program: Program, target: Target): SourceTree {
+async function emit(program: Program, target: Target): Promise<SourceTree> {
+  const { emitWgsl } = await emitter();
   const { plan, modules } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
   return new Map([["plan.json", `${JSON.stringify(plan, null, 2)}\n`], ...modules, ...supportFiles()]);
 }
 
-function kernels(program: Program, target: Target): ReadonlyMap<Kernel, KernelSource> {
+async function kernels(program: Program, target: Target): Promise<ReadonlyMap<Kernel, KernelSource>> {
+  const { emitWgsl } = await emitter();
   const { modules, paths } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
   return new Map([...paths].map(([kernel, path]) => [kernel, { path, text: modules.get(path) ?? "", memory: [] }]));
 }
 
 async function load(program: Program, target: Target, options: DeviceOptions): Promise<LoadedLayer> {
+  const { emitWgsl } = await emitter();
   const { plan, modules } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
   const { LaunchError, createRunner } = await loadRunModule();
   const opened = await openDevice({ limits: "adapter", ...options });

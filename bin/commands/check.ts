@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Evidence } from "../../backends/backend.ts";
-import { digits, formatParams } from "../../bench/report.ts";
+import { digits, formatParams } from "../../bench/format.ts";
 import type { TargetName } from "../../codegen/target.ts";
 import { type CheckedCase, type CheckedTarget, certify, checkTarget } from "../../runtime/check/check.ts";
 import { checkWritable, writeWhole } from "../../runtime/files.ts";
@@ -9,8 +9,9 @@ import type { Environment } from "../environment.ts";
 import { status } from "../failure.ts";
 import type { Run } from "../main.ts";
 import { type LayerOptions, layerCommand, layerOf, targetsOption, targetsToRun, wholeNumber } from "../options.ts";
+import { formatTable } from "../table.ts";
 import { formatTargetLack, tryTargets } from "../targets.ts";
-import { formatTable, jsonDocument } from "../text.ts";
+import { jsonDocument } from "../text.ts";
 
 interface Options extends LayerOptions {
   readonly target?: readonly (TargetName | "all")[];

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { formatParams } from "../../bench/report.ts";
+import { count, formatParams } from "../../bench/format.ts";
 import type { Storage, Target, TargetName } from "../../codegen/target.ts";
 import { DiagnosticError } from "../../ir/core/diagnostic.ts";
 import type { Layer } from "../../ir/core/layer.ts";
@@ -126,7 +126,7 @@ async function compile(file: string, options: Options, environment: Environment)
   for (const { target, isa, tuning, kernels, files: written } of targets) {
     const which = [...(isa === target ? [] : [isa]), ...(tuning === undefined ? [] : [`tuned: ${tuning}`])].join("; ");
     environment.out(`  ${target}${which === "" ? "" : ` (${which})`}: ${kernels} kernels\n`);
-    for (const { path, bytes } of written) environment.out(`    ${path}  ${bytes.toLocaleString("en-US")} bytes\n`);
+    for (const { path, bytes } of written) environment.out(`    ${path}  ${count(bytes)} bytes\n`);
   }
   return status.done;
 }

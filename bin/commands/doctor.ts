@@ -9,7 +9,8 @@ import type { Environment } from "../environment.ts";
 import { status } from "../failure.ts";
 import type { Run } from "../main.ts";
 import { jsonOption } from "../options.ts";
-import { formatTable, jsonDocument } from "../text.ts";
+import { formatTable } from "../table.ts";
+import { jsonDocument } from "../text.ts";
 
 export function doctorCommand(program: Command, run: Run, environment: Environment): void {
   jsonOption(

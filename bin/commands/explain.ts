@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { changedLines, diffLines } from "../../bench/diff.ts";
 import { type Explanation, explain, slotText } from "../../bench/explain.ts";
 import type { KernelTimeline, SourceText } from "../../bench/explain-page.ts";
-import { digits, formatParams } from "../../bench/report.ts";
+import { digits, formatParams } from "../../bench/format.ts";
 import { type Compilation, compileLayer } from "../../codegen/compile.ts";
 import type { TargetName } from "../../codegen/target.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
@@ -24,8 +24,9 @@ import {
   wholeNumbers,
   withRecords,
 } from "../options.ts";
+import { formatTable } from "../table.ts";
 import { formatTargetLack, tryTargets } from "../targets.ts";
-import { formatTable, jsonDocument } from "../text.ts";
+import { jsonDocument } from "../text.ts";
 
 interface Options extends LayerOptions {
   readonly target?: readonly (TargetName | "all")[];

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { type Command, Option } from "commander";
-import { digits, formatParams } from "../../bench/report.ts";
+import { digits, formatParams } from "../../bench/format.ts";
 import { type TriedTuning, type TuningResult, tuneLayer } from "../../bench/tune.ts";
 import type { Storage, TargetName } from "../../codegen/target.ts";
 import type { Layer } from "../../ir/core/layer.ts";
@@ -18,7 +18,8 @@ import {
   wholeNumber,
   wholeNumbers,
 } from "../options.ts";
-import { formatTable, jsonDocument } from "../text.ts";
+import { formatTable } from "../table.ts";
+import { jsonDocument } from "../text.ts";
 
 interface Options extends LayerOptions {
   readonly target: TargetName | "all";

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { type Backend, LackError } from "../../backends/backend.ts";
+import { digits } from "../../bench/format.ts";
 import { type Measurement, type MeasureOptions, measure } from "../../bench/measure.ts";
-import { digits, makeReport, type ReportParts } from "../../bench/report.ts";
+import { makeReport, type ReportParts } from "../../bench/report.ts";
 import { measureRoofs, type Roofs } from "../../bench/roofs.ts";
 import { benchTarget } from "../../bench/run.ts";
 import { type Compilation, compileLayer } from "../../codegen/compile.ts";
@@ -194,7 +195,7 @@ export class Demo implements ReportParts {
     folder: string,
   ): Promise<void> {
     const { program, target } = compileLayer(layer, backend.target(isa), storage);
-    await writeTree(folder, backend.emit(program, target));
+    await writeTree(folder, await backend.emit(program, target));
     this.written.push(folder);
   }
 

@@ -1,7 +1,6 @@
 /** The safetensors format: reading files and sharded checkpoints, writing them, and seeded random weights. */
 export { openCheckpoint } from "./checkpoint.ts";
 export { tensorBytes } from "./dtype.ts";
-export { SafetensorsError } from "./error.ts";
 export type { TensorInfo } from "./header.ts";
 export { openSafetensors, type SafetensorsFile } from "./reader.ts";
 export { fillSeeded, type SeededDtype } from "./seeded.ts";

@@ -1,10 +1,11 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Backend } from "../../backends/backend.ts";
 import type { Storage, Target } from "../../codegen/target.ts";
 import { layerHash } from "../../ir/core/hash.ts";
 import type { Layer } from "../../ir/core/layer.ts";
-import { readJson, textHash } from "../cache.ts";
+import { textHash } from "../cache.ts";
 import { writeWhole } from "../files.ts";
 import { recordPrefix } from "./prefix.ts";
 
@@ -86,4 +87,13 @@ export async function recordChoice(
   };
   await writeWhole(path, `${JSON.stringify(record, null, 2)}\n`);
   return path;
+}
+
+/** The content of a JSON file; undefined where there is none, or no JSON. */
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
 }

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { commonFlags, emitC, type VectorIsa } from "../../../codegen/emit/c/index.ts";
+import { emitC } from "../../../codegen/emit/c/index.ts";
+import { commonFlags, type VectorIsa } from "../../../codegen/emit/c/isa.ts";
 import { cInterface } from "../../../codegen/emit/c-family/interface.ts";
 import { workspaceBytes } from "../../../codegen/memory.ts";
 import type { Program } from "../../../codegen/program.ts";

@@ -3,9 +3,8 @@ import { bufferBytes } from "../../memory.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
 import { cInterface, typeText } from "../c-family/interface.ts";
 import { identifier } from "../c-family/names.ts";
-import { commonFlags } from "./extras.ts";
 import { emitHeader } from "./header.ts";
-import type { Architecture, VectorIsa } from "./isa.ts";
+import { type Architecture, commonFlags, type VectorIsa } from "./isa.ts";
 import { emitSource } from "./program.ts";
 import { emitSelfTest } from "./self-test.ts";
 

@@ -1,9 +1,6 @@
 import type { Program } from "../../program.ts";
 import { cInterface } from "../c-family/interface.ts";
-import type { VectorIsa } from "./isa.ts";
-
-/** Flags that every variant is compiled with. Contraction is off so that all variants round where the source says. */
-export const commonFlags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"] as const;
+import { commonFlags, type VectorIsa } from "./isa.ts";
 
 /** A Makefile for the shared library and the self-test. Register tiles at an edge may have variables that nobody reads. */
 export function emitMakefile(program: Program, isa: VectorIsa): string {

@@ -106,3 +106,6 @@ export function literal(type: ScalarType, value: number): string {
     }
   }
 }
+
+/** Flags that every variant is compiled with. Contraction is off so that all variants round where the source says. */
+export const commonFlags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"] as const;
