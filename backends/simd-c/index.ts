@@ -62,7 +62,7 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     const compiler = await findCompiler(env);
     const sources = await emit(program, target);
     const { cInterface } = await interfaces();
-    const settings = [...compiler.command, compiler.version, ...libraryFlags(isa)];
+    const settings = [...compiler.command, compiler.version, ...libraryFlags(isa, compiler.version)];
     // The self-test and the Makefile change nothing in the library.
     const used = new Map([...sources].filter(([path]) => /\.[ch]$/.test(path) && path !== "selftest.c"));
     const build = () => buildLibrary(compiler, isa, used, `${cInterface(program).prefix}.c`);

@@ -90,7 +90,7 @@ export class BuiltProgram<M extends NativeMemory> {
       writeFileSync(join(this.#folder, file), text);
     // Tests need no speed but that of the compiler.
     const args = [
-      ...libraryFlags(isa),
+      ...libraryFlags(isa, "gcc"),
       "-O1",
       "-Wall",
       "-Wextra",

@@ -1,4 +1,4 @@
-import { commonFlags, type VectorIsa } from "../../codegen/emit/c/isa.ts";
+import { commonFlags, gccFlags, type VectorIsa } from "../../codegen/emit/c/isa.ts";
 import type { SourceTree } from "../backend.ts";
 import * as toolchain from "../toolchain/compiler.ts";
 
@@ -11,9 +11,10 @@ const mend = "apt-get install -y gcc";
 export const findCompiler = (env: NodeJS.ProcessEnv = process.env): Promise<toolchain.Compiler> =>
   toolchain.findCompiler({ language: "C", variable: "CC", candidates: ["gcc", "clang"], mend }, env);
 
-/** Flags of a shared library for a variant. */
-export const libraryFlags = (isa: VectorIsa): string[] => [
+/** Flags of a shared library for a variant, by the compiler's version line. */
+export const libraryFlags = (isa: VectorIsa, version: string): string[] => [
   ...commonFlags,
+  ...(version.includes("clang") ? [] : gccFlags),
   ...isa.flags,
   "-fPIC",
   "-shared",
@@ -29,13 +30,14 @@ export const buildLibrary = (
   isa: VectorIsa,
   sources: SourceTree,
   source: string,
-): Promise<Buffer> => toolchain.buildLibrary(compiler, sources, libraryFlags(isa), [source, "-lm"], what(isa));
+): Promise<Buffer> =>
+  toolchain.buildLibrary(compiler, sources, libraryFlags(isa, compiler.version), [source, "-lm"], what(isa));
 
 /** Throws LackError where the compiler cannot build what every library of a variant includes. */
 export const tryCompiler = (compiler: toolchain.Compiler, isa: VectorIsa): Promise<void> => {
   const includes = ["<math.h>", "<pthread.h>", "<stdint.h>", ...isa.includes.filter((i) => i.startsWith("<"))];
   const text = `${includes.map((i) => `#include ${i}`).join("\n")}\nint unmoor_works(void) { return 0; }\n`;
-  return toolchain.tryCompiler(compiler, ["works.c", text], libraryFlags(isa), what(isa));
+  return toolchain.tryCompiler(compiler, ["works.c", text], libraryFlags(isa, compiler.version), what(isa));
 };
 
 const what = (isa: VectorIsa) => ({

@@ -3,8 +3,9 @@ import { bufferBytes } from "../../memory.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
 import { cInterface, typeText } from "../c-family/interface.ts";
 import { identifier } from "../c-family/names.ts";
+import { makeFlags } from "./extras.ts";
 import { emitHeader } from "./header.ts";
-import { type Architecture, commonFlags, type VectorIsa } from "./isa.ts";
+import type { Architecture, VectorIsa } from "./isa.ts";
 import { emitSource } from "./program.ts";
 import { emitSelfTest } from "./self-test.ts";
 
@@ -303,8 +304,7 @@ function makefile(layer: string, prefix: string, variants: readonly Variant[]): 
       `ifneq (,$(filter ${a === "aarch64" ? "aarch64 arm64" : a},$(ARCHITECTURE)))\nVARIANTS := ${list(variantsOf(variants, a))}\nendif`,
   );
   return `# Layer ${layer}. Each variant is compiled with its own flags; ${prefix}.c chooses among them when it runs.
-CC ?= cc
-CFLAGS ?= ${[...commonFlags, "-Wall", "-Wextra", "-Wno-unused-variable"].join(" ")}
+${makeFlags([])}
 
 ARCHITECTURE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 VARIANTS := ${list(variants.filter((v) => v.isa.architecture === "any"))}
@@ -320,7 +320,7 @@ lib${prefix}.so: $(OBJECTS)
 \t$(CC) $(CFLAGS) -shared -pthread -o $@ $(OBJECTS) -lm
 
 %.o: %.c $(wildcard *.h)
-\t$(CC) $(CFLAGS) $(FLAGS_$*) -fPIC -pthread -c -o $@ $<
+\t$(CC) $(CFLAGS) $(GCCFLAGS) $(FLAGS_$*) -fPIC -pthread -c -o $@ $<
 
 ${wasmRule(variants)}selftest: selftest.o $(OBJECTS)
 \t$(CC) $(CFLAGS) -pthread -o $@ selftest.o $(OBJECTS) -lm

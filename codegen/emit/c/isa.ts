@@ -109,3 +109,9 @@ export function literal(type: ScalarType, value: number): string {
 
 /** Flags that every variant is compiled with. Contraction is off so that all variants round where the source says. */
 export const commonFlags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno"] as const;
+
+/**
+ * Flags for gcc alone. Its passes would move the steps of a sum that are written one after the other behind all products, which then
+ * do not fit the registers.
+ */
+export const gccFlags = ["-fno-tree-ter", "-fno-tree-reassoc"] as const;
