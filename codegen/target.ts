@@ -1,23 +1,11 @@
+import { weightFormats } from "../ir/core/block-formats.ts";
 import type { DType } from "../ir/core/types.ts";
 
 export const targetNames = ["simd-c", "wgsl", "ascend"] as const;
 export type TargetName = (typeof targetNames)[number];
 
 /** How weights of products may be stored. In a block format, those of routers stay f32: they decide what is computed. */
-export const storages = [
-  "f32",
-  "f16",
-  "bf16",
-  "q8_0",
-  "q4_0",
-  "q4_k",
-  "q6_k",
-  "int4_32",
-  "int4_64",
-  "int4_128",
-  "mxfp4",
-  "fp8",
-] as const;
+export const storages = ["f32", "f16", "bf16", ...weightFormats] as const;
 export type Storage = (typeof storages)[number];
 export const isStorage = (dtype: string): dtype is Storage => (storages as readonly string[]).includes(dtype);
 

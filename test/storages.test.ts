@@ -1,7 +1,7 @@
 /** One layer in every storage that a target reads, against the oracle; and the storages that only some layers' rows are read in. */
-import { expect, test } from "vitest";
+import { test } from "vitest";
 import { type Storage, storages, type TargetName } from "../codegen/target.ts";
-import { blockFormatNames, blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
 import { example, expectAgreement, small, variants } from "./support.ts";
 
 /** Milliseconds. Several tests share one thread while they wait for compilers, on a machine that may be busy. */
@@ -32,7 +32,3 @@ test.concurrent.each(targets)(
   { timeout: patience },
   (name, isa) => expectAgreement("examples/gpt-oss.ts", { H: 32, I: 32, E: 3, K: 2 }, name, isa, ["mxfp4"]),
 );
-
-test("every block format but that of activations alone is a storage", () => {
-  expect(blockFormatNames.filter((name) => !storages.some((s) => s === name))).toEqual(["q8_16"]);
-});

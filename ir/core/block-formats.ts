@@ -5,9 +5,9 @@ import { int4, q4_0, q8_0, q8_16 } from "./blocks/scaled.ts";
 
 export type { BlockFormat } from "./blocks/format.ts";
 
-export const blockFormatNames = [
+/** Formats of weights. */
+export const weightFormats = [
   "q8_0",
-  "q8_16",
   "q4_0",
   "q4_k",
   "q6_k",
@@ -17,6 +17,9 @@ export const blockFormatNames = [
   "mxfp4",
   "fp8",
 ] as const;
+
+/** All formats: activations have one of their own, beside weights with a scale for each 16. */
+export const blockFormatNames = [...weightFormats, "q8_16"] as const;
 export type BlockFormatName = (typeof blockFormatNames)[number];
 
 export const blockFormats: Readonly<Record<BlockFormatName, BlockFormat>> = {

@@ -16,19 +16,21 @@ export interface Params {
 /** What an instruction does to a pipe. */
 export type Work =
   | { readonly kind: "compute"; readonly pipe: "V" | "M" | "MTE1"; readonly cycles: number; readonly useful: number }
-  | {
-      readonly kind: "transfer";
-      readonly pipe: "MTE2" | "MTE3" | "FIX";
-      readonly curve: Curve;
-      readonly global: Tensor;
-      readonly local: Tensor;
-      readonly bytes: number;
-      /** Runs of neighbouring bytes in global memory. */
-      readonly rows: number;
-      /** Bytes from one run to the next, in global and in local memory; NaN where it is not followed. */
-      readonly pitch: { readonly global: number; readonly local: number };
-      readonly write: boolean;
-    };
+  | Transfer;
+
+interface Transfer {
+  readonly kind: "transfer";
+  readonly pipe: "MTE2" | "MTE3" | "FIX";
+  readonly curve: Curve;
+  readonly global: Tensor;
+  readonly local: Tensor;
+  readonly bytes: number;
+  /** Runs of neighbouring bytes in global memory. */
+  readonly rows: number;
+  /** Bytes from one run to the next, in global and in local memory; NaN where it is not followed. */
+  readonly pitch: { readonly global: number; readonly local: number };
+  readonly write: boolean;
+}
 
 /**
  * The work of a call, or undefined where the name is no instruction of a pipe. Useful work is in cycles at the unit's peak,
@@ -65,58 +67,22 @@ function transfer(
   rowBytes: number,
   pitch = { global: Number.NaN, local: Number.NaN },
 ): Work {
-  const bytes = rows * rowBytes;
   const [to, from] = [dst.memory.space, src.memory.space];
-  if (from === "gm" && to === "ub")
-    return {
-      kind: "transfer",
-      pipe: "MTE2",
-      curve: curves.gmToUb,
-      global: src,
-      local: dst,
-      bytes,
-      rows,
-      pitch,
-      write: false,
-    };
-  if (from === "gm" && to === "l1")
-    return {
-      kind: "transfer",
-      pipe: "MTE2",
-      curve: curves.gmToL1,
-      global: src,
-      local: dst,
-      bytes,
-      rows,
-      pitch,
-      write: false,
-    };
-  if (from === "ub" && to === "gm")
-    return {
-      kind: "transfer",
-      pipe: "MTE3",
-      curve: curves.ubToGm,
-      global: dst,
-      local: src,
-      bytes,
-      rows,
-      pitch,
-      write: true,
-    };
-  if (from === "l0c" && to === "gm")
-    return {
-      kind: "transfer",
-      pipe: "FIX",
-      curve: curves.l0cToGm,
-      global: dst,
-      local: src,
-      bytes,
-      rows,
-      pitch,
-      write: true,
-    };
-  throw new IrError(`the cost model has no figure for ${name} from ${from} to ${to}`, "Add its curve to figures.ts.");
+  const route = routes[`${from} ${to}`];
+  if (!route)
+    throw new IrError(`the cost model has no figure for ${name} from ${from} to ${to}`, "Add its curve to figures.ts.");
+  const write = to === "gm";
+  const [global, local] = write ? [dst, src] : [src, dst];
+  return { kind: "transfer", ...route, global, local, bytes: rows * rowBytes, rows, pitch, write };
 }
+
+/** The pipe and the curve of a transfer, from one memory space to another. */
+const routes: Readonly<Record<string, Pick<Transfer, "pipe" | "curve">>> = {
+  "gm ub": { pipe: "MTE2", curve: curves.gmToUb },
+  "gm l1": { pipe: "MTE2", curve: curves.gmToL1 },
+  "ub gm": { pipe: "MTE3", curve: curves.ubToGm },
+  "l0c gm": { pipe: "FIX", curve: curves.l0cToGm },
+};
 
 const dtypes: Readonly<Record<string, DType>> = {
   float: "f32",
