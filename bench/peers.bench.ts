@@ -2,13 +2,11 @@
  * Unmoor's SIMD C beside what one would pick instead, `npm run bench:peers`: llama.cpp's MoE layer, and ONNX Runtime's MoE and QMoE
  * operators, on the same weights and tokens, alternately in one process. docs/benchmarks.md says how to read it.
  */
-import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { Command, Option } from "commander";
 import { LackError } from "../backends/backend.ts";
 import { loadBackend } from "../runtime/backends.ts";
-import { unmoorVersion } from "../runtime/version.ts";
-import { list, positive } from "./arguments.ts";
+import { jsonOption, namesOption, positive, positives, runBench, writeFigures } from "./arguments.ts";
 import { compareShape, type Outcome } from "./peers/compare.ts";
 import { ggml } from "./peers/ggml.ts";
 import { installPeers } from "./peers/install.ts";
@@ -36,23 +34,11 @@ const peerNames = ["llama.cpp", "onnxruntime"] as const;
 
 const program = new Command("npm run bench:peers --")
   .description("times Unmoor's SIMD C and other programs alternately on one MoE layer, and prints the ratios")
+  .addOption(namesOption("--shape", names(shapes)))
+  .addOption(namesOption("--storage", comparable))
+  .addOption(namesOption("--peer", peerNames))
   .addOption(
-    new Option("--shape <names>", `of ${names(shapes).join(", ")}`)
-      .argParser(list(names(shapes)))
-      .default(names(shapes), "all"),
-  )
-  .addOption(
-    new Option("--storage <names>", `of ${comparable.join(", ")}`)
-      .argParser(list(comparable))
-      .default(comparable, "all"),
-  )
-  .addOption(
-    new Option("--peer <names>", `of ${peerNames.join(", ")}`).argParser(list(peerNames)).default(peerNames, "all"),
-  )
-  .addOption(
-    new Option("--tokens <numbers>", "tokens at once")
-      .argParser((text) => text.split(",").map(positive))
-      .default([1, 16, 128, 512], "1,16,128,512"),
+    new Option("--tokens <numbers>", "tokens at once").argParser(positives).default([1, 16, 128, 512], "1,16,128,512"),
   )
   .addOption(
     new Option("--threads <number>", "threads of each side").argParser(positive).default(availableParallelism()),
@@ -64,7 +50,7 @@ const program = new Command("npm run bench:peers --")
       .argParser(positive)
       .default(7),
   )
-  .option("--json <file>", "writes all figures to a file as well");
+  .addOption(jsonOption());
 
 async function run(options: Options): Promise<number> {
   await installPeers((text) => console.error(text));
@@ -86,18 +72,8 @@ async function run(options: Options): Promise<number> {
   } finally {
     await probe.close();
   }
-  if (options.json !== undefined) {
-    const document = { unmoor: unmoorVersion(), kind: "measured", roofs, options, outcomes };
-    writeFileSync(options.json, `${JSON.stringify(document, null, 2)}\n`);
-  }
+  writeFigures(options.json, { kind: "measured", roofs, options, outcomes });
   return outcomes.some((o) => o.results.some((r) => "disagreements" in r)) ? 1 : 0;
 }
 
-try {
-  const options = program.parse().opts<Options>();
-  process.exitCode = await run(options);
-} catch (error) {
-  if (!(error instanceof LackError)) throw error;
-  console.error(`${error.message}\nto mend it: ${error.mend}`);
-  process.exitCode = 3;
-}
+await runBench(program, run);

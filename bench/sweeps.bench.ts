@@ -2,20 +2,18 @@
  * How a layer's time on SIMD C follows its work, `npm run bench:sweeps`: zero-computation experts, the number of experts, the number of
  * tokens. docs/benchmarks.md says how to read it.
  */
-import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import Table from "cli-table3";
 import { Command, Option } from "commander";
 import { LackError } from "../backends/backend.ts";
 import { type Storage, storages } from "../codegen/target.ts";
 import { loadBackend } from "../runtime/backends.ts";
-import { unmoorVersion } from "../runtime/version.ts";
-import { list, positive } from "./arguments.ts";
+import { jsonOption, list, namesOption, positive, runBench, writeFigures } from "./arguments.ts";
 import { machineLines } from "./peers/report.ts";
 import { measureRoofs, openReadProbe, type ReadProbe, type Roofs } from "./roofs.ts";
 import { sweepExperts, sweepTokens } from "./sweeps/growth.ts";
 import type { SweepSettings } from "./sweeps/layer.ts";
 import { sweepZeroExperts } from "./sweeps/zero-experts.ts";
+import { figure, percent, table } from "./tables.ts";
 
 const kinds = ["zero", "experts", "tokens"] as const;
 
@@ -30,21 +28,14 @@ interface Options {
 
 const program = new Command("npm run bench:sweeps --")
   .description("prints how the time of an MoE layer follows its work")
-  .addOption(new Option("--sweep <names>", `of ${kinds.join(", ")}`).argParser(list(kinds)).default(kinds, "all"))
+  .addOption(namesOption("--sweep", kinds))
   .addOption(
     new Option("--storage <names>", `of ${storages.join(", ")}`).argParser(list(storages)).default(["bf16"], "bf16"),
   )
   .addOption(new Option("--threads <number>").argParser(positive).default(availableParallelism()))
   .addOption(new Option("--rounds <number>", "how often each point is measured").argParser(positive).default(3))
   .addOption(new Option("--budget <ms>", "time of each point in each round").argParser(positive).default(100))
-  .option("--json <file>", "writes all figures to a file as well");
-
-const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string => {
-  const made = new Table({ head: [...head], style: { head: [], border: [] }, colAligns: head.map(() => "right") });
-  made.push(...rows.map((row) => [...row]));
-  return made.toString();
-};
-const figure = (value: number): string => value.toPrecision(3);
+  .addOption(jsonOption());
 
 /** Powers of two, and what lies half-way between them. */
 const tokenCounts = Array.from({ length: 12 }, (_, i) => 2 ** i)
@@ -83,12 +74,7 @@ async function runSweeps(settings: SweepSettings, kindsWanted: Options["sweep"],
   const tokens = kindsWanted.includes("tokens") ? await sweepTokens(settings, tokenCounts, roofs, probe) : undefined;
   if (tokens) {
     console.log(`\nNumber of tokens in ${storage}, OLMoE's shape`);
-    const rows = tokens.points.map((p) => [
-      p.tokens,
-      figure(p.ms),
-      figure(p.ms / p.tokens),
-      `${(100 * p.share).toFixed(0)} %`,
-    ]);
+    const rows = tokens.points.map((p) => [p.tokens, figure(p.ms), figure(p.ms / p.tokens), percent(p.share)]);
     console.log(table(["tokens", "ms", "ms per token", "of the roofline"], rows));
     const { ratio, from, to } = tokens.cliff;
     console.log(
@@ -98,7 +84,7 @@ async function runSweeps(settings: SweepSettings, kindsWanted: Options["sweep"],
   return { storage, zero, experts, tokens };
 }
 
-async function run(options: Options): Promise<void> {
+async function run(options: Options): Promise<number> {
   const backend = await loadBackend("simd-c");
   const isa = await backend.bestIsa();
   const roofs = await measureRoofs(backend, isa);
@@ -112,15 +98,8 @@ async function run(options: Options): Promise<void> {
   } finally {
     await probe.close();
   }
-  if (options.json === undefined) return;
-  const document = { unmoor: unmoorVersion(), kind: "measured", roofs, options, sweeps };
-  writeFileSync(options.json, `${JSON.stringify(document, null, 2)}\n`);
+  writeFigures(options.json, { kind: "measured", roofs, options, sweeps });
+  return 0;
 }
 
-try {
-  await run(program.parse().opts<Options>());
-} catch (error) {
-  if (!(error instanceof LackError)) throw error;
-  console.error(`${error.message}\nto mend it: ${error.mend}`);
-  process.exitCode = 3;
-}
+await runBench(program, run);

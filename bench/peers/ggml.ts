@@ -5,7 +5,7 @@ import { findCompiler } from "../../backends/simd-c/toolchain.ts";
 import { buildLibrary } from "../../backends/toolchain/compiler.ts";
 import { type NativeLibrary, openLibrary } from "../../runtime/native.ts";
 import { Arena } from "../arena.ts";
-import { ggmlHeaders, ggmlLibraries, ggmlLoader, peersFolder, peerVersion } from "./install.ts";
+import { ggmlHeaders, ggmlLibraries, ggmlLoader, packages } from "./install.ts";
 import type { LoadedPeer, Peer } from "./peer.ts";
 import { bytesOf, gateUpOf, type Problem, requiredBytes } from "./problem.ts";
 import type { Comparable } from "./shapes.ts";
@@ -30,7 +30,7 @@ export const ggml: Peer = {
       arena.free();
       throw error;
     }
-    const title = `llama.cpp of @node-llama-cpp/linux-x64 ${peerVersion("@node-llama-cpp/linux-x64")}, ${library.text("peer_describe")}`;
+    const title = `llama.cpp of @node-llama-cpp/linux-x64 ${packages.version("@node-llama-cpp/linux-x64")}, ${library.text("peer_describe")}`;
     return loaded(library, arena, problem, threads, title);
   },
 };
@@ -102,7 +102,7 @@ async function build(): Promise<string> {
   if (built !== undefined) return built;
   const source = "ggml-layer.c";
   const [compiler, headers, libraries] = [await findCompiler(), ggmlHeaders(), ggmlLibraries()];
-  const sources = new Map([[source, readFileSync(join(peersFolder(), source), "utf8")]]);
+  const sources = new Map([[source, readFileSync(join(packages.folder, source), "utf8")]]);
   const args = ["-std=c11", "-O2", "-fPIC", "-shared", `-I${headers}`];
   const inputs = [
     source,

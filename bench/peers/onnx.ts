@@ -1,10 +1,10 @@
 /**
- * Writes ONNX models whose weights lie outside, given to the session by name. Field numbers are those of onnx.proto (onnx/onnx, IR version 10):
- * the few that such a model needs.
+ * Writes ONNX models whose weights lie outside, given to the session by name; whole numbers, such as shapes, lie within. Field numbers
+ * are those of onnx.proto (onnx/onnx, IR version 10): the few that such a model needs.
  */
 
 /** TensorProto.DataType. */
-export const elementTypes = { f32: 1, u8: 2 } as const;
+export const elementTypes = { f32: 1, u8: 2, i64: 7 } as const;
 type OnnxElement = keyof typeof elementTypes;
 
 export interface OnnxInitializer {
@@ -20,9 +20,11 @@ export interface OnnxNode {
   /** Names of values; an empty name where an optional one is not given. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Whole numbers, `{ float }`, or text. */
-  readonly attributes: Readonly<Record<string, number | string | { readonly float: number }>>;
+  readonly attributes: Readonly<Record<string, Attribute>>;
 }
+
+/** A whole number, several, `{ float }`, or text. */
+export type Attribute = number | readonly number[] | string | { readonly float: number };
 
 /** An input or output of f32: numbers, and names of dimensions that a run decides. */
 export interface OnnxValue {
@@ -37,7 +39,10 @@ export interface OnnxGraph {
   readonly initializers: readonly OnnxInitializer[];
 }
 
-/** The model; the bytes of each initializer are expected in an external file of its name. */
+/** Whether the bytes of an initializer are expected in an external file of its name. */
+export const isExternal = ({ type }: OnnxInitializer): boolean => type !== "i64";
+
+/** The model's bytes. */
 export function onnxModel({ inputs, outputs, nodes, initializers }: OnnxGraph): Uint8Array {
   const graph = message(
     ...nodes.map((n) => part(1, node(n))),
@@ -59,19 +64,21 @@ const node = ({ op, domain = "", inputs, outputs, attributes }: OnnxNode): Uint8
     text(7, domain),
   );
 
-function attribute(name: string, given: number | string | { readonly float: number }): Uint8Array {
+function attribute(name: string, given: Attribute): Uint8Array {
   if (typeof given === "number") return message(text(1, name), whole(3, given), whole(20, 2));
   if (typeof given === "string") return message(text(1, name), text(4, given), whole(20, 3));
+  if ("length" in given) return message(text(1, name), ...given.map((each) => whole(8, each)), whole(20, 7));
   const float = new Uint8Array(new Float32Array([given.float]).buffer);
   return message(text(1, name), new Uint8Array([(2 << 3) | 5, ...float]), whole(20, 1));
 }
 
-function initializer({ name, type, dims, bytes }: OnnxInitializer): Uint8Array {
+function initializer(given: OnnxInitializer): Uint8Array {
+  const { name, type, dims, bytes } = given;
   const entry = (key: string, of: string) => part(13, message(text(1, key), text(2, of)));
+  const head = [...dims.map((d) => whole(1, d)), whole(2, elementTypes[type]), text(8, name)];
+  if (!isExternal(given)) return message(...head, part(9, bytes));
   return message(
-    ...dims.map((d) => whole(1, d)),
-    whole(2, elementTypes[type]),
-    text(8, name),
+    ...head,
     entry("location", name),
     entry("offset", "0"),
     entry("length", String(bytes.length)),
@@ -99,11 +106,12 @@ const message = (...parts: readonly Uint8Array[]): Uint8Array => {
   return out;
 };
 
+/** Negative numbers as 64 bits in two's complement. */
 function varint(number: number): number[] {
   const bytes: number[] = [];
-  let rest = number;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
-  return [...bytes, rest];
+  let rest = BigInt.asUintN(64, BigInt(number));
+  for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 127n) + 128);
+  return [...bytes, Number(rest)];
 }
 
 const whole = (field: number, number: number): Uint8Array =>

@@ -1,7 +1,7 @@
 import { blockFormats, codeBits, splitBlocks } from "../../ir/core/block-formats.ts";
 import { f16ToF32 } from "../../ir/core/float16.ts";
 import { Arena } from "../arena.ts";
-import { peerVersion, requirePeer } from "./install.ts";
+import { packages } from "./install.ts";
 import { type OnnxInitializer, type OnnxNode, onnxModel } from "./onnx.ts";
 import type { Peer } from "./peer.ts";
 import { bytesOf, gateUpOf, type Problem, requiredBytes } from "./problem.ts";
@@ -31,10 +31,10 @@ export const onnxruntime: Peer = {
   async load(problem, threads) {
     const { storage } = problem;
     if (storage === "bf16") return "its MoE takes f32, its QMoE 8 and 4 bits";
-    const { Tensor, InferenceSession } = requirePeer("onnxruntime-node") as Ort;
+    const { Tensor, InferenceSession } = packages.require("onnxruntime-node") as Ort;
     const arena = new Arena();
     const { H } = problem.sizes;
-    const { nodes, initializers } = layerGraph(problem, storage, arena);
+    const { nodes, initializers } = moeGraph(problem, storage, arena);
     const model = onnxModel({
       inputs: [{ name: "x", dims: ["T", H] }],
       outputs: [{ name: "y", dims: ["T", H] }],
@@ -50,7 +50,7 @@ export const onnxruntime: Peer = {
     });
     let output: Float32Array = new Float32Array();
     return {
-      title: `ONNX Runtime ${peerVersion("onnxruntime-node")}, ${storage === "f32" ? "MoE" : `QMoE with ${codeBits(blockFormats[storage])} bits in blocks of ${blockFormats[storage].elements}`}`,
+      title: `ONNX Runtime ${packages.version("onnxruntime-node")}, ${storage === "f32" ? "MoE" : `QMoE with ${codeBits(blockFormats[storage])} bits in blocks of ${blockFormats[storage].elements}`}`,
       wake: async () => {},
       rest: () => new Promise((done) => setTimeout(done, REST_MS)),
       async run(x, tokens) {
@@ -76,7 +76,8 @@ const activations = {
   clamped: { activation_alpha: { float: 1.702 }, activation_beta: { float: 1 }, swiglu_limit: { float: 7 } },
 } as const;
 
-function layerGraph(
+/** The router's product, and the operator MoE or QMoE; `arena` holds what is made of the weights. */
+export function moeGraph(
   problem: Problem,
   storage: Exclude<Comparable, "bf16">,
   arena: Arena,

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { LoadedLayer } from "../../backends/backend.ts";
@@ -10,7 +9,7 @@ import { Arena } from "../arena.ts";
 import { drawBatches } from "../drawn.ts";
 import type { Roofs } from "../roofs.ts";
 import { ggml } from "./ggml.ts";
-import { peersFolder } from "./install.ts";
+import { packages } from "./install.ts";
 import { onnxruntime } from "./onnxruntime.ts";
 import type { LoadedPeer, Peer } from "./peer.ts";
 import { gateUpOf, makeProblem, type Problem } from "./problem.ts";
@@ -123,7 +122,7 @@ describe("comparing with a peer", () => {
 });
 
 /** Only where `npm run bench:peers` has installed them. */
-const installed = existsSync(join(peersFolder(), "node_modules", ".unmoor-stamp"));
+const installed = packages.installed();
 
 describe.skipIf(!installed).each<Peer>([ggml, onnxruntime])("$name, where it is installed", (peer) => {
   test.each(shapes.map((s) => [s.name, s] as const))("computes %s within the bounds", async (_, shape) => {

@@ -1,6 +1,5 @@
-import Table from "cli-table3";
 import type { Roofs } from "../roofs.ts";
-import type { Spread } from "../statistics.ts";
+import { figure, percent, spreadText, table } from "../tables.ts";
 import type { Outcome } from "./compare.ts";
 
 /** The machine, and what it can do. */
@@ -12,11 +11,6 @@ export function machineLines(roofs: Roofs, threads: number): readonly string[] {
     `Roofs: ${gflops.join(", ")} GFLOP/s by storage of the weights; memory ${roofs.read_gbps.toFixed(1)} GB/s (one thread ${roofs.read_gbps_one_thread.toFixed(1)})${cache}.`,
   ];
 }
-
-const figure = (value: number): string => value.toPrecision(3);
-const within = ({ median, least, most }: Spread, unit = figure): string =>
-  `${unit(median)} (${unit(least)}–${unit(most)})`;
-const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
 /** One table: a line per number of tokens, medians of the rounds with the least and the most of them. */
 export function outcomeTable(outcome: Outcome): string {
@@ -35,20 +29,20 @@ export function outcomeTable(outcome: Outcome): string {
     "GB/s read",
     "error/bound, both",
   ];
-  const table = new Table({ head, style: { head: [], border: [] }, colAligns: head.map(() => "right" as const) });
+  const rows: (string | number)[][] = [];
   for (const each of results) {
     if ("disagreements" in each)
       lines.push(`${each.tokens} tokens: no figure, for the results differ: ${each.disagreements.join("; ")}`);
     else
-      table.push([
+      rows.push([
         each.tokens,
-        within(each.ours),
-        within(each.peer),
-        within(each.ratio),
-        within(each.share, percent),
+        spreadText(each.ours),
+        spreadText(each.peer),
+        spreadText(each.ratio),
+        spreadText(each.share, percent),
         figure(each.read_gbps.median),
         `${figure(each.our_error_over_bound)}, ${figure(each.peer_error_over_bound)}`,
       ]);
   }
-  return [...lines, ...(table.length > 0 ? [table.toString()] : [])].join("\n");
+  return [...lines, ...(rows.length > 0 ? [table(head, rows)] : [])].join("\n");
 }
