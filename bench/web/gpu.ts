@@ -1,4 +1,4 @@
-import { isSoftware } from "../../backends/wgsl/adapter/software.ts";
+import { isSoftware } from "../../backends/wgsl/adapter/info.ts";
 import type { LaunchPlan } from "../../backends/wgsl/support/run.js";
 
 /** A WebGPU device of the visitor's. */

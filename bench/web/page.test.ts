@@ -3,8 +3,9 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findChromium, launch } from "../web-peers/browser.ts";
 import type { RunRecord } from "./record.ts";
-import { findChromium, launch, openPage, type ServedPage, servePage } from "./testing.ts";
+import { openPage, type ServedPage, servePage } from "./testing.ts";
 
 const chromium = findChromium();
 const title =

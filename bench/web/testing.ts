@@ -1,23 +1,13 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { build, type PreviewServer, preview } from "vite";
 
 /** For tests: the page as it is built, in a real browser. */
 
 const configFile = fileURLToPath(new URL("vite.config.ts", import.meta.url));
-
-/** The system's Chromium; undefined where there is none. UNMOOR_CHROMIUM names another. */
-export function findChromium(): string | undefined {
-  const named = process.env.UNMOOR_CHROMIUM;
-  if (named) return named;
-  const folders = (process.env.PATH ?? "").split(delimiter);
-  return folders
-    .flatMap((folder) => ["chromium", "chromium-browser", "google-chrome"].map((name) => join(folder, name)))
-    .find((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true);
-}
 
 export interface ServedPage {
   readonly url: string;
@@ -44,13 +34,6 @@ export async function servePage(): Promise<ServedPage> {
     },
   };
 }
-
-/** Starts a browser: with its software GPU, or as it comes, which has no WebGPU without a GPU. */
-export const launch = (executablePath: string, gpu: boolean): Promise<Browser> =>
-  chromium.launch({
-    executablePath,
-    args: ["--no-sandbox", ...(gpu ? ["--enable-unsafe-webgpu"] : [])],
-  });
 
 /** A page whose complaints are kept: errors, warnings of the console, requests that failed. */
 export async function openPage(

@@ -1,6 +1,7 @@
 /// <reference types="@webgpu/types" />
 import { LackError } from "../../backend.ts";
 import { type AdapterChoice, type AdapterKind, chooseAdapter, type FoundAdapter, findAdapter } from "./find.ts";
+import { adapterName } from "./info.ts";
 
 /** An adapter in words and numbers, as reports and the command line show it. */
 export interface AdapterDescription {
@@ -85,11 +86,10 @@ export async function openDevice(options: DeviceOptions = {}): Promise<OpenedDev
 
 /** An adapter in words and numbers. */
 export function describeAdapter({ kind, adapter, software }: FoundAdapter): AdapterDescription {
-  const { vendor, architecture, device, description } = adapter.info;
   return {
     kind,
-    name: [description, device, architecture].find((word) => word !== "") ?? "an adapter without a name",
-    vendor,
+    name: adapterName(adapter.info),
+    vendor: adapter.info.vendor,
     backend: BACKENDS[process.platform] ?? "Vulkan",
     software,
     limits: readLimits(adapter.limits),

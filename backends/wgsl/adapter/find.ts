@@ -1,8 +1,8 @@
 /// <reference types="@webgpu/types" />
 import { isMainThread } from "node:worker_threads";
 import { LackError } from "../../backend.ts";
+import { isSoftware } from "./info.ts";
 import { isLavapipe, lavapipeDriver, loadVulkan, systemDrivers, systemHasVulkan, withDriver } from "./loader.ts";
-import { isSoftware } from "./software.ts";
 import { hasSwiftShader, installSwiftShader } from "./swiftshader.ts";
 
 /** Where an adapter comes from: the system's own driver, or one of two software drivers. */
