@@ -43,8 +43,9 @@ export interface RegisterMatmul {
   /** Output columns of a register tile, over all weights of a fused product. */
   readonly columns: number;
   /**
-   * Per weight storage: dtype that activations are converted to, and steps of k per instruction, for a block format the elements
-   * of a block. `rows` and `packed` where this storage has others.
+   * Per weight storage: dtype that activations are converted to, and elements of k of a step, for a block format those of a block or
+   * of a part with its own scale. `cycles`: in how many one row of a register tile takes a step. `rows` and `packed` where this
+   * storage has others.
    */
   readonly dot: Readonly<
     Partial<
@@ -53,6 +54,7 @@ export interface RegisterMatmul {
         {
           readonly activations: DType;
           readonly depth: number;
+          readonly cycles?: number;
           readonly rows?: readonly number[];
           readonly packed?: boolean;
         }
@@ -67,10 +69,11 @@ export interface RegisterMatmul {
    */
   readonly rowPadding?: { readonly every: number; readonly bytes: number };
   /**
-   * Products of at least `matrix` rows with one packed weight matrix prefetch the next panel while they compute, in tiles of at least
-   * `tile` rows. Fewer rows wait for memory all the time: the CPU's own prefetching serves them better. Absent means never.
+   * A product with one packed matrix prefetches the next panel while it computes, in tiles of at least `tile` rows, where it has so
+   * many rows that arithmetic takes longer than the weights take to arrive at `bytesPerCycle` for one thread. Fewer rows wait for
+   * memory all the time: the CPU's own prefetching serves them better. Absent means never.
    */
-  readonly prefetchRows?: { readonly matrix: number; readonly tile: number };
+  readonly prefetch?: { readonly bytesPerCycle: number; readonly tile: number };
   /** Output panels that one block computes. */
   readonly panelsPerBlock: number;
   /** Blocks that share the rows of one weight matrix; absent means 1. A plain product has all rows in one matrix. */

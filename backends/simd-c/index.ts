@@ -8,7 +8,7 @@ import type { Ability, Capability } from "../capability.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { supportHeaders } from "./support.ts";
-import { isaNames, scalar, simdTarget, vectorIsa } from "./targets.ts";
+import { isaNames, scalar, simdTarget, simdTunings, vectorIsa } from "./targets.ts";
 import { buildLibrary, findCompiler, libraryFlags, tryCompiler } from "./toolchain.ts";
 
 const emitter = () => import("../../codegen/emit/c/index.ts");
@@ -27,6 +27,8 @@ export interface SimdCOptions {
 /** The backend that compiles layers to C11 with intrinsics, builds them with the machine's compiler and runs them natively. */
 export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options: SimdCOptions = {}): Backend {
   const env = options.env ?? process.env;
+  const threads = availableParallelism();
+  const device = `${host.cpuModel()}, ${threads} thread${threads === 1 ? "" : "s"}`;
 
   const lacking = (isa: VectorIsa): readonly string[] => {
     const features = host.cpuFeatures();
@@ -67,12 +69,11 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     const used = new Map([...sources].filter(([path]) => /\.[ch]$/.test(path) && path !== "selftest.c"));
     const build = () => buildLibrary(compiler, isa, used, `${cInterface(program).prefix}.c`);
     const path = await cachedLibrary(cacheFolder("simd-c", env), buildKey(used, settings), build);
-    const threads = availableParallelism();
     const { NativeLayer } = await import("../toolchain/native-layer.ts");
     return new NativeLayer(host, host.openLibrary(path), program, {
       tools: { [compiler.command.join(" ")]: compiler.version },
       evidence: "measured",
-      device: `${host.cpuModel()}, ${threads} thread${threads === 1 ? "" : "s"}, ${isa.title}`,
+      device: `${device}, ${isa.title}`,
       failure: (symbol, status) =>
         new Error(`${symbol} returned ${status}: ${statuses[status] ?? "an unknown status"}`),
     });
@@ -88,6 +89,8 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
     name: "simd-c",
     isas: isaNames,
     target: simdTarget,
+    tunings: simdTunings,
+    deviceName: async () => device,
     bestIsa,
     emit,
     emitVariants: async (programs) => {

@@ -18,7 +18,25 @@ interface Variant {
   readonly bf16: RegisterMatmul["dot"]["bf16"];
   /** Rows of a tile of a block format: sums of both kinds, whole and scaled, and as many vectors beside them. */
   readonly blockRows: readonly number[];
+  /** What `unmoor tune` tries instead: tiles with fewer rows where those leave registers for what is beside the sums, and with more. */
+  readonly tried: { readonly rows: readonly number[]; readonly blockRows: readonly (readonly number[])[] };
 }
+
+const triedLarge = {
+  rows: [8, 6, 4, 3, 2, 1],
+  blockRows: [
+    [4, 3, 2, 1],
+    [8, 6, 4, 3, 2, 1],
+  ],
+};
+const triedSmall = {
+  rows: [4, 3, 2, 1],
+  blockRows: [
+    [2, 1],
+    [4, 3, 2, 1],
+    [6, 5, 4, 3, 2, 1],
+  ],
+};
 
 const widened = { activations: "f32", depth: 1 } as const;
 
@@ -30,28 +48,36 @@ const variants: readonly Variant[] = [
     rows: [12, 8, 6, 4, 3, 2, 1],
     bf16: { activations: "bf16", depth: 2 },
     blockRows: [7, 6, 5, 4, 3, 2, 1],
+    tried: triedLarge,
   },
-  { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1] },
+  { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1], tried: triedLarge },
   // 6 × 2 + 2 + 1 of 16 registers.
-  { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1] },
+  { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1], tried: triedSmall },
   // 12 × 2 sums + 2 + 1 of 32 registers, as AVX-512.
   {
     isa: neonBf16,
     rows: [12, 8, 6, 4, 3, 2, 1],
     bf16: { activations: "bf16", depth: 2 },
     blockRows: [7, 6, 5, 4, 3, 2, 1],
+    tried: triedLarge,
   },
-  { isa: neon, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1] },
+  { isa: neon, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1], tried: triedLarge },
   // 4 × 2 sums + 2 + 1 of the 16 registers that engines have on x86-64.
-  { isa: wasmSimd128, rows: [4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1] },
-  { isa: scalar, rows: [4, 2, 1], bf16: widened, blockRows: [2, 1] },
+  { isa: wasmSimd128, rows: [4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1], tried: triedSmall },
+  {
+    isa: scalar,
+    rows: [4, 2, 1],
+    bf16: widened,
+    blockRows: [2, 1],
+    tried: { rows: [2, 1], blockRows: [[1], [4, 2, 1]] },
+  },
 ];
 
 /** Column vectors of a register tile. A fused product of two weights gives each half of them. */
 const columnVectors = 2;
 
-/** Fewer than some 12 rows wait for memory, more for the arithmetic units. */
-const prefetchRows = { matrix: 12, tile: 3 } as const;
+/** What a core of a Zen 4 machine gets of memory: 5 to 7 bytes per cycle alone, 3 to 4 beside another. */
+const prefetch = { bytesPerCycle: 5, tile: 3 } as const;
 
 /** Output panels of one block: enough work to outweigh taking a block, few enough to share a single row among all threads. */
 const panelsPerBlock = 2;
@@ -76,14 +102,67 @@ function variant(name: string): Variant {
   return found;
 }
 
-/** The description of a variant for schedules and legality. Throws IrError for an unknown name. */
-export function simdTarget(name: string): Target {
-  const { isa, rows, bf16, blockRows } = variant(name);
-  const block = (name: BlockFormatName) => {
-    const { codes, step } = blockFormats[name];
-    const activations = codes === "f8" ? "f32" : step === 16 ? "q8_16" : "q8_0";
-    return { activations, depth: step, rows: blockRows } as const;
+/** The default description of a variant for schedules and legality. Throws IrError for an unknown name. */
+export const simdTarget = (name: string): Target => describe(variant(name), {});
+
+/**
+ * Descriptions that differ from the default in one size or two: which is fastest depends on the CPU's caches, its memory and the
+ * layer. All compute the same, bit by bit. Throws IrError for an unknown name.
+ */
+export function simdTunings(name: string): readonly Target[] {
+  const own = variant(name);
+  const { rows, blockRows } = own.tried;
+  const panels = [1, 4, 8].map((panelsPerBlock) => ({ [`panels ${panelsPerBlock}`]: { panelsPerBlock } }));
+  const prefetches = [
+    { "prefetch never": { prefetch: undefined } },
+    // Memory that is slower than the default has it asks for more rows before it prefetches, faster memory for fewer.
+    { "prefetch late": { prefetch: { ...prefetch, bytesPerCycle: prefetch.bytesPerCycle / 2 } } },
+    { "prefetch early": { prefetch: { ...prefetch, bytesPerCycle: prefetch.bytesPerCycle * 4 } } },
+  ];
+  const both = panels.flatMap((p) => prefetches.map((q) => ({ ...p, ...q })));
+  const others = [
+    { [`rows ${rows[0]}`]: { rows } },
+    ...blockRows.map((sizes) => ({ [`rows of blocks ${sizes[0]}`]: { blockRows: sizes } })),
+    { "row blocks 64": { rowBlocks: { ...rowBlocks, linear: 64 } } },
+    { "row blocks 2": { rowBlocks: { ...rowBlocks, grouped: 2 } } },
+  ];
+  return [...panels, ...prefetches, ...others, ...both].map((changes: Readonly<Record<string, Partial<Sizes>>>) => ({
+    ...describe(own, Object.assign({}, ...Object.values(changes)) as Partial<Sizes>),
+    tuning: Object.keys(changes).join(", "),
+  }));
+}
+
+/** What a description leaves open. */
+interface Sizes {
+  readonly rows: readonly number[];
+  readonly blockRows: readonly number[];
+  readonly panelsPerBlock: number;
+  readonly rowBlocks: NonNullable<RegisterMatmul["rowBlocks"]>;
+  readonly prefetch: RegisterMatmul["prefetch"];
+}
+
+function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Target {
+  const sizes: Sizes = {
+    rows: usual.rows,
+    blockRows: usual.blockRows,
+    panelsPerBlock,
+    rowBlocks,
+    prefetch,
+    ...changes,
   };
+  const costs = new Map(isa.instructions.map(({ op, cost }) => [op, cost]));
+  /** Cycles of a row of a tile for so many products of vectors with one instruction of those that the table has. */
+  const cyclesOf = (products: number, ...ops: readonly string[]): number =>
+    products * columnVectors * (ops.map((op) => costs.get(op)).find((cost) => cost !== undefined) ?? 1);
+  const block = (name: BlockFormatName) => {
+    const { codes, step, values } = blockFormats[name];
+    const activations = codes === "f8" ? "f32" : step === 16 ? "q8_16" : "q8_0";
+    const halves = codes === "u4" && values === undefined ? ["dot.halves"] : [];
+    const cycles = codes === "f8" ? cyclesOf(step, "fma.f32") : cyclesOf(step / 4, ...halves, "dot.quads");
+    return { activations, depth: step, cycles, rows: sizes.blockRows } as const;
+  };
+  const float = { ...widened, cycles: cyclesOf(1, "fma.f32") };
+  const { prefetch: own, ...given } = sizes;
   return {
     name: "simd-c",
     isa: isa.name,
@@ -92,19 +171,21 @@ export function simdTarget(name: string): Target {
     scratch: "scratch",
     matmul: {
       kind: "registers",
-      rows,
+      rows: given.rows,
       columns: columnVectors * isa.lanes,
       dot: {
-        f32: widened,
-        f16: widened,
-        ...(bf16 === undefined ? {} : { bf16 }),
+        f32: float,
+        f16: float,
+        ...(bf16 === undefined
+          ? {}
+          : { bf16: bf16.depth === 1 ? float : { ...bf16, cycles: cyclesOf(1, "dot.bf16") } }),
         ...Object.fromEntries(storages.flatMap((name) => (isBlockFormat(name) ? [[name, block(name)]] : []))),
       },
       packed: true,
       rowPadding,
-      prefetchRows,
-      panelsPerBlock,
-      rowBlocks,
+      ...(own === undefined ? {} : { prefetch: own }),
+      panelsPerBlock: given.panelsPerBlock,
+      rowBlocks: given.rowBlocks,
     },
     storages,
     limits: {},

@@ -138,7 +138,7 @@ function planFor({ matmul, vector, scratch: space, spaces }: Target, p: Describe
     tokens: wide ? Math.max(1, Math.floor(rows / heads)) : 1,
     keys,
     products: true,
-    prefetch: matmul.prefetchRows !== undefined,
+    prefetch: matmul.prefetch !== undefined,
     space,
   };
 }

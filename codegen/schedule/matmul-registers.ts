@@ -5,6 +5,7 @@ import { isStorage } from "../target.ts";
 import { at, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, floorDiv, int, lt, min, mul, select, sub } from "../tile/fold.ts";
 import type { Tile } from "../tile/types.ts";
+import { balancedRows } from "./balance.ts";
 import { besideOf, type Schedule } from "./context.ts";
 import { kernelName, originOf } from "./elementwise.ts";
 import { describeProduct } from "./product.ts";
@@ -51,10 +52,13 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   const depth = p.packed?.depth ?? dot.depth;
   const parts: SumsContext = { b, p, scratch: context.target.scratch, width, depth, expert };
   const tile = new ProductTile(parts, sumsOf(parts), first);
-  const prefetch = p.packed && p.offsets ? matmul.prefetchRows : undefined;
+  const { prefetch } = matmul;
+  const balanced = p.packed && p.offsets && isStorage(dtype) ? balancedRows(matmul, dtype) : undefined;
   const onPanel = (panel: ScalarExpr): void => {
+    const following = min(add(panel, 1), panels - 1);
+    // Below the balance the hint names the present panel, and so does nothing.
     const next =
-      prefetch && b.letScalar("next", select(lt(count, prefetch.matrix), panel, min(add(panel, 1), panels - 1)));
+      balanced === undefined ? undefined : b.letScalar("next", select(lt(count, balanced), panel, following));
     const rows = (edge: boolean) =>
       walkRows(b, dot.rows ?? matmul.rows, count, { part, parts: rowBlocks }, (size, row) =>
         tile.emit(size, row, panel, edge, prefetch && size >= prefetch.tile ? next : undefined),
