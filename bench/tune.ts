@@ -1,4 +1,4 @@
-import type { Backend, Evidence, LoadedLayer } from "../backends/backend.ts";
+import { type Backend, type Evidence, LackError, type LoadedLayer } from "../backends/backend.ts";
 import { type Compilation, compileLayer } from "../codegen/compile.ts";
 import type { Storage, Target } from "../codegen/target.ts";
 import { DiagnosticError } from "../ir/core/diagnostic.ts";
@@ -76,7 +76,8 @@ export async function tuneLayer(
       if ("unfit" in compiled) return { tuning, speedups: [], unfit: compiled.unfit };
       if (await sameSources(backend, usual, compiled))
         return { tuning, speedups: [], unfit: "the same kernels as the default" };
-      const other = await Contender.load(backend, compiled, weights);
+      const other = await loadOrLack(backend, compiled, weights);
+      if ("unfit" in other) return { tuning, speedups: [], unfit: other.unfit };
       try {
         const speedups: TriedTuning["speedups"][number][] = [];
         for (const [count, given] of inputs) {
@@ -121,6 +122,20 @@ function compile(layer: Layer, target: Target, storage: Storage): Compilation | 
     const [first] = error instanceof DiagnosticError ? error.diagnostics : [];
     if (first === undefined) throw error;
     return { unfit: first.message };
+  }
+}
+
+/** A schedule that the device lacks something for is no candidate there. */
+async function loadOrLack(
+  backend: Backend,
+  compiled: Compilation,
+  weights: ReadonlyMap<string, Tensor>,
+): Promise<Contender | { readonly unfit: string }> {
+  try {
+    return await Contender.load(backend, compiled, weights);
+  } catch (error) {
+    if (!(error instanceof LackError)) throw error;
+    return { unfit: error.message };
   }
 }
 

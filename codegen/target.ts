@@ -25,6 +25,8 @@ export interface Target {
   /** Whether single elements of global memory are slow, and transfers to scratch memory come first. */
   readonly slowElements?: boolean;
   readonly matmul: RegisterMatmul | CubeMatmul;
+  /** What kernels may use beyond what every device has, by the target's names: "subgroups". Emitters use it where it serves. */
+  readonly features?: readonly string[];
   /** Storages that kernels can read. */
   readonly storages: readonly Storage[];
   /**
@@ -74,7 +76,12 @@ export interface RegisterMatmul {
    * memory all the time: the CPU's own prefetching serves them better. Absent means never.
    */
   readonly prefetch?: { readonly bytesPerCycle: number; readonly tile: number };
-  /** Output panels that one block computes. */
+  /**
+   * Whether blocks that differ in their columns alone run in step, and share rows of activations. Their number of columns is then one
+   * that leaves no rest.
+   */
+  readonly lanes?: true;
+  /** Output panels that one block computes; 1 where they are lanes. */
   readonly panelsPerBlock: number;
   /** Blocks that share the rows of one weight matrix; absent means 1. A plain product has all rows in one matrix. */
   readonly rowBlocks?: { readonly linear: number; readonly grouped: number };

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { type WgslFeature, type WgslLanguage, wgslFeatures } from "../../codegen/emit/wgsl/language.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
@@ -24,6 +25,8 @@ import { limitsOf, limitTarget, namedLimits, type WgslLimits } from "./limits.ts
 import type { LoadedPlan, Runner } from "./support/run.js";
 import { loadRunModule, supportFiles } from "./support.ts";
 import { wgslTarget, wgslTunings } from "./target.ts";
+
+const isFeature = (name: string): name is WgslFeature => wgslFeatures.some((feature) => feature === name);
 
 const LARGER =
   "choose smaller sizes with --param, or a device that allows more (UNMOOR_ADAPTER: system, swiftshader or lavapipe)";
@@ -97,23 +100,30 @@ function parsed(text: string): unknown {
   }
 }
 
+/** The language of a target: with the features that its kernels may use. */
+const languageOf = ({ features = [] }: Target): WgslLanguage => ({
+  ...wgslLanguage,
+  features: wgslFeatures.filter((feature) => features.includes(feature)),
+});
+
 async function emit(program: Program, target: Target): Promise<SourceTree> {
   const { emitWgsl } = await emitter();
-  const { plan, modules } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
+  const { plan, modules } = emitWgsl(program, languageOf(target), target.limits.bufferBytes);
   return new Map([["plan.json", `${JSON.stringify(plan, null, 2)}\n`], ...modules, ...supportFiles()]);
 }
 
 async function kernels(program: Program, target: Target): Promise<ReadonlyMap<Kernel, KernelSource>> {
   const { emitWgsl } = await emitter();
-  const { modules, paths } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
+  const { modules, paths } = emitWgsl(program, languageOf(target), target.limits.bufferBytes);
   return new Map([...paths].map(([kernel, path]) => [kernel, { path, text: modules.get(path) ?? "", memory: [] }]));
 }
 
 async function load(program: Program, target: Target, options: DeviceOptions): Promise<LoadedLayer> {
   const { emitWgsl } = await emitter();
-  const { plan, modules } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
+  const { plan, modules } = emitWgsl(program, languageOf(target), target.limits.bufferBytes);
   const { LaunchError, createRunner } = await loadRunModule();
-  const opened = await openDevice({ limits: "adapter", ...options });
+  const requiredFeatures = plan.requires.features.filter(isFeature);
+  const opened = await openDevice({ limits: "adapter", ...options, requiredFeatures });
   const translate = (error: unknown): unknown => {
     if (!(error instanceof LaunchError)) return error;
     if (error.kind === "limit" || error.kind === "memory")

@@ -1,19 +1,22 @@
+import type { WgslFeature } from "../../codegen/emit/wgsl/language.ts";
 import type { Target } from "../../codegen/target.ts";
 import { defaultLimits, limitTarget } from "./limits.ts";
 
 /** Codes and scales of all weights of a product in one buffer each: a kernel may bind few. */
 const blocks = { activations: "q8_0", depth: 32, packed: true } as const;
 
-/** Rows and columns of a register tile. */
+/** Rows and columns of a register tile, and whether lanes along the columns share rows. */
 interface TileSize {
   readonly rows: readonly number[];
   readonly columns: number;
+  readonly lanes?: true;
 }
 
-/** WGSL without extensions: one invocation per block, sums in named scalars. */
-const described = ({ rows, columns }: TileSize): Target => ({
+/** One invocation per block, sums in named scalars. */
+const described = ({ rows, columns, lanes }: TileSize, features?: readonly WgslFeature[]): Target => ({
   name: "wgsl",
   isa: "wgsl",
+  ...(features ? { features } : {}),
   // 8192 bytes per invocation at module level and as many within a function (https://www.w3.org/TR/WGSL/#limits).
   spaces: { register: { alignment: 4 }, scratch: { capacity: 2 * 8192, alignment: 4 } },
   vector: { space: "register", width: 4, blockColumns: 4 },
@@ -22,6 +25,7 @@ const described = ({ rows, columns }: TileSize): Target => ({
     kind: "registers",
     rows,
     columns,
+    ...(lanes ? { lanes } : {}),
     dot: {
       f32: { activations: "f32", depth: 4 },
       f16: { activations: "f32", depth: 4 },
@@ -43,14 +47,33 @@ const described = ({ rows, columns }: TileSize): Target => ({
 /** For devices with the limits that all have. */
 export const wgslTarget = limitTarget(described({ rows: [4, 1], columns: 4 }), defaultLimits);
 
-/** Register tiles that may be faster on some device: more sums take each element more often, and more registers. */
+/** A description by what it does otherwise than the default. */
+const tuning = (name: string, size: TileSize, features?: readonly WgslFeature[]): Target => ({
+  ...limitTarget(described(size, features), defaultLimits),
+  tuning: name,
+});
+
+/**
+ * What may be faster on some device. More sums take each element more often, and more registers. Lanes that read a row together take
+ * larger tiles without more reads for each.
+ */
 export const wgslTunings: readonly Target[] = [
-  [4, 8],
-  [8, 4],
-  [8, 8],
-  [2, 4],
-  [1, 4],
-].map(([rows = 1, columns = 4]) => ({
-  ...limitTarget(described({ rows: rows === 1 ? [1] : [rows, 1], columns }), defaultLimits),
-  tuning: `${rows}×${columns}`,
-}));
+  ...[
+    [4, 8],
+    [8, 4],
+    [8, 8],
+    [2, 4],
+    [1, 4],
+  ].map(([rows = 1, columns = 4]) => tuning(`${rows}×${columns}`, { rows: rows === 1 ? [1] : [rows, 1], columns })),
+  ...[
+    { rows: [4, 1], columns: 4 },
+    { rows: [8, 4, 1], columns: 4 },
+    { rows: [16, 4, 1], columns: 4 },
+    { rows: [16, 8, 4, 1], columns: 4 },
+    { rows: [32, 16, 4, 1], columns: 4 },
+  ].map((size) =>
+    tuning(`${size.rows.join(" ")} × ${size.columns} in lanes that share rows`, { ...size, lanes: true }, [
+      "subgroups",
+    ]),
+  ),
+];

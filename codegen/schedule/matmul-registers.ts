@@ -39,13 +39,15 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   for (const w of p.blocks?.weights ?? []) for (const { buffer } of besideOf(w)) b.read(buffer);
   b.write(p.y);
 
-  const width = p.packed?.rows ?? matmul.columns;
+  const width = p.packed?.rows ?? (matmul.lanes ? divisorUpTo(matmul.columns, p.columns) : matmul.columns);
   const panels = Math.ceil(p.columns / width);
   const { panelsPerBlock } = matmul;
   const rowBlocks = (p.offsets || p.heads ? matmul.rowBlocks?.grouped : matmul.rowBlocks?.linear) ?? 1;
   const expert = b.grid("expert", p.experts);
-  const block = b.grid("block", Math.ceil(panels / panelsPerBlock));
-  const part = b.grid("part", rowBlocks);
+  const inStep = matmul.lanes ? ({ lanes: true } as const) : undefined;
+  const before = inStep && b.grid("part", rowBlocks);
+  const block = b.grid("block", Math.ceil(panels / panelsPerBlock), inStep);
+  const part = before ?? b.grid("part", rowBlocks);
   const first = p.offsets ? b.letScalar("first", load(p.offsets, expert)) : int(0);
   const count = p.offsets ? b.letScalar("count", sub(load(p.offsets, add(expert, 1)), first)) : dimExpr(p.rows);
 
@@ -79,6 +81,13 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   }
   return [b.build()];
 };
+
+/** The largest number up to `most` that divides `size`. */
+function divisorUpTo(most: number, size: number): number {
+  let divisor = Math.min(most, size);
+  while (size % divisor !== 0) divisor--;
+  return divisor;
+}
 
 /** How sums are made: of floats, of floats in scaled blocks, or of whole numbers in blocks. */
 function sumsOf(context: SumsContext): Sums {

@@ -6,7 +6,7 @@ import { constantOf, type Int, int } from "./fold.ts";
 import { reservedNames } from "./part-spec.ts";
 import { conditional, scalarTypeOf } from "./shape.ts";
 import { checkKernel } from "./spec.ts";
-import type { Half, Kernel, KernelBuffer, Statement, Tile, View, ViewIndex } from "./types.ts";
+import type { GridCoordinate, Half, Kernel, KernelBuffer, Statement, Tile, View, ViewIndex } from "./types.ts";
 
 /** What a view may be of: a buffer or a tile. Program buffers fit too. */
 export interface Base {
@@ -69,7 +69,7 @@ export class KernelBuilder {
   readonly #name: string;
   readonly #origin: Kernel["origin"];
   readonly #buffers = new Map<string, KernelBuffer>();
-  readonly #grid: { name: string; extent: Dim }[] = [];
+  readonly #grid: GridCoordinate[] = [];
   readonly #names = new Set<string>(reservedNames);
   readonly #dtypes = new Map<string, ElementType>();
   #list: Statement[] = [];
@@ -117,12 +117,12 @@ export class KernelBuilder {
   }
 
   /** Adds a block coordinate, inside those already there. Returns it as an i32 scalar. An extent of 1 makes no coordinate. */
-  grid(name: string, extent: Dim | number | string): ScalarExpr {
+  grid(name: string, extent: Dim | number | string, options: { readonly lanes?: true } = {}): ScalarExpr {
     const dim = Dim.of(extent);
     for (const symbol of dim.symbols) this.#names.add(symbol);
     if (dim.constant === 1) return int(0);
     const unique = this.#unique(name);
-    this.#grid.push({ name: unique, extent: dim });
+    this.#grid.push({ name: unique, extent: dim, ...options });
     return variable(unique, "i32");
   }
 

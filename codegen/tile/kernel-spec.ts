@@ -1,6 +1,7 @@
 import { Dim } from "../../ir/core/dim.ts";
-import { i32, type ScalarExpr } from "../../ir/core/scalar.ts";
+import { formatScalar, i32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { isFloat, isFloatElement } from "../../ir/core/types.ts";
+import { LaneNames } from "./lanes.ts";
 import { identifier, PartChecker, reservedNames, type Scope } from "./part-spec.ts";
 import { broadcasts, disjoint, formatShape, sameView, scalarTypeOf, viewShape } from "./shape.ts";
 import { formatBuffer, formatTile, formatView, statementHead } from "./text.ts";
@@ -19,6 +20,7 @@ import type { Kernel, Statement, View } from "./types.ts";
  * - A statement that reads and writes one base does so at the very same elements or at certainly different ones.
  * - Values of fill and map read no elements: name them with let. `valid` needs global memory; local elements beyond it are
  *   zero after copy and undefined after map.
+ * - Only the last block coordinate has lanes, of a constant number. What they branch on and loop over does not depend on the lane.
  * - Buffers are read and written as their access says. The sums of mma and the keys of top_k are tiles,
  *   what prefetch names is a buffer.
  *
@@ -33,11 +35,13 @@ export function checkKernel(kernel: Kernel, symbols?: readonly string[]): Kernel
 class KernelChecker extends PartChecker {
   readonly #kernel: Kernel;
   readonly #symbols: readonly string[] | undefined;
+  readonly #lanes: LaneNames;
 
   constructor(kernel: Kernel, symbols: readonly string[] | undefined) {
     super(kernel.name);
     this.#kernel = kernel;
     this.#symbols = symbols;
+    this.#lanes = new LaneNames(kernel);
   }
 
   check(): void {
@@ -77,6 +81,12 @@ class KernelChecker extends PartChecker {
       this.define(coordinate);
       if (extent.constant !== undefined && extent.constant < 0)
         this.fail("a grid extent of at least 0", String(extent), "Give the number of blocks.");
+      if (part.lanes && (extent.constant === undefined || part !== grid.at(-1)))
+        this.fail(
+          "lanes along the last coordinate, and their number",
+          `${extent}`,
+          "Give each lane a block of its own.",
+        );
       scope.scalars.set(coordinate, "i32");
     }
     this.#checkList(body, scope);
@@ -95,6 +105,8 @@ class KernelChecker extends PartChecker {
       case "for": {
         this.scalar(s.from, "i32", scope);
         this.scalar(s.to, "i32", scope);
+        this.#sameForLanes(s.from);
+        this.#sameForLanes(s.to);
         if (!Number.isInteger(s.step) || s.step < 1)
           this.fail("a positive whole step", String(s.step), "Count upwards.");
         this.define(s.name);
@@ -103,6 +115,7 @@ class KernelChecker extends PartChecker {
       }
       case "if":
         this.scalar(s.condition, "bool", scope);
+        this.#sameForLanes(s.condition);
         this.#checkList(s.then, scope);
         this.#checkList(s.otherwise, scope);
         return;
@@ -144,6 +157,15 @@ class KernelChecker extends PartChecker {
           this.fail("a buffer in global memory", `tile ${s.src.base}`, "Prefetch buffers; tiles are near already.");
         return;
     }
+  }
+
+  #sameForLanes(expr: ScalarExpr): void {
+    if (this.#lanes.inExpression(expr))
+      this.fail(
+        "branches and loops that are the same for all lanes",
+        formatScalar(expr),
+        "Leave the choice to select or valid.",
+      );
   }
 
   #checkAlloc({ tile }: Extract<Statement, { kind: "alloc" }>, scope: Scope): void {

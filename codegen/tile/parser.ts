@@ -128,7 +128,7 @@ class TileParser {
       this.#placed(() => {
         const coordinate = this.#name("a block coordinate");
         cursor.expect("=", "Give the extent: t = T.");
-        return { name: coordinate, extent: this.#dim() };
+        return { name: coordinate, extent: this.#dim(), ...(cursor.accept("lanes") ? { lanes: true as const } : {}) };
       }),
     );
     const dims = [...buffers.flatMap((b) => b.dims), ...grid.map((g) => g.extent)];

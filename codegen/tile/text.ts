@@ -16,7 +16,7 @@ import type { Kernel, KernelBuffer, Statement, Tile, View, ViewIndex } from "./t
  *     }
  *
  * A view has one index per dimension: `t` keeps none of it, `0:+256` keeps 256 elements from 0, `gather(pos, 12)` keeps the
- * 12 elements at the positions in tile pos. `#` begins a comment.
+ * 12 elements at the positions in tile pos. `grid(t = T, column = 64 lanes)` has lanes. `#` begins a comment.
  */
 export interface PrintOptions {
   /** Whether origins carry their place in the source. Hashes are over text without; default false. */
@@ -124,7 +124,7 @@ function kernelLines(kernel: Kernel, options: PrintOptions): string[] {
   const { op, summary, span } = kernel.origin;
   const place = options.spans ? `, ${formatPlace(span)}` : "";
   const buffers = kernel.buffers.map((b, i) => `  ${formatBuffer(b)}${i < kernel.buffers.length - 1 ? "," : ""}`);
-  const grid = kernel.grid.map(({ name, extent }) => `${name} = ${extent}`).join(", ");
+  const grid = kernel.grid.map(({ name, extent, lanes }) => `${name} = ${extent}${lanes ? " lanes" : ""}`).join(", ");
   return [
     `kernel @${kernel.name} origin(${JSON.stringify(op)}, ${JSON.stringify(summary)}${place}) (`,
     ...buffers,

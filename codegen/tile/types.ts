@@ -11,11 +11,21 @@ import type { ElementType } from "../../ir/core/types.ts";
 export interface Kernel {
   readonly name: string;
   readonly buffers: readonly KernelBuffer[];
-  /** Block coordinates, outermost first. An extent names run-time symbols (T) only. Blocks may run in any order, at once. */
-  readonly grid: readonly { readonly name: string; readonly extent: Dim }[];
+  /** Block coordinates, outermost first. Blocks may run in any order, at once. */
+  readonly grid: readonly GridCoordinate[];
   readonly body: readonly Statement[];
   /** The layer op this kernel computes, in words for a comment ("expert gate and up, silu(gate) * up"), and its place in the source. */
   readonly origin: { readonly op: string; readonly summary: string; readonly span: Span };
+}
+
+/**
+ * An extent names run-time symbols (T) only. `lanes`: blocks that differ in this coordinate alone take the same branches and loops, and may
+ * run in step, as lanes that read together what is the same for them. Only the last coordinate of a grid, with a constant extent.
+ */
+export interface GridCoordinate {
+  readonly name: string;
+  readonly extent: Dim;
+  readonly lanes?: true;
 }
 
 /** Global memory, row-major. Dimensions may name run-time symbols. */

@@ -2,13 +2,16 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
 import type { ElementType } from "../../../ir/core/types.ts";
-import type { KernelBuffer, Tile } from "../../tile/types.ts";
+import type { LaneNames } from "../../tile/lanes.ts";
+import type { KernelBuffer, Tile, View } from "../../tile/types.ts";
 import { applyOp, type Code, constant, expression, primary, print, sum, times } from "./code.ts";
-import type { WgslLanguage } from "./language.ts";
+import type { WgslFeature, WgslLanguage } from "./language.ts";
 import { Names } from "./names.ts";
 
 /** Tiles of more elements are arrays: register tiles, and scratch tiles, which are scalars only where all positions are constants. */
 const largestUnrolledTile = 64;
+/** Sums of many rows, which lanes share. */
+const largestSharedTile = 128;
 const largestScalarScratch = 16;
 
 /** Bytes of variables that WGSL guarantees per invocation: so many at module level, and as many in a function (section "Limits"). */
@@ -74,6 +77,10 @@ export class Context {
   functionBytes = 0;
   /** Buffers read four elements at a time. */
   readonly byVector = new Set<string>();
+  /** What the module enables. */
+  readonly features = new Set<WgslFeature>();
+  readonly #lanes: LaneNames;
+  #guarded = false;
   /** Names of tables, by what they hold. */
   readonly #tables = new Map<string, string>();
   #depth = 1;
@@ -81,9 +88,10 @@ export class Context {
   /** Names of memory that changes. */
   readonly #variables = new Set<string>();
 
-  constructor(language: WgslLanguage, assumptions: Assumptions) {
+  constructor(language: WgslLanguage, assumptions: Assumptions, lanes: LaneNames) {
     this.language = language;
     this.assumptions = assumptions;
+    this.#lanes = lanes;
     this.names = new Names(Object.keys(language.helpers));
   }
 
@@ -223,11 +231,36 @@ export class Context {
     };
   }
 
+  /** Lanes that have no block of their own write nothing from now on. */
+  guardWrites(): void {
+    this.#guarded = true;
+  }
+
+  /** Prints what writes to a buffer. */
+  writing(body: () => void): void {
+    if (this.#guarded) this.block("if (inside)", body);
+    else body();
+  }
+
+  /**
+   * Whether the four lanes of a quad may read a part of this view each and hand it to the others: the view is the same for all lanes,
+   * and so is, by the rules of tile IR, whether they come here.
+   */
+  quadShares(view: View): boolean {
+    const { features = [] } = this.language;
+    return this.#lanes.any && features.includes("subgroups") && !this.#lanes.inView(view);
+  }
+
+  /** The largest tile whose elements are named one by one. */
+  get largestUnrolled(): number {
+    return this.#lanes.any ? largestSharedTile : largestUnrolledTile;
+  }
+
   /** Declares a tile and defines its name. */
   allocate(tile: Tile): void {
     const count = tile.dims.reduce((a, b) => a * b, 1);
     const type = scalarType(tile.dtype, `tile ${tile.name}`);
-    const isSmall = count <= (tile.space === "register" ? largestUnrolledTile : largestScalarScratch);
+    const isSmall = count <= (tile.space === "register" ? this.largestUnrolled : largestScalarScratch);
     const kind = isSmall && !this.assumptions.indexed.has(tile) ? "scalars" : "array";
     const name = this.names.unique(tile.name);
     const strides = stridesOf(tile.dims.map((d) => constant("i32", d)));

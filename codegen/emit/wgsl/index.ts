@@ -55,7 +55,7 @@ export function emitWgsl(
   const prepare = printAll(program.prepare);
   const kernels = printAll(program.kernels);
   return {
-    plan: makePlan(program, cuts, prepare, kernels, language.workgroupSize),
+    plan: makePlan(program, cuts, prepare, kernels),
     modules: new Map([...prepare, ...kernels].map((k) => [k.path, k.module.text])),
     paths: new Map([...prepare, ...kernels].map((k) => [k.original, k.path])),
   };

@@ -1,8 +1,9 @@
 import { formatSpan } from "../../../ir/core/span.ts";
-import type { Kernel } from "../../tile/types.ts";
-import { type Code, constant, expression, primary, print, times } from "./code.ts";
+import { LaneNames } from "../../tile/lanes.ts";
+import type { GridCoordinate, Kernel } from "../../tile/types.ts";
+import { add, type Code, constant, expression, primary, print, times } from "./code.ts";
 import { type Assumptions, Context, guaranteedBytes } from "./context.ts";
-import type { WgslLanguage } from "./language.ts";
+import type { WgslFeature, WgslLanguage } from "./language.ts";
 import { emitStatements } from "./statements.ts";
 
 /** A kernel as a WGSL module. */
@@ -17,11 +18,16 @@ export interface WgslModule {
   readonly arrayBytes: number;
   /** Whether they are within what WGSL guarantees. */
   readonly fits: boolean;
+  /** Invocations per workgroup. */
+  readonly workgroupSize: number;
+  /** What it enables. */
+  readonly features: readonly WgslFeature[];
 }
 
 /**
  * Prints a kernel: each invocation runs one block of the grid. The work of a grid is numbered along the first two dimensions
- * of the dispatch, because one dimension takes 65,535 workgroups only.
+ * of the dispatch, because one dimension takes 65,535 workgroups only. Where a coordinate has lanes, a workgroup is some of
+ * them, so that all else of its invocations is the same.
  * Throws IrError where WGSL without extensions cannot say what the kernel does.
  */
 export function emitKernel(kernel: Kernel, symbols: readonly string[], language: WgslLanguage): WgslModule {
@@ -39,14 +45,17 @@ function attempt(
   language: WgslLanguage,
   assumptions: Assumptions,
 ): WgslModule {
-  const context = new Context(language, assumptions);
+  const context = new Context(language, assumptions, new LaneNames(kernel));
   const entryPoint = context.names.unique(kernel.name);
   const used = symbols.filter((name) => usesSymbol(kernel, name));
   const members = used.map((name) => ({ name, member: context.names.unique(name) }));
   for (const { name, member } of members) context.define(name, primary("i32", `symbols.${member}`, { natural: true }));
   const buffers = kernel.buffers.map((buffer) => ({ buffer, memory: context.buffer(buffer) }));
   for (const { buffer, memory } of buffers) context.define(buffer.name, memory);
-  emitGrid(context, kernel);
+  const lanes = kernel.grid.find((g) => g.lanes);
+  const workgroupSize = sizeFor(lanes, language);
+  if (lanes) emitLanes(context, kernel, lanes, workgroupSize);
+  else emitGrid(context, kernel);
   emitStatements(context, kernel.body);
 
   const declarations = buffers.map(({ buffer, memory }, i) => {
@@ -65,13 +74,24 @@ function attempt(
       `@group(0) @binding(${buffers.length}) var<uniform> symbols: Symbols;`,
     );
   }
+  const subgroups = context.features.has("subgroups");
+  const builtins = [
+    ...(lanes
+      ? ["@builtin(workgroup_id) id: vec3<u32>", "@builtin(local_invocation_index) lane: u32"]
+      : ["@builtin(global_invocation_id) id: vec3<u32>"]),
+    "@builtin(num_workgroups) groups: vec3<u32>",
+    ...(subgroups ? ["@builtin(subgroup_invocation_id) subgroup_lane: u32"] : []),
+  ];
   const main = [
-    `@compute @workgroup_size(${language.workgroupSize})`,
-    `fn ${entryPoint}(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {`,
+    `@compute @workgroup_size(${workgroupSize})`,
+    `fn ${entryPoint}(${builtins.join(", ")}) {`,
+    ...(subgroups ? ["  let quad = i32(subgroup_lane & 3u);"] : []),
     ...context.lines,
     "}",
   ];
+  const features = [...context.features].sort();
   const text = [
+    ...features.map((feature) => `enable ${feature};`),
     ...header(kernel),
     "",
     ...declarations,
@@ -88,8 +108,14 @@ function attempt(
     symbols: used,
     arrayBytes: context.privateBytes + context.functionBytes,
     fits: context.functionBytes <= guaranteedBytes,
+    workgroupSize,
+    features,
   };
 }
+
+/** Few lanes take fewer invocations: whole quads, which are what subgroups of any size have. */
+const sizeFor = (lanes: GridCoordinate | undefined, { workgroupSize }: WgslLanguage): number =>
+  Math.min(workgroupSize, Math.ceil((lanes?.extent.constant ?? workgroupSize) / 4) * 4);
 
 /** The block's number, the guard for the last workgroup, and the block's coordinates. */
 function emitGrid(context: Context, kernel: Kernel): void {
@@ -98,9 +124,44 @@ function emitGrid(context: Context, kernel: Kernel): void {
   const total = extents.reduce((a, b) => times(a, b), constant("i32", 1));
   context.line(`let block = i32(id.x + id.y * groups.x * ${size}u);`);
   context.line(`if (${print(total, "additive")} <= block || block < 0) { return; }`);
+  defineCoordinates(context, kernel.grid, extents);
+}
+
+/**
+ * The number of the workgroup, and the block's coordinates. Lanes beyond the last repeat its work without writing, because all
+ * lanes take part in what they read together.
+ */
+function emitLanes(context: Context, kernel: Kernel, lanes: GridCoordinate, size: number): void {
+  const { name, extent } = lanes;
+  const count = extent.constant ?? 1;
+  const chunk = context.names.unique("chunk");
+  const grid = [...kernel.grid.filter((g) => g !== lanes), { name: chunk }];
+  const extents = grid.map((g) => ("extent" in g ? context.dim(g.extent) : constant("i32", Math.ceil(count / size))));
+  const total = extents.reduce((a, b) => times(a, b), constant("i32", 1));
+  context.line("let block = i32(id.x + id.y * groups.x);");
+  context.line(`if (${print(total, "additive")} <= block || block < 0) { return; }`);
+  defineCoordinates(context, grid, extents);
+  const first = times(context.scalar({ kind: "var", type: "i32", name: chunk }), constant("i32", size));
+  const own = add(first, primary("i32", "i32(lane)", { natural: true }));
+  const held = context.names.unique(name);
+  if (count % size === 0) context.line(`let ${held} = ${print(own)};`);
+  else {
+    context.line(`let inside = ${print(own, "additive")} < ${count};`);
+    context.line(`let ${held} = min(${print(own)}, ${count - 1});`);
+    context.guardWrites();
+  }
+  context.define(name, primary("i32", held, { natural: true }));
+}
+
+/** Names the coordinates of block number `block`, outermost first. */
+function defineCoordinates(
+  context: Context,
+  grid: readonly { readonly name: string }[],
+  extents: readonly Code[],
+): void {
   let rest: Code = primary("i32", "block", { natural: true });
   const coordinates: { name: string; value: Code }[] = [];
-  for (const [i, { name }] of [...kernel.grid.entries()].reverse()) {
+  for (const [i, { name }] of [...grid.entries()].reverse()) {
     const extent = extents[i] ?? constant("i32", 1);
     const whole = extent.constant === 1;
     const value = whole ? constant("i32", 0) : i === 0 ? rest : operation("%", rest, extent);

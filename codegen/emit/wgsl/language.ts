@@ -23,11 +23,17 @@ export interface WgslFunction {
   indeterminate?(a: number, b: number): boolean;
 }
 
+/** Extensions of WGSL that modules use. */
+export const wgslFeatures = ["subgroups"] as const;
+export type WgslFeature = (typeof wgslFeatures)[number];
+
 /** The vocabulary of the target: scalar operations, and support functions by name, which texts may call. */
 export interface WgslLanguage {
   readonly functions: Readonly<Record<BasicOp, WgslFunction>>;
   /** Declarations of the support functions: those of `functions`, infinity, not_a_number, and order_key for top-k. */
   readonly helpers: Readonly<Record<string, string>>;
-  /** Invocations per workgroup. */
+  /** Invocations per workgroup, at most. */
   readonly workgroupSize: number;
+  /** Features of the device that modules may enable where it serves them. */
+  readonly features?: readonly WgslFeature[];
 }

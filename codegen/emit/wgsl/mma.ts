@@ -1,11 +1,10 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Statement } from "../../tile/types.ts";
-import { add, type Code, constant, expression, print } from "./code.ts";
+import { add, type Code, constant, expression, primary, print } from "./code.ts";
 import type { Context } from "./context.ts";
-import { type BoundView, bindView, loop } from "./views.ts";
+import { type BoundView, bindView, loop, quadRow } from "./views.ts";
 
-/** Larger products of rows and columns, and longer sums, are walked by loops. */
-const largestUnrolled = 64;
+/** Longer sums are walked by loops, as are products of more rows and columns than a tile may have names. */
 const longestUnrolled = 16;
 
 /** A view [k, n] as [n, k]. */
@@ -46,7 +45,7 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
   }
   const rows = s.rows && context.hold("rows", context.scalar(s.rows));
   const init = s.init && context.scalar(s.init);
-  const isSmall = m * n <= largestUnrolled;
+  const isSmall = m * n <= context.largestUnrolled;
   const hasScalars = (...views: readonly BoundView[]): boolean => views.some((v) => v.memory.kind === "scalars");
   // Named scalars have constant positions: what counts their rows or columns stands in the text.
   const rowsInText = isSmall || hasScalars(acc, a);
@@ -87,13 +86,20 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
     return s.half === "low" ? `(${text} & ${mask})` : `(${text} >> ${shift})`;
   };
 
+  const isShared = m % 4 === 0 && rowsInText && rows === undefined && a.isGlobal && context.quadShares(s.a);
+  const rowVectors = (at: Code, width: number): ((row: Code) => string) => {
+    const quads = isShared && width === 4 ? quadVectors(context, a, at) : undefined;
+    return quads ? (row) => quads(row.constant ?? 0) : (row) => holdVector(context, a, row, at, width);
+  };
+
   /** One step of `width` elements of k from `at`. */
   const step = (at: Code, width: number, first: boolean): void => {
     const columns = columnsInText
       ? Array.from({ length: n }, (_, j) => holdVector(context, b, constant("i32", j), at, width, half))
       : [];
+    const rowOf = rowVectors(at, width);
     walkRows((i) => {
-      const row = holdVector(context, a, i, at, width);
+      const row = rowOf(i);
       walkColumns((j) => {
         const column = columns[j.constant ?? -1] ?? half(vector(context, b, j, at, width), width);
         const product = width === 1 ? `${row} * ${column}` : `dot(${row}, ${column})`;
@@ -110,6 +116,26 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
     loop(context, whole, (at) => step(at, 4, false), 4);
   }
   if (whole < k) step(constant("i32", whole), k - whole, startsAtOnce && whole === 0);
+}
+
+/**
+ * Four neighbours along k of any row: of each four rows, every lane of a quad has read one. Undefined where memory is not read four
+ * elements at a time.
+ */
+function quadVectors(context: Context, view: BoundView, at: Code): ((row: number) => string) | undefined {
+  const read = new Map<number, string>();
+  const own = (first: number): string | undefined => {
+    const text = context.vectorAt(view.memory, view.at([quadRow(first), at]));
+    return text && print(context.hold(`${view.memory.name}_quad`, expression(view.memory.type, text, "or")));
+  };
+  if (context.vectorAt(view.memory, view.at([quadRow(0), at])) === undefined) return undefined;
+  context.features.add("subgroups");
+  return (row) => {
+    const first = row - (row % 4);
+    const text = read.get(first) ?? own(first) ?? "";
+    read.set(first, text);
+    return print(context.hold(`${view.memory.name}_${row}`, primary("f32", `quadBroadcast(${text}, ${row % 4}u)`)));
+  };
 }
 
 /** `width` neighbours along k as text: one read of four where memory allows it. */

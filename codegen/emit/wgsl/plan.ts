@@ -59,7 +59,7 @@ interface PlanKernel {
   readonly module: string;
   readonly entryPoint: string;
   readonly workgroupSize: number;
-  /** Blocks per dimension of the grid; one invocation per block, numbered along x, then y of the dispatch. */
+  /** Invocations per dimension of the grid, one for each block; numbered along x, then y of the dispatch. */
   readonly grid: readonly Polynomial[];
   /** Storage buffers of group 0. */
   readonly bindings: readonly {
@@ -99,10 +99,9 @@ export function makePlan(
   cuts: ReadonlyMap<string, Cut>,
   prepare: readonly PrintedKernel[],
   kernels: readonly PrintedKernel[],
-  workgroupSize: number,
 ): LaunchPlan {
   const slotOf = new Map(program.memory.slots.flatMap((slot, i) => slot.buffers.map((name) => [name, i] as const)));
-  const planned = (list: readonly PrintedKernel[]): PlanKernel[] => list.flatMap((k) => planKernels(k, workgroupSize));
+  const planned = (list: readonly PrintedKernel[]): PlanKernel[] => list.flatMap(planKernels);
   const [atLoad, atRun] = [planned(prepare), planned(kernels)];
   const describe = (name: string, b: ProgramBuffer, dims: readonly Dim[]): PlanBuffer => {
     const slot = b.role === "temporary" ? slotOf.get(b.name) : undefined;
@@ -135,6 +134,8 @@ export function makePlan(
   const bound = new Set(all.flatMap((k) => k.bindings.map((b) => b.buffer)));
   const bytes = unique(buffers.filter((b) => bound.has(b.name)).map((b) => b.bytes));
   const count = Math.max(0, ...all.map((k) => k.bindings.length));
+  const workgroupSize = Math.max(1, ...all.map((k) => k.workgroupSize));
+  const features = new Set([...prepare, ...kernels].flatMap((k) => k.module.features));
   return {
     format: "unmoor-launch-plan",
     version: 1,
@@ -142,7 +143,7 @@ export function makePlan(
     params: program.params,
     symbols: program.symbols,
     requires: {
-      features: [],
+      features: [...features].sort(),
       limits: {
         maxStorageBuffersPerShaderStage: [[{ coefficient: count, factors: [] }]],
         maxStorageBufferBindingSize: bytes,
@@ -160,14 +161,14 @@ export function makePlan(
 }
 
 /** A kernel's launches: one, or one for each combination of the parts of weights that it works on. */
-function planKernels({ kernel, path, module, launches }: PrintedKernel, workgroupSize: number): PlanKernel[] {
+function planKernels({ kernel, path, module, launches }: PrintedKernel): PlanKernel[] {
   const { op, summary, span } = kernel.origin;
   return launches.map(({ constants, parts }, i) => ({
     name: launches.length === 1 ? kernel.name : `${kernel.name}.${i}`,
     module: path,
     entryPoint: module.entryPoint,
-    workgroupSize,
-    grid: kernel.grid.map((g) => polynomial(g.extent.substitute(constants))),
+    workgroupSize: module.workgroupSize,
+    grid: kernel.grid.map((g) => polynomial(g.lanes ? padded(g.extent, module) : g.extent.substitute(constants))),
     bindings: module.bindings.map(({ buffer, access }, binding) => ({
       binding,
       buffer: parts[buffer] ?? buffer,
@@ -179,6 +180,10 @@ function planKernels({ kernel, path, module, launches }: PrintedKernel, workgrou
     origin: { op, summary, source: formatSpan(span) },
   }));
 }
+
+/** Lanes fill whole workgroups. */
+const padded = ({ constant: lanes = 1 }: Dim, { workgroupSize }: WgslModule): Dim =>
+  Dim.of(Math.ceil(lanes / workgroupSize) * workgroupSize);
 
 const ownOf = ({ symbols }: WgslModule, constants: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(constants).filter(([name]) => symbols.includes(name)));

@@ -1,5 +1,6 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
+import { viewsOf } from "../../tile/shape.ts";
 import type { Statement, View } from "../../tile/types.ts";
 import { add, type Code, constant, primary, print } from "./code.ts";
 import type { Context } from "./context.ts";
@@ -14,7 +15,14 @@ export function emitStatements(context: Context, statements: readonly Statement[
   for (const statement of statements) emitStatement(context, statement);
 }
 
-function emitStatement(context: Context, s: Statement) {
+/** Prints a statement; what writes to a buffer, for the lanes that have a block. */
+function emitStatement(context: Context, s: Statement): void {
+  const written = s.kind === "set" ? [s.base] : viewsOf(s).flatMap(({ view, writes }) => (writes ? [view.base] : []));
+  if (written.some((base) => context.memory(base).kind === "buffer")) context.writing(() => emitWhole(context, s));
+  else emitWhole(context, s);
+}
+
+function emitWhole(context: Context, s: Statement) {
   switch (s.kind) {
     case "for":
       return emitFor(context, s);

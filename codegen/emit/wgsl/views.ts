@@ -1,12 +1,23 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { View } from "../../tile/types.ts";
-import { add, type Code, constant, print, sum, times } from "./code.ts";
+import { add, type Code, constant, primary, print, sum, times } from "./code.ts";
 import type { Context, Memory } from "./context.ts";
 
 /** More elements than this are walked by loops, unless they are named scalars. */
 const largestUnrolled = 16;
 
 const zero = constant("i32", 0);
+
+/** The row that a lane reads of the four from `first` on: that of its place in its quad. */
+export const quadRow = (first: number): Code => ({ ...primary("i32", "quad", { natural: true }), offset: first });
+const isQuadRow = (row: Code): boolean => row.text === "quad";
+
+/** The one of the first four numbers that belongs to a lane's place in its quad. */
+function byQuad(rows: readonly Code[]): Code {
+  const [a, b, c, d] = rows.map((row) => print(row));
+  const text = `select(select(${a}, ${b}, quad == 1), select(${c}, ${d}, quad == 3), quad > 1)`;
+  return primary("i32", text, { natural: true, multiple: rows[0]?.multiple ?? 1 });
+}
 
 /** A view whose position in memory is computed once, ready to be read and written element by element. */
 export interface BoundView {
@@ -57,7 +68,7 @@ export function bindView(context: Context, view: View, byRow = false): BoundView
     const rows = Array.from({ length: index.extent }, (_, c) =>
       context.hold(`${memory.name}_row`, rowStart(constant("i32", c))),
     );
-    return [(c: Code): Code => rows[c.constant ?? -1] ?? rowStart(c)];
+    return [(c: Code): Code => rows[c.constant ?? -1] ?? (isQuadRow(c) ? byQuad(rows.slice(c.offset)) : rowStart(c))];
   });
   const at = (coordinates: readonly Code[]): Code =>
     terms.reduce((total, term, i) => add(total, term(coordinates[i] ?? zero)), start);
