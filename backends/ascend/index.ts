@@ -7,7 +7,8 @@ import type { Ability, Capability } from "../capability.ts";
 import type { NativeHost, NativeMemory } from "../native-host.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { buildLibrary, findCompiler, tryCompiler } from "../toolchain/compiler.ts";
-import { cppCompiler, emulatorHeaders, supportHeaders } from "./support.ts";
+import { emulated, emulatorBuild } from "./emulator-build.ts";
+import { cppCompiler, supportHeaders } from "./support.ts";
 import { ascendIsa, ascendTarget, type SocName } from "./target.ts";
 
 export { ascendIsa, type SocName } from "./target.ts";
@@ -30,23 +31,6 @@ export interface AscendOptions {
    */
   readonly trace?: string;
 }
-
-/** Flags of the emulator's shared library. Its per-thread state must not be shared between libraries. */
-const libraryFlags = [
-  "-std=c++17",
-  "-O2",
-  "-ffp-contract=off",
-  "-fPIC",
-  "-shared",
-  "-fvisibility=hidden",
-  "-I.",
-  "-Iemulator/include",
-];
-
-const built = {
-  title: "the kernels for the Ascend emulator",
-  mend: `install g++ 10 or newer (${cppCompiler.mend})`,
-};
 
 const emitter = () => import("../../codegen/emit/ascend/index.ts");
 const interfaces = () => import("../../codegen/emit/c-family/interface.ts");
@@ -87,14 +71,14 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
     const [{ emulatorHost }, { cInterface }] = await Promise.all([emitter(), interfaces()]);
     const { prefix } = cInterface(program);
     const sources = new Map(
-      [...(await emit(program)), ...emulatorHeaders()].filter(
+      [...(await emit(program))].filter(
         ([path]) => /\.(h|cpp)$/.test(path) && path !== `${prefix}_launch.cpp` && path !== "main.cpp",
       ),
     );
-    const flags = [...libraryFlags, ...(compiler.version.includes("clang") ? [] : ["-fno-gnu-unique"])];
-    const build = () => buildLibrary(compiler, sources, flags, [emulatorHost], built);
-    const key = buildKey(sources, [...compiler.command, compiler.version, ...flags]);
-    const library = host.openLibrary(await cachedLibrary(cacheFolder("ascend", env), key, build));
+    const { flags, objects, key } = await emulatorBuild(compiler, env);
+    const build = () =>
+      buildLibrary(compiler, sources, ["-shared", "-I.", ...flags], [emulatorHost, ...objects], emulated);
+    const library = host.openLibrary(await cachedLibrary(cacheFolder("ascend", env), buildKey(sources, [key]), build));
     await library.run(`${prefix}_seed`, [], [options.seed ?? 0, options.seeds ?? seedsOf(env)]);
     const trace = Buffer.from(options.trace ?? env.UNMOOR_ASCEND_TRACE ?? "");
     if (trace.length > 0) await library.run(`${prefix}_trace`, [trace], [trace.length]);
@@ -136,7 +120,7 @@ export function createAscend<M extends NativeMemory>(host: NativeHost<M>, option
       const compiler = await findCompiler(cppCompiler, env);
       const { command, version } = compiler;
       const works = ["works.cpp", "#include <cstdint>\n#include <thread>\nint works() { return 0; }\n"] as const;
-      await tryCompiler(compiler, works, libraryFlags, built);
+      await tryCompiler(compiler, works, ["-std=c++17", "-fPIC", "-shared"], emulated);
       host.NativeMemory.allocate(64).free();
       return { ok: true, how: `host emulator of Ascend C, built by ${command.join(" ")}: ${version}` };
     } catch (error) {

@@ -6,8 +6,9 @@ import { type AscendInstruction, AscendTable, reduceWorkElements } from "../../c
 import * as native from "../../runtime/native.ts";
 import { generator } from "../simd-c/testing.ts";
 import { buildLibrary, findCompiler } from "../toolchain/compiler.ts";
+import { emulatorBuild } from "./emulator-build.ts";
 import { instructions } from "./instructions.ts";
-import { emulatorHeaders, supportHeaders } from "./support.ts";
+import { cppCompiler, supportHeaders } from "./support.ts";
 import { ascendIsa } from "./target.ts";
 
 /** Each instruction alone: its text runs on the emulator, its meaning here, on the same operands. */
@@ -104,15 +105,10 @@ let folder = "";
 let library: ReturnType<typeof native.openLibrary>;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "unmoor-ascend-instructions-"));
-  const compiler = await findCompiler({
-    language: "C++",
-    variable: "CXX",
-    candidates: ["g++"],
-    mend: "apt-get install g++",
-  });
-  const sources = new Map([["all.cpp", source()], ...supportHeaders(), ...emulatorHeaders()]);
-  const flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique"];
-  const content = await buildLibrary(compiler, sources, [...flags, "-I.", "-Iemulator/include"], ["all.cpp"], {
+  const compiler = await findCompiler(cppCompiler);
+  const sources = new Map([["all.cpp", source()], ...supportHeaders()]);
+  const { flags, objects } = await emulatorBuild(compiler);
+  const content = await buildLibrary(compiler, sources, ["-shared", "-I.", ...flags], ["all.cpp", ...objects], {
     title: "the instructions",
     mend: "mend the table",
   });

@@ -1,7 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { at, gather, type KernelBuilder, kernelBuilder, load, range, view, whole } from "../../codegen/tile/builder.ts";
 import { add, eq, floorDiv, lt, min, mod, mul, sub } from "../../codegen/tile/fold.ts";
@@ -14,12 +11,6 @@ import type { ElementType } from "../../ir/core/types.ts";
 import * as native from "../../runtime/native.ts";
 import { generator, interpret, numbers, origin, randomArray, testProgram } from "../simd-c/testing.ts";
 import { createAscend } from "./index.ts";
-
-let cache = "";
-beforeAll(() => {
-  cache = mkdtempSync(join(tmpdir(), "unmoor-ascend-kernels-"));
-});
-afterAll(() => rmSync(cache, { recursive: true, force: true }));
 
 /** Kernels made by hand, each with buffers of its own, in one program: it is compiled once. */
 class Suite {
@@ -323,7 +314,7 @@ describe("statements on the emulator agree with the tile interpreter", () => {
   let wanted = new Map<string, TypedArray>();
   beforeAll(async () => {
     wanted = interpret(program, given, { T });
-    const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache }, seed });
+    const backend = createAscend(native, { seed });
     const layer = await backend.load(program, backend.target("dav-2201"));
     try {
       await layer.setWeights(new Map());

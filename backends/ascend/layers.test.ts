@@ -73,7 +73,7 @@ const cases: readonly (readonly [string, Parameters<typeof longcat>[0], Storage,
 
 describe("the LongCat layer on the emulator agrees with the oracle", () => {
   it.each(cases)("%s %o in %s, seed %d", async (_, sizes, storage, seed) => {
-    const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache }, seed });
+    const backend = createAscend(native, { env: { ...process.env }, seed });
     const layer = parseLayer(longcat(sizes), "longcat.moe");
     const checked = await checkTarget(layer, backend, backend.target("dav-2201"), storage, seed);
     expect(checked.cases.filter((c) => c.disagreements.length > 0)).toEqual([]);
@@ -83,7 +83,7 @@ describe("the LongCat layer on the emulator agrees with the oracle", () => {
   });
 
   it("with ten seeds a run, from seed 16 on", async () => {
-    const env = { ...process.env, XDG_CACHE_HOME: cache, UNMOOR_ASCEND_SEEDS: "10" };
+    const env = { ...process.env, UNMOOR_ASCEND_SEEDS: "10" };
     const layer = parseLayer(longcat({ H: 40, I: 24, E: 5, Z: 3, K: 2 }), "longcat.moe");
     const backend = createAscend(native, { env, seed: 16 });
     const checked = await checkTarget(layer, backend, backend.target("dav-2201"), "bf16", 16);
@@ -92,7 +92,7 @@ describe("the LongCat layer on the emulator agrees with the oracle", () => {
 
   it("and writes a trace of the modelled times", async () => {
     const trace = join(cache, "trace.json");
-    const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache }, trace });
+    const backend = createAscend(native, { env: { ...process.env }, trace });
     const layer = parseLayer(longcat({ H: 40, I: 24, E: 5, Z: 3, K: 2 }), "longcat.moe");
     const compilation = compileLayer(layer, ascendTarget, "bf16");
     const loaded = await backend.load(compilation.program, ascendTarget);
@@ -112,7 +112,7 @@ describe("the LongCat layer on the emulator agrees with the oracle", () => {
   });
 
   it("refuses a number of seeds that is none", async () => {
-    const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache, UNMOOR_ASCEND_SEEDS: "0" } });
+    const backend = createAscend(native, { env: { ...process.env, UNMOOR_ASCEND_SEEDS: "0" } });
     const layer = parseLayer(longcat({ H: 40, I: 24, E: 5, Z: 3, K: 2 }), "longcat.moe");
     await expect(checkTarget(layer, backend, backend.target("dav-2201"), "bf16", 16)).rejects.toThrow(
       'UNMOOR_ASCEND_SEEDS has to be a whole number of at least 1, found "0"',
@@ -120,7 +120,7 @@ describe("the LongCat layer on the emulator agrees with the oracle", () => {
   });
 
   it("sigmoid scores and wide rows in bf16, seed 15", async () => {
-    const backend = createAscend(native, { env: { ...process.env, XDG_CACHE_HOME: cache }, seed: 15, soc: "910B4" });
+    const backend = createAscend(native, { env: { ...process.env }, seed: 15, soc: "910B4" });
     const checked = await checkTarget(
       parseLayer(sigmoid, "sigmoid.moe"),
       backend,

@@ -12,7 +12,10 @@ import { parseLayer } from "../../ir/text/index.ts";
 import * as native from "../../runtime/native.ts";
 import { LackError } from "../backend.ts";
 import { origin, testProgram } from "../simd-c/testing.ts";
+import { findCompiler } from "../toolchain/compiler.ts";
+import { emulatorBuild } from "./emulator-build.ts";
 import { ascendIsa, createAscend } from "./index.ts";
+import { cppCompiler } from "./support.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -50,7 +53,7 @@ describe("the project", () => {
     },
   );
 
-  it("compiles with all warnings, kernel by kernel and without the emulator's host, and so do the launches", () => {
+  it("compiles with all warnings, kernel by kernel and without the emulator's host, and so do the launches", async () => {
     for (const [path, text] of tree) {
       mkdirSync(dirname(join(folder, path)), { recursive: true });
       writeFileSync(join(folder, path), text);
@@ -73,14 +76,15 @@ describe("the project", () => {
       const parameters = ["uint32_t", "aclrtStream", ...own.split(",").map(() => "void *")].join(", ");
       writeFileSync(join(folder, "stub", `aclrtlaunch_${name}.h`), `uint32_t aclrtlaunch_${name}(${parameters});\n`);
     }
-    const compiler = process.env.CXX ?? "g++";
-    const flags = ["-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-I", folder];
-    const emulator = ["-I", new URL("./emulator/include", import.meta.url).pathname];
+    const compiler = await findCompiler(cppCompiler);
+    const [command = "", ...first] = compiler.command;
+    const compile = (...args: readonly string[]) => {
+      const flags = [...first, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-I", folder];
+      execFileSync(command, [...flags, ...args], { stdio: "pipe" });
+    };
     const sources = [...tree.keys()].filter((p) => p.startsWith("kernels/")).map((p) => join(folder, p));
-    execFileSync(compiler, [...flags, ...emulator, ...sources], { stdio: "pipe" });
-    execFileSync(compiler, [...flags, "-I", join(folder, "stub"), join(folder, "swiglu_launch.cpp")], {
-      stdio: "pipe",
-    });
+    compile(...(await emulatorBuild(compiler)).flags, ...sources);
+    compile("-std=c++17", "-I", join(folder, "stub"), join(folder, "swiglu_launch.cpp"));
   }, 120_000);
 
   it("says what was checked, and that it has not run on hardware", () => {
@@ -200,8 +204,7 @@ describe("the machine", () => {
     const row = second.grid("row", "T");
     second.copy(view(y, row, range(0, 16)), view(t, row, range(0, 16)));
     const faulty = testProgram("faulty", buffers, [first.build(), second.build()]);
-    const env = { ...process.env, XDG_CACHE_HOME: folder };
-    const loaded = await createAscend(native, { env }).load(faulty, target);
+    const loaded = await createAscend(native).load(faulty, target);
     await loaded.setWeights(new Map());
     const data = new Float32Array(32);
     await expect(loaded.run(new Map([["x", { dtype: "f32", dims: [2, 16], data }]]), { T: 2 })).rejects.toThrow(

@@ -5,6 +5,7 @@ import { DiagnosticError } from "../../ir/core/diagnostic.ts";
 import type { Span } from "../../ir/core/span.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { findCompiler, runProgram } from "../toolchain/compiler.ts";
+import { emulatorBuild } from "./emulator-build.ts";
 import type { KernelEntry } from "./kernel-source.ts";
 import { cppCompiler, emulatorInclude } from "./support.ts";
 
@@ -76,19 +77,19 @@ export async function runKernel(run: KernelRun): Promise<KernelResult> {
         "",
       ].join("\n"),
     );
-    const flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-I", emulatorInclude()];
+    const { flags, objects, key } = await emulatorBuild(compiler);
     const main = join(folder, "main.cpp");
-    const compile = async (...more: string[]): Promise<string> => {
-      const { status, output } = await runProgram(compiler.command, [...flags, ...more, main]);
+    const compile = async (...args: string[]): Promise<string> => {
+      const { status, output } = await runProgram(compiler.command, args);
       if (status !== 0) throw refused(run, compiler.version, output);
       return output;
     };
     // Whatever the file includes counts: what is compiled anew is what changed after the preprocessor.
-    const text = (await compile("-E", "-P")).replaceAll(folder, "");
-    const key = buildKey(new Map([["main.cpp", text]]), [...compiler.command, compiler.version, ...flags]);
-    const program = await cachedLibrary(cacheFolder("ascend"), key, async () => {
+    const text = await compile("-std=c++17", "-I", emulatorInclude(), "-E", "-P", main);
+    const sources = new Map([["main.cpp", text.replaceAll(folder, "")]]);
+    const program = await cachedLibrary(cacheFolder("ascend"), buildKey(sources, [key]), async () => {
       const path = join(folder, "program");
-      await compile("-o", path);
+      await compile(...flags, main, ...objects, "-o", path);
       return readFile(path);
     });
 

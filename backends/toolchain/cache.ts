@@ -26,12 +26,18 @@ export const buildKey = (sources: SourceTree, settings: readonly string[]): stri
  * The path of the library with a key; `build` makes it where the cache has none. A library's file is named by its key and
  * the hash of its content, and the hash is verified before the path is given away: a damaged file is built anew, with a warning.
  * Written atomically, so several processes may build at once. Throws LackError where the folder cannot be used.
+ * @param extension of the file's name, for other results of a compiler
  */
-export async function cachedLibrary(folder: string, key: string, build: () => Promise<Buffer>): Promise<string> {
+export async function cachedLibrary(
+  folder: string,
+  key: string,
+  build: () => Promise<Buffer>,
+  extension = "so",
+): Promise<string> {
   await preparePrivateFolder(folder);
   for (const name of await readdir(folder)) {
-    const match = /^([0-9a-f]{32})-([0-9a-f]{32})\.so$/.exec(name);
-    if (match?.[1] !== key) continue;
+    const match = /^([0-9a-f]{32})-([0-9a-f]{32})\.([a-z]+)$/.exec(name);
+    if (match?.[1] !== key || match[3] !== extension) continue;
     const path = join(folder, name);
     const content = await readFile(path).catch(() => undefined);
     if (content !== undefined && hash([content]) === match[2]) return path;
@@ -39,7 +45,7 @@ export async function cachedLibrary(folder: string, key: string, build: () => Pr
     await rm(path, { force: true });
   }
   const content = await build();
-  const path = join(folder, `${key}-${hash([content])}.so`);
+  const path = join(folder, `${key}-${hash([content])}.${extension}`);
   const temporary = join(folder, `.${key}-${randomBytes(8).toString("hex")}`);
   try {
     await writeFile(temporary, content, { mode: 0o700, flag: "wx" });

@@ -3,6 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { findCompiler } from "../../toolchain/compiler.ts";
+import { emulatorBuild } from "../emulator-build.ts";
+import { cppCompiler } from "../support.ts";
 
 const here = new URL(".", import.meta.url).pathname;
 const folder = mkdtempSync(join(tmpdir(), "unmoor-ascend-"));
@@ -46,9 +49,23 @@ const passing = {
 const refused = ["operands", "broken", "synchronise", "arrange", "reach"] as const;
 const programs = ["operands", "reach", "cube", "arrange", "synchronise", "broken", "vector", "launch"];
 
+/** One program with the headers alone, as somebody has them who takes the headers; the others with the object that they share. */
 async function compile(name: string): Promise<void> {
-  const flags = ["-std=c++17", "-O0", "-Wall", "-Wextra", "-Werror", "-I", join(here, "include")];
-  const built = await run("g++", [...flags, join(here, "tests", `${name}.cpp`), "-o", join(folder, name)]);
+  const { flags, objects } =
+    name === "launch"
+      ? { flags: ["-std=c++17", "-O0", "-I", join(here, "include")], objects: [] }
+      : await emulatorBuild(await findCompiler({ ...cppCompiler, candidates: ["g++"] }));
+  const source = join(here, "tests", `${name}.cpp`);
+  const built = await run("g++", [
+    ...flags,
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    source,
+    ...objects,
+    "-o",
+    join(folder, name),
+  ]);
   if (built.status !== 0) throw new Error(built.stderr);
 }
 

@@ -28,8 +28,8 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
   out.lines([
     `// Layer ${program.name} on the host emulator of Ascend C. Not hardware: see README.md.`,
     '#define UNMOOR_EXPORT __attribute__((visibility("default")))',
-    "#include <vector>",
     '#include "unmoor/ascend_host.h"',
+    "#include <vector>",
     `#include "${prefix}.h"`,
     ...[...emitted.prepare, ...emitted.kernels].map((k) => `#include "kernels/${k.kernel.name}.cpp"`),
     "",

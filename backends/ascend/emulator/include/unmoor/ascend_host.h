@@ -13,7 +13,7 @@ class Device {
 
   /// Makes host memory visible as global memory. `initialised` is false for results and workspaces: reading a byte
   /// of them before a kernel has written it is an error. Registering the same address again replaces the buffer.
-  void registerBuffer(void *pointer, size_t bytes, std::string name, bool initialised) {
+  UNMOOR_COMMON void registerBuffer(void *pointer, size_t bytes, std::string name, bool initialised) {
     unregisterBuffer(pointer);
     auto *begin = static_cast<uint8_t *>(pointer);
     for (const auto &other : memory.buffers)
@@ -24,13 +24,13 @@ class Device {
     if (!initialised) memory.buffers.back().written.assign(bytes, 0);
   }
 
-  void unregisterBuffer(const void *pointer) {
+  UNMOOR_COMMON void unregisterBuffer(const void *pointer) {
     for (size_t i = 0; i < memory.buffers.size(); i++)
       if (memory.buffers[i].begin == pointer) memory.buffers.erase(memory.buffers.begin() + static_cast<long>(i--));
   }
 
   /// The host wrote these bytes of a registered buffer.
-  void markWritten(const void *pointer, size_t bytes) {
+  UNMOOR_COMMON void markWritten(const void *pointer, size_t bytes) {
     const auto *const at = static_cast<const uint8_t *>(pointer);
     for (auto &buffer : memory.buffers) {
       if (at < buffer.begin || at >= buffer.begin + buffer.bytes || buffer.written.empty()) continue;
@@ -40,7 +40,7 @@ class Device {
   }
 
   /// Refuses a result of which a kernel left bytes unwritten.
-  void requireWritten(const void *pointer) const {
+  UNMOOR_COMMON void requireWritten(const void *pointer) const {
     for (const auto &buffer : memory.buffers) {
       if (buffer.begin != pointer) continue;
       for (size_t i = 0; i < buffer.written.size(); i++)

@@ -10,58 +10,62 @@ struct Call {
   Core &c;
   Call(const char *name, pipe_t pipe, SourceLoc where) : at{name, pipe, where}, c(core()) {}
 
-  [[noreturn]] UNMOOR_NOINLINE void fail(const char *code, std::string buffer, std::string expected, std::string found,
+  [[noreturn]] UNMOOR_COMMON void fail(const char *code, std::string buffer, std::string expected, std::string found,
                          std::string remedy) const {
     c.fail(at, {code, "", std::move(buffer), std::move(expected), std::move(found), std::move(remedy)});
   }
 
-  UNMOOR_NOINLINE void require(bool holds, const char *code, const char *operand, const std::string &expected,
+  UNMOOR_COMMON void require(bool holds, const char *code, const char *operand, const std::string &expected,
                const std::string &found, const char *remedy) const {
     if (!holds) fail(code, operand, expected, found, remedy);
   }
 
   /// A number within limits of the instruction.
-  UNMOOR_NOINLINE void limit(const char *what, int64_t value, int64_t low, int64_t high, const char *remedy) const {
+  UNMOOR_COMMON void limit(const char *what, int64_t value, int64_t low, int64_t high, const char *remedy) const {
     if (value < low || value > high)
       fail("limit", "", std::string(what) + " in " + std::to_string(low) + ".." + std::to_string(high),
            std::to_string(value), remedy);
   }
 
   template <class T> void dtype(const char *operand, const Dtypes &legal, const char *remedy) const {
-    if (!legal.has(dtypeOf<T>()))
-      fail("dtype", operand, "one of " + legal.text() + " on architecture 2201", nameOf(dtypeOf<T>()), remedy);
+    dtype(dtypeOf<T>(), operand, legal, remedy);
+  }
+  UNMOOR_COMMON void dtype(Dtype type, const char *operand, const Dtypes &legal, const char *remedy) const {
+    if (!legal.has(type))
+      fail("dtype", operand, "one of " + legal.text() + " on architecture 2201", nameOf(type), remedy);
   }
 
-  template <class T> void inSpace(const AscendC::LocalTensor<T> &tensor, const char *operand, Space space) const {
-    const Region &region = liveRegion(c, at, tensor.handle, operand);
-    if (tensor.handle.space() != space)
-      fail("position", std::string(operand) + " in " + region.text(), std::string("a tensor in ") + nameOf(space),
-           std::string("a tensor in ") + nameOf(tensor.handle.space()), "move the data there first");
-  }
-
-  template <class T>
-  void aligned(const AscendC::LocalTensor<T> &tensor, const char *operand, uint32_t bytes) const {
-    if (tensor.handle.address % bytes != 0)
-      fail("alignment", std::string(operand) + " in " + liveRegion(c, at, tensor.handle, operand).text(),
-           "a start that is a multiple of " + std::to_string(bytes) + " bytes in " + nameOf(tensor.handle.space()),
-           "byte " + std::to_string(tensor.handle.address), "round the offset, or give the tensor a buffer of its own");
+  UNMOOR_COMMON void aligned(const LocalHandle &tensor, const char *operand, uint32_t bytes) const {
+    if (tensor.address % bytes != 0)
+      fail("alignment", std::string(operand) + " in " + liveRegion(c, at, tensor, operand).text(),
+           "a start that is a multiple of " + std::to_string(bytes) + " bytes in " + nameOf(tensor.space()),
+           "byte " + std::to_string(tensor.address), "round the offset, or give the tensor a buffer of its own");
   }
 
   /// A local operand of an instruction that is bound to `space`, aligned as the memory asks.
-  template <class T>
-  void operand(const AscendC::LocalTensor<T> &tensor, const char *name, Space space, uint32_t alignment = 0) const {
-    inSpace(tensor, name, space);
+  UNMOOR_COMMON void operand(const LocalHandle &tensor, const char *name, Space space, uint32_t alignment = 0) const {
+    const Region &region = liveRegion(c, at, tensor, name);
+    if (tensor.space() != space)
+      fail("position", std::string(name) + " in " + region.text(), std::string("a tensor in ") + nameOf(space),
+           std::string("a tensor in ") + nameOf(tensor.space()), "move the data there first");
     aligned(tensor, name, alignment == 0 ? alignmentOf(space) : alignment);
   }
+  template <class T>
+  void operand(const AscendC::LocalTensor<T> &tensor, const char *name, Space space, uint32_t alignment = 0) const {
+    operand(tensor.handle, name, space, alignment);
+  }
 
+  Range range(const LocalHandle &tensor, const char *name, Access access, uint64_t bytes, uint64_t offset = 0) const {
+    return localRange(c, at, tensor, name, access, bytes, offset);
+  }
   template <class T>
   Range range(const AscendC::LocalTensor<T> &tensor, const char *name, Access access, uint64_t bytes,
               uint64_t offset = 0) const {
-    return localRange(c, at, tensor.handle, name, access, bytes, offset);
+    return range(tensor.handle, name, access, bytes, offset);
   }
 
   /// Two operands may be the same bytes, or apart; never shifted against each other.
-  UNMOOR_NOINLINE void notShifted(const Range &dst, const Range &src) const {
+  UNMOOR_COMMON void notShifted(const Range &dst, const Range &src) const {
     if (dst.space != src.space || dst.begin == src.begin || dst.bytes == 0 || src.bytes == 0) return;
     if (dst.begin < src.begin + src.bytes && src.begin < dst.begin + dst.bytes)
       fail("overlap", std::string(dst.operand) + " and " + src.operand, "operands that are equal or apart",

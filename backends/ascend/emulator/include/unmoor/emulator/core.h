@@ -121,7 +121,7 @@ struct OrderingCalls {
   std::vector<Call> list;
   std::vector<uint32_t> leftOut;  // indices into the list
 
-  bool leavesOut(const char *name, SourceLoc where) {
+  UNMOOR_COMMON bool leavesOut(const char *name, SourceLoc where) {
     uint32_t index = 0;
     while (index < list.size() && !(list[index].where.line == where.line && list[index].name == name &&
                                     list[index].where.text() == where.text()))
@@ -158,7 +158,7 @@ struct QueueState {
   std::deque<uint32_t> fifo;
   uint32_t cursor = 0;  // the slot that AllocTensor tries first
   uint32_t lastAllocated = 0;
-  std::string text() const {
+  UNMOOR_COMMON std::string text() const {
     return std::string("queue ") + nameOf(position) + " (" + std::to_string(slots.size()) + " buffers, depth " +
            std::to_string(depth) + ") made at " + madeAt.text();
   }
@@ -207,7 +207,7 @@ struct Core {
   std::array<double, PIPES> busyUntil{};
 
   uint32_t blockIdx() const { return kind == CoreKind::Vector ? group * taskRatio + sub : group; }
-  std::string blockText() const {
+  UNMOOR_COMMON std::string blockText() const {
     const uint32_t all = kind == CoreKind::Vector ? groups * taskRatio : groups;
     return "block " + std::to_string(blockIdx()) + " of " + std::to_string(all) + " (" + nameOf(kind) + ")";
   }
@@ -231,7 +231,7 @@ struct Core {
   }
 
   /// Readies the core for a block: nothing is allocated, every memory is poison once it is.
-  void reset(uint64_t seed) {
+  UNMOOR_COMMON void reset(uint64_t seed) {
     pipe = nullptr;
     scheduler.reset(seed);
     for (int i = 0; i < LOCAL_SPACES; i++) memory[i].reset(capacity(static_cast<Space>(i)));
@@ -246,7 +246,7 @@ struct Core {
     busyUntil = {};
   }
 
-  [[noreturn]] UNMOOR_NOINLINE void fail(const Instruction &at, Fault fault) const {
+  [[noreturn]] UNMOOR_COMMON void fail(const Instruction &at, Fault fault) const {
     fault.operation = at.name;
     throw EmulatorError(std::move(fault), kernel, blockText(), at.where);
   }
@@ -255,9 +255,8 @@ struct Core {
   /// checked, and put into the queue of its pipe. `body` may run long after the call, and owns what it needs.
   template <class Body> void issue(const Instruction &at, Ranges reads, Ranges writes, const Body &body) {
     check(at, reads, writes);
-    std::unique_ptr<Work> work = std::make_unique<WorkOf<Body>>(body);
-    if (synchronisation == Synchronisation::Automatic) work->run();
-    else scheduler.enqueue(at.pipe, std::move(work));
+    if (synchronisation == Synchronisation::Automatic) body();
+    else scheduler.enqueue(at.pipe, new WorkOf<Body>(body));
     markReady(writes);
   }
 
@@ -272,7 +271,7 @@ struct Core {
   void settle(pipe_t pipe) { scheduler.settle(pipe); }
 
   /// The first id of a kind of event that nobody has reserved.
-  UNMOOR_NOINLINE AscendC::TEventID pickEvent(const Instruction &at, HardEvent event, bool reserve) {
+  UNMOOR_COMMON AscendC::TEventID pickEvent(const Instruction &at, HardEvent event, bool reserve) {
     auto &ids = reservedEvents[static_cast<size_t>(event)];
     const auto free = std::find(ids.begin(), ids.end(), false);
     if (free == ids.end())
@@ -284,11 +283,11 @@ struct Core {
   }
 
   /// The flags of a queue: an id of its own from when it is set until it is waited for.
-  UNMOOR_NOINLINE void setSlotFlag(const Instruction &at, HardEvent event, Slot &slot) {
+  UNMOOR_COMMON void setSlotFlag(const Instruction &at, HardEvent event, Slot &slot) {
     slot.event = pickEvent(at, event, true);
     setFlag(at, event, slot.event);
   }
-  UNMOOR_NOINLINE void waitSlotFlag(const Instruction &at, HardEvent event, Slot &slot) {
+  UNMOOR_COMMON void waitSlotFlag(const Instruction &at, HardEvent event, Slot &slot) {
     if (slot.event < 0) return;
     waitFlag(at, event, slot.event);
     reservedEvents[static_cast<size_t>(event)][static_cast<size_t>(slot.event)] = false;
@@ -296,7 +295,7 @@ struct Core {
   }
 
   /// A pipe tells another what is complete.
-  UNMOOR_NOINLINE void setFlag(const Instruction &at, HardEvent event, AscendC::TEventID id) {
+  UNMOOR_COMMON void setFlag(const Instruction &at, HardEvent event, AscendC::TEventID id) {
     const EventPair &pair = pairOf(event);
     Flag &flag = flags[static_cast<size_t>(event)][static_cast<size_t>(id)];
     if (flag.setAt.line != 0)
@@ -311,7 +310,7 @@ struct Core {
     scheduler.raise(pair.from, flag.token, pair.from == PIPE_S);
   }
 
-  UNMOOR_NOINLINE void waitFlag(const Instruction &at, HardEvent event, AscendC::TEventID id) {
+  UNMOOR_COMMON void waitFlag(const Instruction &at, HardEvent event, AscendC::TEventID id) {
     const EventPair &pair = pairOf(event);
     Flag &flag = flags[static_cast<size_t>(event)][static_cast<size_t>(id)];
     if (flag.setAt.line == 0)
@@ -328,7 +327,7 @@ struct Core {
   }
 
   /// What is after this in the code waits until the pipe, or all pipes, have done what is before it.
-  UNMOOR_NOINLINE void barrier(const Instruction &at) {
+  UNMOOR_COMMON void barrier(const Instruction &at) {
     if (at.pipe != PIPE_ALL) {
       checkPipe(at);
       known[at.pipe][at.pipe] = now[at.pipe];
@@ -351,7 +350,7 @@ struct Core {
   bool leavesOut(const Instruction &at) { return ordering != nullptr && ordering->leavesOut(at.name, at.where); }
 
  private:
-  UNMOOR_NOINLINE void check(const Instruction &at, Ranges reads, Ranges writes) {
+  UNMOOR_COMMON void check(const Instruction &at, Ranges reads, Ranges writes) {
     checkPipe(at);
     for (size_t i = 0; i < reads.count; i++) checkRange(at, reads.first[i]);
     for (size_t i = 0; i < writes.count; i++) checkRange(at, writes.first[i]);
@@ -359,7 +358,7 @@ struct Core {
     if (trace != nullptr) spend(at, reads, writes);
   }
 
-  UNMOOR_NOINLINE void markReady(Ranges writes) {
+  UNMOOR_COMMON void markReady(Ranges writes) {
     for (size_t i = 0; i < writes.count; i++)
       if (writes.first[i].access == Access::Write) markReady(writes.first[i]);
   }
@@ -386,7 +385,7 @@ struct Core {
     range.space == Space::GM ? checkGlobal(at, range) : checkLocal(at, range);
   }
 
-  UNMOOR_NOINLINE void checkLocal(const Instruction &at, const Range &range) {
+  UNMOOR_COMMON void checkLocal(const Instruction &at, const Range &range) {
     const Region &region = regions[static_cast<size_t>(range.region)];
     const uint8_t *state = local(range.space).state.data();
     eachRun(range, [&](int64_t begin) {
@@ -406,7 +405,7 @@ struct Core {
     });
   }
 
-  UNMOOR_NOINLINE void checkGlobal(const Instruction &at, const Range &range) {
+  UNMOOR_COMMON void checkGlobal(const Instruction &at, const Range &range) {
     GlobalBuffer *buffer = global->find(reinterpret_cast<const void *>(range.begin));
     if (buffer == nullptr)
       fail(at, {"gm-unregistered", "", range.operand, "an address inside a registered global buffer",
@@ -436,14 +435,14 @@ struct Core {
   }
 
   /// Enters an instruction's accesses; throws where an earlier one conflicts and may not be complete.
-  UNMOOR_NOINLINE void order(const Instruction &at, Ranges reads, Ranges writes) {
+  UNMOOR_COMMON void order(const Instruction &at, Ranges reads, Ranges writes) {
     if (at.pipe != PIPE_S) join(known[at.pipe], known[PIPE_S]);
     const Mark mark{++now[at.pipe], sites->of(at), 0, static_cast<uint16_t>(task), static_cast<uint8_t>(at.pipe), false};
     for (size_t i = 0; i < reads.count; i++) touch(at, reads.first[i], mark);
     for (size_t i = 0; i < writes.count; i++) touch(at, writes.first[i], mark);
   }
 
-  UNMOOR_NOINLINE void touch(const Instruction &at, Range range, Mark mark) {
+  UNMOOR_COMMON void touch(const Instruction &at, Range range, Mark mark) {
     if (range.bytes == 0 || range.inner == 0 || range.outer == 0) return;
     mark.write = range.access != Access::Read && range.access != Access::Look;
     mark.atomic = range.access == Access::Atomic;
@@ -478,10 +477,10 @@ struct Core {
     return before.time <= known[mark.pipe][before.pipe];
   }
 
-  [[noreturn]] void unordered(const Instruction &at, const Range &range, const Mark &mark, const Mark &before);
+  [[noreturn]] UNMOOR_COMMON void unordered(const Instruction &at, const Range &range, const Mark &mark, const Mark &before);
 
   /// Moves the modelled time of the pipe, and writes it down.
-  UNMOOR_NOINLINE void spend(const Instruction &at, Ranges reads, Ranges writes) {
+  UNMOOR_COMMON void spend(const Instruction &at, Ranges reads, Ranges writes) {
     const auto bytes = [](Ranges ranges) {
       uint64_t sum = 0;
       for (size_t i = 0; i < ranges.count; i++)
@@ -509,11 +508,11 @@ struct Core {
 };
 
 /// The core whose block is running on this thread.
-inline Core *&currentCore() {
+UNMOOR_COMMON Core *&currentCore() {
   static thread_local Core *core = nullptr;
   return core;
 }
-inline Core &core() {
+UNMOOR_COMMON Core &core() {
   Core *running = currentCore();
   if (running == nullptr)
     throw EmulatorError({"no-launch", "Ascend C call", "", "a kernel started by unmoor::ascend::Device::launch",
@@ -523,7 +522,7 @@ inline Core &core() {
 }
 
 /// Two instructions that touch the same bytes, at least one of which writes them, in an order that nothing ensures.
-inline void Core::unordered(const Instruction &at, const Range &range, const Mark &mark, const Mark &before) {
+void Core::unordered(const Instruction &at, const Range &range, const Mark &mark, const Mark &before) {
   const Instruction &earlier = (*sites)[before.site];
   const bool sameFile = std::string(earlier.where.file) == at.where.file;
   const auto place = [&](const Instruction &one) {

@@ -17,7 +17,7 @@ struct FractalWalk {
 };
 
 /// Ranges of the valid elements only: what lies beyond m, n or k is ignored by the hardware.
-inline void pushFractals(std::vector<Range> &out, const Range &base, FractalWalk walk, uint32_t rows, uint32_t k,
+UNMOOR_COMMON void pushFractals(std::vector<Range> &out, const Range &base, FractalWalk walk, uint32_t rows, uint32_t k,
                          uint32_t size) {
   const uint32_t c0 = 32 / size;
   for (uint32_t k1 = 0; k1 * c0 < k; k1++) {
@@ -35,7 +35,7 @@ inline void pushFractals(std::vector<Range> &out, const Range &base, FractalWalk
 
 /// An operand as wide values, row by row along k, zero beyond k: plain [row][kPadded].
 template <class T, class W>
-inline void unpack(std::vector<W> &out, const uint8_t *from, FractalWalk walk, uint32_t rows, uint32_t k,
+void unpack(std::vector<W> &out, const uint8_t *from, FractalWalk walk, uint32_t rows, uint32_t k,
                    uint32_t kPadded) {
   constexpr uint32_t c0 = 32 / sizeof(T);
   out.resize(size_t{rows} * kPadded);
@@ -51,7 +51,7 @@ inline void unpack(std::vector<W> &out, const uint8_t *from, FractalWalk walk, u
 
 /// C[n1][m][16] += A * B^T on unpacked operands; the 16 columns of a fractal are the inner loop.
 template <class W>
-inline void multiply(uint8_t *c, const std::vector<W> &a, const std::vector<W> &b, uint32_t m, uint32_t n, uint32_t k,
+void multiply(uint8_t *c, const std::vector<W> &a, const std::vector<W> &b, uint32_t m, uint32_t n, uint32_t k,
                      bool accumulate, const uint8_t *bias) {
   const uint32_t mPadded = ceilDiv(m, 16) * 16;
   std::vector<W> columns(size_t{k} * 16);
@@ -76,6 +76,41 @@ inline void multiply(uint8_t *c, const std::vector<W> &a, const std::vector<W> &
   }
 }
 
+/// See LoadData.
+UNMOOR_COMMON void loadFractals(const LocalHandle &dst, const LocalHandle &src, Element element, const AscendC::LoadData2DParams &p,
+                                SourceLoc where) {
+  const Call call("LoadData", PIPE_MTE1, where);
+  liveRegion(call.c, call.at, dst, "dst");
+  const Space space = dst.space();
+  call.require(space == Space::L0A || space == Space::L0B, "position", "dst", "a tensor in A2 or B2",
+               nameOf(dst.position), "load into a tensor of TQue<TPosition::A2> or TQue<TPosition::B2>");
+  call.operand(dst, "dst", space);
+  call.operand(src, "src", Space::L1);
+  call.require(!p.ifTranspose || element.size == 2, "dtype", "src", "a 2-byte type for ifTranspose",
+               nameOf(element.type), "store the matrix transposed, or use half or bfloat16_t");
+  call.require(p.addrMode == 0, "limit", "addrMode", "0 (growing addresses)", std::to_string(p.addrMode), "use 0");
+  Range from = call.range(src, "src", Access::Look, FRACTAL, uint64_t{p.startIndex} * FRACTAL);
+  from.inner = p.repeatTimes;
+  from.innerStride = int64_t{p.srcStride} * FRACTAL;
+  Range to = call.range(dst, "dst", Access::Touch, FRACTAL);
+  to.inner = p.repeatTimes;
+  to.innerStride = (int64_t{p.dstGap} + 1) * FRACTAL;
+  const auto eachFractal = [=](auto &&move) {
+    for (uint32_t i = 0; i < p.repeatTimes; i++)
+      move(to.begin + static_cast<uint64_t>(i * to.innerStride), from.begin + static_cast<uint64_t>(i * from.innerStride));
+  };
+  LocalMemory *const target = &call.c.local(space), *const source = &call.c.local(Space::L1);
+  const auto moveAll = [=](std::vector<uint8_t> LocalMemory::*bytes) {
+    eachFractal([&](uint64_t out, uint64_t in) {
+      uint8_t *const into = (target->*bytes).data() + out, *const origin = (source->*bytes).data() + in;
+      if (p.ifTranspose) transposeFractal(into, origin);
+      else std::memcpy(into, origin, FRACTAL);
+    });
+  };
+  call.issue({from}, {to}, [=] { moveAll(&LocalMemory::data); });
+  moveAll(&LocalMemory::state);
+}
+
 }  // namespace unmoor::ascend::detail
 
 namespace AscendC {
@@ -83,39 +118,9 @@ namespace AscendC {
 /// Copies fractals startIndex, startIndex + srcStride, ... from L1; ifTranspose turns each 16x16 fractal.
 /// The order of the fractals is the caller's business, and decides what a product computes.
 template <typename T>
-inline void LoadData(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LoadData2DParams &p,
+void LoadData(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LoadData2DParams &p,
                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-  namespace d = unmoor::ascend::detail;
-  const d::Call call("LoadData", PIPE_MTE1, where);
-  d::liveRegion(call.c, call.at, dst.handle, "dst");
-  const d::Space space = dst.handle.space();
-  call.require(space == d::Space::L0A || space == d::Space::L0B, "position", "dst", "a tensor in A2 or B2",
-               d::nameOf(dst.handle.position), "load into a tensor of TQue<TPosition::A2> or TQue<TPosition::B2>");
-  call.operand(dst, "dst", space);
-  call.operand(src, "src", d::Space::L1);
-  call.require(!p.ifTranspose || sizeof(T) == 2, "dtype", "src", "a 2-byte type for ifTranspose",
-               d::nameOf(d::dtypeOf<T>()), "store the matrix transposed, or use half or bfloat16_t");
-  call.require(p.addrMode == 0, "limit", "addrMode", "0 (growing addresses)", std::to_string(p.addrMode), "use 0");
-  d::Range from = call.range(src, "src", d::Access::Look, d::FRACTAL, uint64_t{p.startIndex} * d::FRACTAL);
-  from.inner = p.repeatTimes;
-  from.innerStride = int64_t{p.srcStride} * d::FRACTAL;
-  d::Range to = call.range(dst, "dst", d::Access::Touch, d::FRACTAL);
-  to.inner = p.repeatTimes;
-  to.innerStride = (int64_t{p.dstGap} + 1) * d::FRACTAL;
-  const auto eachFractal = [=](auto &&move) {
-    for (uint32_t i = 0; i < p.repeatTimes; i++)
-      move(to.begin + static_cast<uint64_t>(i * to.innerStride), from.begin + static_cast<uint64_t>(i * from.innerStride));
-  };
-  d::LocalMemory *const target = &call.c.local(space), *const source = &call.c.local(d::Space::L1);
-  const auto moveAll = [=](std::vector<uint8_t> d::LocalMemory::*bytes) {
-    eachFractal([&](uint64_t out, uint64_t in) {
-      uint8_t *const into = (target->*bytes).data() + out, *const origin = (source->*bytes).data() + in;
-      if (p.ifTranspose) d::transposeFractal(into, origin);
-      else std::memcpy(into, origin, d::FRACTAL);
-    });
-  };
-  call.issue({from}, {to}, [=] { moveAll(&d::LocalMemory::data); });
-  moveAll(&d::LocalMemory::state);
+  unmoor::ascend::detail::loadFractals(dst.handle, src.handle, unmoor::ascend::detail::elementOf<T>(), p, where);
 }
 
 }  // namespace AscendC
@@ -124,7 +129,7 @@ namespace unmoor::ascend::detail {
 
 /// Loads a part of the matrix that windows of a picture make: row = window, column = place in the window, then channel.
 template <class T>
-inline void loadWindows(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src,
+void loadWindows(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src,
                         const AscendC::LoadData3DParamsV2<T> &p) {
   constexpr uint32_t c0 = 32 / sizeof(T);
   liveRegion(call.c, call.at, dst.handle, "dst");
@@ -200,7 +205,7 @@ namespace AscendC {
 /// Windows of a picture in L1 as rows of a matrix (img2col). With a filter of 1 x 1 the picture itself: a matrix in NZ with
 /// l1H * l1W rows and channelSize columns, in L0A as A, in L0B as B with the rows along k.
 template <typename T>
-inline void LoadData(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LoadData3DParamsV2<T> &loadDataParams,
+void LoadData(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LoadData3DParamsV2<T> &loadDataParams,
                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   d::loadWindows(d::Call("LoadData", PIPE_MTE1, where), dst, src, loadDataParams);
@@ -208,7 +213,7 @@ inline void LoadData(const LocalTensor<T> &dst, const LocalTensor<T> &src, const
 
 /// Fills blocks of L1 (32 bytes), L0A or L0B (512 bytes) with one value.
 template <typename T>
-inline void Fill(const LocalTensor<T> &dst, const InitConstValueParams<T> &p,
+void Fill(const LocalTensor<T> &dst, const InitConstValueParams<T> &p,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Space space = dst.handle.space();
@@ -230,7 +235,7 @@ inline void Fill(const LocalTensor<T> &dst, const InitConstValueParams<T> &p,
   });
 }
 template <typename T>
-inline void InitConstValue(const LocalTensor<T> &dst, const InitConstValueParams<T> &initConstValueParams,
+void InitConstValue(const LocalTensor<T> &dst, const InitConstValueParams<T> &initConstValueParams,
                            unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   Fill(dst, initConstValueParams, where);
 }
@@ -239,17 +244,36 @@ inline void InitConstValue(const LocalTensor<T> &dst, const InitConstValueParams
 
 namespace unmoor::ascend::detail {
 
+/// How a product walks its operands.
+struct CubeWalk {
+  FractalWalk a, b;
+  uint32_t m, n, k, kPadded;
+};
+struct CubeOperands {
+  Dtype dst, filter;
+  Element fm;
+};
+
+/// The product of elements of type T, in numbers of type W.
+template <class T, class W>
+void product(uint8_t *c, const uint8_t *left, const uint8_t *right, const CubeWalk &walk, bool accumulate, const uint8_t *bias) {
+  std::vector<W> a, b;
+  unpack<T>(a, left, walk.a, walk.m, walk.k, walk.kPadded);
+  unpack<T>(b, right, walk.b, walk.n, walk.k, walk.kPadded);
+  multiply(c, a, b, walk.m, walk.n, walk.kPadded, accumulate, bias);
+}
+
 /// C = A * B; without cmatrixInitVal (or with cmatrixSource) what C begins with is in L0C (in the BiasTable).
 /// Only the first m, n and k rows, columns and products count. With m = 1 the hardware reads A as k elements in a row.
-template <class T, class U, class S>
-inline void multiplyCube(Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &fm,
-                         const AscendC::LocalTensor<S> &filter, const AscendC::LocalTensor<T> *bias,
-                         const AscendC::MmadParams &p) {
-  constexpr bool integers = std::is_same_v<U, int8_t>;
-  using W = std::conditional_t<integers, int32_t, float>;
-  call.dtype<U>("fm", Dtypes{{Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::I8}}, "convert A first");
-  call.dtype<S>("filter", Dtypes{{dtypeOf<U>()}}, "give A and B the same type");
-  call.dtype<T>("dst", Dtypes{{dtypeOf<W>()}}, "use a float accumulator (int32_t for int8_t), cast in Fixpipe");
+UNMOOR_COMMON void multiplyCube(const CubeOperands &types, const LocalHandle &dst, const LocalHandle &fm, const LocalHandle &filter,
+                                const LocalHandle *bias, const AscendC::MmadParams &p, SourceLoc where) {
+  Call call("Mmad", PIPE_M, where);
+  const Dtype source = types.fm.type;
+  const uint32_t size = types.fm.size;
+  call.dtype(source, "fm", Dtypes{{Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::I8}}, "convert A first");
+  call.dtype(types.filter, "filter", Dtypes{{source}}, "give A and B the same type");
+  call.dtype(types.dst, "dst", Dtypes{{source == Dtype::I8 ? Dtype::I32 : Dtype::F32}},
+             "use a float accumulator (int32_t for int8_t), cast in Fixpipe");
   call.operand(dst, "dst", Space::L0C, 1024);
   call.operand(fm, "fm", Space::L0A);
   call.operand(filter, "filter", Space::L0B);
@@ -260,9 +284,9 @@ inline void multiplyCube(Call &call, const AscendC::LocalTensor<T> &dst, const A
                "true", "call Mmad(c, a, b, bias, params)");
   if (bias != nullptr) call.operand(*bias, "bias", Space::BT);
   if (p.m == 0 || p.n == 0 || p.k == 0) return;
-  constexpr uint32_t c0 = 32 / sizeof(U);
+  const uint32_t c0 = 32 / size;
   const bool vector = p.m == 1;
-  const uint32_t kStep = std::is_same_v<U, float> && p.kDirectionAlign ? 2 * c0 : c0;
+  const uint32_t kStep = source == Dtype::F32 && p.kDirectionAlign ? 2 * c0 : c0;
   const uint32_t kPadded = ceilDiv(p.k, kStep) * kStep, k1 = kPadded / c0;
   const uint32_t m1 = ceilDiv(p.m, 16), n1 = ceilDiv(p.n, 16);
   const FractalWalk aWalk = vector ? FractalWalk{32, 32} : FractalWalk{FRACTAL, k1 * FRACTAL};
@@ -270,10 +294,10 @@ inline void multiplyCube(Call &call, const AscendC::LocalTensor<T> &dst, const A
   const bool accumulate = bias == nullptr && (!p.cmatrixInitVal || p.isBias);
 
   constexpr uint32_t side = 16;
-  call.at.multiplies = uint64_t{m1} * n1 * side * side * kPadded * (sizeof(U) == 4 ? 4 : 2) / 2;
+  call.at.multiplies = uint64_t{m1} * n1 * side * side * kPadded * (size == 4 ? 4 : 2) / 2;
   std::vector<Range> reads, writes;
-  pushFractals(reads, call.range(fm, "fm", Access::Read, 32), aWalk, p.m, p.k, sizeof(U));
-  pushFractals(reads, call.range(filter, "filter", Access::Read, 32), bWalk, p.n, p.k, sizeof(S));
+  pushFractals(reads, call.range(fm, "fm", Access::Read, 32), aWalk, p.m, p.k, size);
+  pushFractals(reads, call.range(filter, "filter", Access::Read, 32), bWalk, p.n, p.k, size);
   for (uint32_t column = 0; column < n1; column++) {
     const uint32_t bytes = std::min(16u, p.n - column * 16u) * 4;
     Range rows = call.range(dst, "dst", Access::Write, bytes, uint64_t{column} * m1 * 16 * 16 * 4);
@@ -284,14 +308,17 @@ inline void multiplyCube(Call &call, const AscendC::LocalTensor<T> &dst, const A
     if (accumulate) reads.push_back(rows);
   }
   if (bias != nullptr) reads.push_back(call.range(*bias, "bias", Access::Read, p.n * 4u));
-  const LocalHandle first = bias == nullptr ? LocalHandle{} : bias->handle;
+  const LocalHandle first = bias == nullptr ? LocalHandle{} : *bias;
   const bool fromBias = bias != nullptr;
   call.issue({reads.data(), reads.size()}, {writes.data(), writes.size()}, [=] {
-    if constexpr (dtypeOf<U>() == dtypeOf<S>() && sizeof(T) == 4) {
-      std::vector<W> a, b;
-      unpack<U>(a, call.data(fm.handle), aWalk, p.m, p.k, kPadded);
-      unpack<S>(b, call.data(filter.handle), bWalk, p.n, p.k, kPadded);
-      multiply(call.data(dst.handle), a, b, p.m, p.n, kPadded, accumulate, fromBias ? call.data(first) : nullptr);
+    const CubeWalk walk{aWalk, bWalk, p.m, p.n, p.k, kPadded};
+    uint8_t *const out = call.data(dst);
+    const uint8_t *const left = call.data(fm), *const right = call.data(filter), *const start = fromBias ? call.data(first) : nullptr;
+    switch (source) {
+      case Dtype::F16: return product<Half, float>(out, left, right, walk, accumulate, start);
+      case Dtype::Bf16: return product<Bfloat16, float>(out, left, right, walk, accumulate, start);
+      case Dtype::F32: return product<float, float>(out, left, right, walk, accumulate, start);
+      default: return product<int8_t, int32_t>(out, left, right, walk, accumulate, start);
     }
   });
 }
@@ -301,21 +328,20 @@ inline void multiplyCube(Call &call, const AscendC::LocalTensor<T> &dst, const A
 namespace AscendC {
 
 template <typename T, typename U, typename S>
-inline void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const LocalTensor<S> &filter,
+void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const LocalTensor<S> &filter,
                  const MmadParams &mmadParams, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
-  d::Call call("Mmad", PIPE_M, where);
-  d::multiplyCube(call, dst, fm, filter, static_cast<const LocalTensor<T> *>(nullptr), mmadParams);
+  d::multiplyCube({d::dtypeOf<T>(), d::dtypeOf<S>(), d::elementOf<U>()}, dst.handle, fm.handle, filter.handle, nullptr, mmadParams, where);
 }
 /// C = A * B + bias: one number for each column, from the BiasTable (C2).
 template <typename T, typename U, typename S, typename V>
-inline void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const LocalTensor<S> &filter,
+void Mmad(const LocalTensor<T> &dst, const LocalTensor<U> &fm, const LocalTensor<S> &filter,
                  const LocalTensor<V> &bias, const MmadParams &mmadParams,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   static_assert(std::is_same_v<T, V>, "the bias has the accumulator's type: float, or int32_t for int8_t");
-  d::Call call("Mmad", PIPE_M, where);
-  d::multiplyCube(call, dst, fm, filter, &bias, mmadParams);
+  d::multiplyCube({d::dtypeOf<T>(), d::dtypeOf<S>(), d::elementOf<U>()}, dst.handle, fm.handle, filter.handle, &bias.handle, mmadParams,
+                  where);
 }
 
 }  // namespace AscendC

@@ -9,7 +9,7 @@ namespace unmoor::ascend::detail {
 
 /// Prints elements eight in a row, under a heading that says which core they are of.
 template <class T, class Load>
-inline void dump(const char *what, uint32_t desc, uint32_t count, Load &&load) {
+void dump(const char *what, uint32_t desc, uint32_t count, Load &&load) {
   std::printf("%s, DumpTensor %u: %u elements of %s in %s\n", core().blockText().c_str(), desc, count, nameOf(dtypeOf<T>()), what);
   for (uint32_t i = 0; i < count; i++)
     std::printf("%s%g%s", i % 8 == 0 ? "  " : " ", static_cast<double>(widen(load(i))), i % 8 == 7 || i + 1 == count ? "\n" : "");
@@ -24,22 +24,22 @@ inline void dump(const char *what, uint32_t desc, uint32_t count, Load &&load) {
 namespace AscendC {
 
 /// Text from a kernel, with the block that it comes from.
-template <class... Args> inline void printf(const char *format, Args &&...args) {
+template <class... Args> void printf(const char *format, Args &&...args) {
   std::printf("[%s] ", unmoor::ascend::detail::core().blockText().c_str());
   if constexpr (sizeof...(Args) == 0) std::fputs(format, stdout);
   else std::printf(format, args...);
 }
-template <class... Args> inline void PRINTF(const char *format, Args &&...args) { AscendC::printf(format, args...); }
+template <class... Args> void PRINTF(const char *format, Args &&...args) { AscendC::printf(format, args...); }
 
 /// Prints the first elements of a tensor. They have to be in place: a pipe that still writes them is a fault.
 template <typename T>
-inline void DumpTensor(const LocalTensor<T> &tensor, uint32_t desc, uint32_t dumpSize,
+void DumpTensor(const LocalTensor<T> &tensor, uint32_t desc, uint32_t dumpSize,
                        unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   d::dump<T>(d::nameOf(tensor.handle.space()), desc, dumpSize, [&](uint32_t i) { return tensor.GetValue(i, where); });
 }
 template <typename T>
-inline void DumpTensor(const GlobalTensor<T> &tensor, uint32_t desc, uint32_t dumpSize,
+void DumpTensor(const GlobalTensor<T> &tensor, uint32_t desc, uint32_t dumpSize,
                        unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   unmoor::ascend::detail::dump<T>("GM", desc, dumpSize, [&](uint32_t i) { return tensor.GetValue(i, where); });
 }

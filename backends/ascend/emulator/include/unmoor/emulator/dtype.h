@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "common.h"
 #include "float16.h"
 
 namespace unmoor::ascend::detail {
@@ -29,6 +30,13 @@ template <class T> constexpr Dtype dtypeOf() {
   } else return Dtype::Other;
 }
 
+/// What functions that do not depend on an element's type know of it.
+struct Element {
+  Dtype type;
+  uint32_t size;  // bytes
+};
+template <class T> constexpr Element elementOf() { return {dtypeOf<T>(), sizeof(T)}; }
+
 /// A set of element types an operation takes.
 struct Dtypes {
   std::initializer_list<Dtype> list;
@@ -37,7 +45,7 @@ struct Dtypes {
       if (one == type) return true;
     return false;
   }
-  std::string text() const {
+  UNMOOR_COMMON std::string text() const {
     std::string out;
     for (Dtype one : list) out += (out.empty() ? "" : ", ") + std::string(nameOf(one));
     return out;
@@ -51,22 +59,22 @@ template <class T> constexpr bool isFloating() {
 /// The type arithmetic happens in: float for every float type, a wide integer for integers.
 template <class T> using Compute = std::conditional_t<isFloating<T>(), float, int64_t>;
 
-template <class T> inline Compute<T> widen(T value) {
+template <class T> Compute<T> widen(T value) {
   if constexpr (std::is_same_v<T, Bfloat16>) return value.toFloat();
   else return static_cast<Compute<T>>(value);
 }
 
-template <class T> inline T narrow(Compute<T> value) {
+template <class T> T narrow(Compute<T> value) {
   return static_cast<T>(value);  // float types round to nearest even, integers wrap
 }
 
 // Memory is bytes; memcpy keeps reinterpreted tensors free of aliasing trouble and compiles to plain moves.
-template <class T> inline T loadAs(const uint8_t *from) {
+template <class T> T loadAs(const uint8_t *from) {
   T out;
   std::memcpy(&out, from, sizeof(T));
   return out;
 }
-template <class T> inline void storeAs(uint8_t *to, T value) { std::memcpy(to, &value, sizeof(T)); }
+template <class T> void storeAs(uint8_t *to, T value) { std::memcpy(to, &value, sizeof(T)); }
 
 /// Turns 16x16 elements of 2 bytes (or the states of their bytes).
 inline void transposeFractal(uint8_t *dst, const uint8_t *src) {

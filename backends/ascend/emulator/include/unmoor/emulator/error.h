@@ -1,11 +1,10 @@
 // What a check reports: where, which buffer, what was expected, what was found, how to mend it.
 #pragma once
 
-/// Large functions that are called from many places: inlining them would only cost time to compile.
-#define UNMOOR_NOINLINE __attribute__((noinline))
-
 #include <stdexcept>
 #include <string>
+
+#include "common.h"
 
 namespace unmoor::ascend {
 
@@ -16,7 +15,7 @@ struct SourceLoc {
   static constexpr SourceLoc here(const char *file = __builtin_FILE(), int line = __builtin_LINE()) {
     return SourceLoc{file, line};
   }
-  std::string text() const {
+  UNMOOR_COMMON std::string text() const {
     if (line == 0) return "unknown place";
     const std::string path = file;
     const auto slash = path.find_last_of('/');
@@ -37,7 +36,7 @@ struct Fault {
 /// Thrown by every check of the emulator. `kernel` is empty when the host's own call is at fault.
 class EmulatorError : public std::runtime_error {
  public:
-  EmulatorError(Fault fault, std::string kernel, std::string block, SourceLoc where)
+  UNMOOR_COMMON EmulatorError(Fault fault, std::string kernel, std::string block, SourceLoc where)
       : std::runtime_error(compose(fault, kernel, block, where)),
         fault(std::move(fault)),
         kernel(std::move(kernel)),
@@ -50,7 +49,7 @@ class EmulatorError : public std::runtime_error {
   const SourceLoc where;
 
  private:
-  static std::string compose(const Fault &fault, const std::string &kernel, const std::string &block, SourceLoc where) {
+  UNMOOR_COMMON static std::string compose(const Fault &fault, const std::string &kernel, const std::string &block, SourceLoc where) {
     std::string out = kernel.empty() ? "host: " : "kernel " + kernel + ", " + block + ", " + where.text() + ": ";
     out += fault.operation + " [" + fault.code + "]";
     if (!fault.buffer.empty()) out += "\n  buffer:   " + fault.buffer;

@@ -11,9 +11,8 @@ namespace unmoor::ascend::detail {
 inline bool perColumn(QuantMode_t mode) { return mode == VDEQF16 || mode == VQF322B8_PRE || mode == VREQ8; }
 
 /// Refuses a quantPre that does not fit the types, and a tensor of factors where there should be none or one.
-template <class T, class U> inline void checkQuant(const Call &call, QuantMode_t mode, bool factors) {
-  constexpr Dtype from = dtypeOf<U>(), to = dtypeOf<T>();
-  constexpr bool bytes = to == Dtype::I8 || to == Dtype::U8;
+UNMOOR_COMMON void checkQuant(const Call &call, Dtype from, Dtype to, QuantMode_t mode, bool factors) {
+  const bool bytes = to == Dtype::I8 || to == Dtype::U8;
   const char *needed = nullptr, *orElse = nullptr;
   bool fits = false;
   if (from == Dtype::F32 && to == Dtype::F16) needed = "F322F16", fits = mode == F322F16;
@@ -48,7 +47,7 @@ struct QuantFactor {
   }
 };
 
-template <class T, class U> inline T fixValue(U value, const AscendC::FixpipeParamsV220 &p, const QuantFactor &factor) {
+template <class T, class U> T fixValue(U value, const AscendC::FixpipeParamsV220 &p, const QuantFactor &factor) {
   if constexpr (std::is_same_v<T, U>) return p.reluEn && value < U(0) ? U(0) : value;
   else if constexpr (isFloating<T>()) {
     float wide = static_cast<float>(value);
@@ -70,65 +69,72 @@ template <class T, class U> inline T fixValue(U value, const AscendC::FixpipePar
   } else return T{};
 }
 
-/// The result's sign has to be said in the factor too.
-template <class T> inline void checkSign(const Call &call, uint64_t bits) {
-  if constexpr (sizeof(T) == 1)
-    call.require(QuantFactor(bits).isSigned == std::is_signed_v<T>, "quant-sign", "deqScalar",
-                 std::is_signed_v<T> ? "bit 46 set for int8_t" : "bit 46 clear for uint8_t", "the other", "set the factor's sign bit");
+/// Elements of a row of a strip, out of L0C; each has its column's factor.
+template <class T, class U>
+void fixStrip(uint8_t *to, const uint8_t *from, uint32_t width, const AscendC::FixpipeParamsV220 &p, const uint64_t *factors) {
+  for (uint32_t j = 0; j < width; j++)
+    storeAs<T>(to + j * sizeof(T), fixValue<T, U>(loadAs<U>(from + j * sizeof(U)), p, QuantFactor(factors[j])));
 }
 
+/// What a Fixpipe converts: 4-byte sums to elements.
+struct FixpipeTypes {
+  Dtype from;
+  Element to;
+  void (*strip)(uint8_t *, const uint8_t *, uint32_t, const AscendC::FixpipeParamsV220 &, const uint64_t *);
+};
+template <class T, class U> FixpipeTypes fixpipeTypes() { return {dtypeOf<U>(), elementOf<T>(), fixStrip<T, U>}; }
+inline constexpr uint32_t SUM = 4;  // bytes of an element of L0C
+
 /// The parts of L0C that are read: nSize columns in strips of 16, mSize rows each.
-template <class U>
-inline std::vector<Range> fixpipeReads(const Call &call, const AscendC::LocalTensor<U> &src,
-                                       const AscendC::FixpipeParamsV220 &p, uint64_t offset) {
+inline std::vector<Range> fixpipeReads(const Call &call, const LocalHandle &src, const AscendC::FixpipeParamsV220 &p, uint64_t offset) {
   std::vector<Range> out;
   for (uint32_t n1 = 0; n1 * 16 < p.nSize; n1++) {
-    const uint32_t bytes = std::min(16u, p.nSize - n1 * 16u) * static_cast<uint32_t>(sizeof(U));
-    Range rows = call.range(src, "src", Access::Read, bytes, offset + uint64_t{n1} * p.srcStride * 16 * sizeof(U));
+    const uint32_t bytes = std::min(16u, p.nSize - n1 * 16u) * SUM;
+    Range rows = call.range(src, "src", Access::Read, bytes, offset + uint64_t{n1} * p.srcStride * 16 * SUM);
     rows.inner = p.mSize;
-    rows.innerStride = 16 * sizeof(U);
+    rows.innerStride = 16 * SUM;
     out.push_back(rows);
   }
   return out;
 }
 
-/// The factors of the columns, in place when this returns; one for all without a tensor.
-template <class T>
-inline std::vector<uint64_t> quantFactors(const Call &call, const AscendC::LocalTensor<uint64_t> *tensor,
-                                          const AscendC::FixpipeParamsV220 &p) {
+/// The factors of the columns, in place when this returns; one for all without a tensor. They have to say the result's sign too.
+inline std::vector<uint64_t> quantFactors(const Call &call, Dtype to, const LocalHandle *tensor, const AscendC::FixpipeParamsV220 &p) {
   std::vector<uint64_t> out(p.nSize, p.deqScalar);
   if (tensor != nullptr) {
     call.operand(*tensor, "cbufWorkspace", Space::L1);
     call.issue({call.range(*tensor, "cbufWorkspace", Access::Read, p.nSize * 8u)}, {}, [] {});
     call.c.settle(PIPE_FIX);
-    std::memcpy(out.data(), call.data(tensor->handle), out.size() * 8);
+    std::memcpy(out.data(), call.data(*tensor), out.size() * 8);
   }
-  for (const uint64_t one : out)
-    if (p.quantPre != NoQuant) checkSign<T>(call, one);
+  if (p.quantPre != NoQuant && (to == Dtype::I8 || to == Dtype::U8))
+    for (const uint64_t one : out)
+      call.require(QuantFactor(one).isSigned == (to == Dtype::I8), "quant-sign", "deqScalar",
+                   to == Dtype::I8 ? "bit 46 set for int8_t" : "bit 46 clear for uint8_t", "the other", "set the factor's sign bit");
   return out;
 }
 
-/// Writes strips of 16 columns; `cell` says where row r of strip n1 goes.
-template <class T, class U, class Cell>
-inline void fixpipeWrite(const uint8_t *from, const AscendC::FixpipeParamsV220 &p, const std::vector<uint64_t> &factors,
-                         Registers::Atomic atomic, Cell &&cell) {
+/// Where results go: row r of strip n1 lies n1 * strip + r * row bytes from the start.
+struct FixpipeSteps {
+  uint64_t strip, row;
+};
+
+inline void fixpipeWrite(const FixpipeTypes &types, uint8_t *to, FixpipeSteps steps, const uint8_t *from,
+                         const AscendC::FixpipeParamsV220 &p, const std::vector<uint64_t> &factors, Registers::Atomic atomic) {
   for (uint32_t n1 = 0; n1 * 16 < p.nSize; n1++) {
     const uint32_t width = std::min(16u, p.nSize - n1 * 16u);
     for (uint32_t row = 0; row < p.mSize; row++) {
-      const uint8_t *in = from + (uint64_t{n1} * p.srcStride + row) * 16 * sizeof(U);
-      T strip[16];
-      for (uint32_t j = 0; j < width; j++)
-        strip[j] = fixValue<T, U>(loadAs<U>(in + j * sizeof(U)), p, QuantFactor(factors[n1 * 16 + j]));
-      store<T>(cell(n1, row), reinterpret_cast<const uint8_t *>(strip), width * sizeof(T), atomic);
+      uint8_t strip[16 * SUM];
+      types.strip(strip, from + (uint64_t{n1} * p.srcStride + row) * 16 * SUM, width, p, &factors[n1 * 16]);
+      store(types.to.type, to + n1 * steps.strip + row * steps.row, strip, width * types.to.size, atomic);
     }
   }
 }
 
-template <class T, class U>
-inline void checkFixpipe(const Call &call, const AscendC::LocalTensor<U> &src, const AscendC::FixpipeParamsV220 &p,
+inline void checkFixpipe(const Call &call, const FixpipeTypes &types, const LocalHandle &src, const AscendC::FixpipeParamsV220 &p,
                          bool rowMajor, bool factors) {
   call.operand(src, "src", Space::L0C);
-  checkQuant<T, U>(call, p.quantPre, factors);
+  checkQuant(call, types.from, types.to.type, p.quantPre, factors);
   call.limit("nSize", p.nSize, 0, 4095, "split the columns");
   call.limit("mSize", p.mSize, 0, rowMajor ? 8192 : 65535, "split the rows");
   call.limit("dstStride", p.dstStride, 1, UINT32_MAX, "give the elements of a destination row");
@@ -138,56 +144,52 @@ inline void checkFixpipe(const Call &call, const AscendC::LocalTensor<U> &src, c
   call.require(rowMajor || p.ndNum == 1, "limit", "ndNum", "1 for CFG_NZ", std::to_string(p.ndNum), "call it per matrix");
 }
 
-}  // namespace unmoor::ascend::detail
-
-namespace unmoor::ascend::detail {
-
-template <class T, class U, const AscendC::FixpipeConfig &config>
-inline void fixpipeToGlobal(const Call &call, const AscendC::GlobalTensor<T> &dst, const AscendC::LocalTensor<U> &src,
-                            const AscendC::LocalTensor<uint64_t> *factorTensor, const AscendC::FixpipeParamsV220 &p) {
-  using AscendC::CO2Layout;
-  static_assert(config.format != CO2Layout::COLUMN_MAJOR, "column major needs a later architecture");
-  constexpr bool rowMajor = config.format == CO2Layout::ROW_MAJOR;
-  checkFixpipe<T, U>(call, src, p, rowMajor, factorTensor != nullptr);
+UNMOOR_COMMON void fixpipeToGlobal(const FixpipeTypes &types, bool rowMajor, const GlobalHandle &dst, const LocalHandle &src,
+                                   const LocalHandle *factorTensor, const AscendC::FixpipeParamsV220 &p, SourceLoc where) {
+  const Call call("Fixpipe L0C->GM", PIPE_FIX, where);
+  checkFixpipe(call, types, src, p, rowMajor, factorTensor != nullptr);
   if (p.mSize == 0 || p.nSize == 0) return;
-  const Access access = storeAccess<T>(call);
-  const std::vector<uint64_t> factors = quantFactors<T>(call, factorTensor, p);
+  const Access access = storeAccess(call, types.to.type);
+  const std::vector<uint64_t> factors = quantFactors(call, types.to.type, factorTensor, p);
+  const uint64_t size = types.to.size, stripStep = uint64_t{p.dstStride} * 32, rowStep = uint64_t{p.dstStride} * size;
+  const FixpipeSteps steps = rowMajor ? FixpipeSteps{16 * size, rowStep} : FixpipeSteps{stripStep, 16 * size};
   for (uint32_t nd = 0; nd < p.ndNum; nd++) {
-    const uint64_t srcAt = uint64_t{nd} * p.srcNdStride * 16 * 16 * sizeof(U);
-    const uint64_t dstAt = uint64_t{nd} * p.dstNdStride * sizeof(T);
+    const uint64_t srcAt = uint64_t{nd} * p.srcNdStride * 16 * 16 * SUM;
+    const uint64_t dstAt = uint64_t{nd} * p.dstNdStride * size;
     const std::vector<Range> reads = fixpipeReads(call, src, p, srcAt);
     // One row of the result, or one strip with all its rows.
-    const uint64_t stripStep = uint64_t{p.dstStride} * 32, rowStep = uint64_t{p.dstStride} * sizeof(T);
-    const Range to = rowMajor ? dst.range(call.at, "dst", access, p.nSize * sizeof(T), dstAt, p.mSize, rowStep)
-                              : dst.range(call.at, "dst", access, uint64_t{p.mSize} * 16 * sizeof(T), dstAt, p.nSize / 16,
-                                          stripStep);
+    const Range to = rowMajor ? globalRange(dst, call.at, "dst", access, p.nSize * size, dstAt, p.mSize, rowStep)
+                              : globalRange(dst, call.at, "dst", access, p.mSize * 16 * size, dstAt, p.nSize / 16, stripStep);
     call.issue({reads.data(), reads.size()}, {to}, [=, atomic = call.c.registers.atomic] {
-      auto *out = reinterpret_cast<uint8_t *>(to.begin);
-      fixpipeWrite<T, U>(call.data(src.handle) + srcAt, p, factors, atomic, [&](uint32_t n1, uint32_t row) {
-        return rowMajor ? out + row * rowStep + n1 * 16 * sizeof(T) : out + n1 * stripStep + row * 16 * sizeof(T);
-      });
+      fixpipeWrite(types, reinterpret_cast<uint8_t *>(to.begin), steps, call.data(src) + srcAt, p, factors, atomic);
     });
   }
 }
 
-template <class T, class U, const AscendC::FixpipeConfig &config>
-inline void fixpipeToL1(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &src,
-                        const AscendC::LocalTensor<uint64_t> *factorTensor, const AscendC::FixpipeParamsV220 &p) {
-  static_assert(config.format == AscendC::CO2Layout::NZ, "L1 takes NZ");
-  call.dtype<T>("dst", Dtypes{{Dtype::F16, Dtype::Bf16}}, "write half or bfloat16_t to L1");
+UNMOOR_COMMON void fixpipeToL1(const FixpipeTypes &types, const LocalHandle &dst, const LocalHandle &src, const LocalHandle *factorTensor,
+                               const AscendC::FixpipeParamsV220 &p, SourceLoc where) {
+  const Call call("Fixpipe L0C->L1", PIPE_FIX, where);
+  call.dtype(types.to.type, "dst", Dtypes{{Dtype::F16, Dtype::Bf16}}, "write half or bfloat16_t to L1");
   call.operand(dst, "dst", Space::L1);
-  checkFixpipe<T, U>(call, src, p, false, factorTensor != nullptr);
+  checkFixpipe(call, types, src, p, false, factorTensor != nullptr);
   if (p.mSize == 0 || p.nSize == 0) return;
-  const std::vector<uint64_t> factors = quantFactors<T>(call, factorTensor, p);
+  const std::vector<uint64_t> factors = quantFactors(call, types.to.type, factorTensor, p);
   const std::vector<Range> reads = fixpipeReads(call, src, p, 0);
   Range to = call.range(dst, "dst", Access::Write, uint64_t{p.mSize} * 32);
   to.inner = p.nSize / 16;
   to.innerStride = int64_t{p.dstStride} * 32;
   call.issue({reads.data(), reads.size()}, {to}, [=] {
-    fixpipeWrite<T, U>(call.data(src.handle), p, factors, Registers::Atomic::None, [&](uint32_t n1, uint32_t row) {
-      return call.data(dst.handle) + uint64_t{n1} * p.dstStride * 32 + uint64_t{row} * 32;
-    });
+    fixpipeWrite(types, call.data(dst), {uint64_t{p.dstStride} * 32, 32}, call.data(src), p, factors, Registers::Atomic::None);
   });
+}
+
+/// Formats that the memory at the other end takes.
+template <const AscendC::FixpipeConfig &config> constexpr bool rowMajorToGlobal() {
+  static_assert(config.format != AscendC::CO2Layout::COLUMN_MAJOR, "column major needs a later architecture");
+  return config.format == AscendC::CO2Layout::ROW_MAJOR;
+}
+template <const AscendC::FixpipeConfig &config> constexpr void onlyNz() {
+  static_assert(config.format == AscendC::CO2Layout::NZ, "L1 takes NZ");
 }
 
 }  // namespace unmoor::ascend::detail
@@ -196,31 +198,33 @@ namespace AscendC {
 
 /// L0C to GM, row major (the default) or as strips of 16 columns (CFG_NZ).
 template <typename T, typename U, const FixpipeConfig &config = CFG_ROW_MAJOR>
-inline void Fixpipe(const GlobalTensor<T> &dst, const LocalTensor<U> &src, const FixpipeParamsV220 &p,
+void Fixpipe(const GlobalTensor<T> &dst, const LocalTensor<U> &src, const FixpipeParamsV220 &p,
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
-  d::fixpipeToGlobal<T, U, config>(d::Call("Fixpipe L0C->GM", PIPE_FIX, where), dst, src, nullptr, p);
+  d::fixpipeToGlobal(d::fixpipeTypes<T, U>(), d::rowMajorToGlobal<config>(), dst.handle(), src.handle, nullptr, p, where);
 }
 /// With a factor for each column in L1 (C1).
 template <typename T, typename U, const FixpipeConfig &config = CFG_ROW_MAJOR>
-inline void Fixpipe(const GlobalTensor<T> &dst, const LocalTensor<U> &src, const LocalTensor<uint64_t> &cbufWorkspace,
+void Fixpipe(const GlobalTensor<T> &dst, const LocalTensor<U> &src, const LocalTensor<uint64_t> &cbufWorkspace,
                     const FixpipeParamsV220 &p, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
-  d::fixpipeToGlobal<T, U, config>(d::Call("Fixpipe L0C->GM", PIPE_FIX, where), dst, src, &cbufWorkspace, p);
+  d::fixpipeToGlobal(d::fixpipeTypes<T, U>(), d::rowMajorToGlobal<config>(), dst.handle(), src.handle, &cbufWorkspace.handle, p, where);
 }
 
 /// L0C to L1 as strips of C0 columns, ready to be the next product's operand; 2-byte results only.
 template <typename T, typename U, const FixpipeConfig &config = CFG_NZ>
-inline void Fixpipe(const LocalTensor<T> &dst, const LocalTensor<U> &src, const FixpipeParamsV220 &p,
+void Fixpipe(const LocalTensor<T> &dst, const LocalTensor<U> &src, const FixpipeParamsV220 &p,
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
-  d::fixpipeToL1<T, U, config>(d::Call("Fixpipe L0C->L1", PIPE_FIX, where), dst, src, nullptr, p);
+  d::onlyNz<config>();
+  d::fixpipeToL1(d::fixpipeTypes<T, U>(), dst.handle, src.handle, nullptr, p, where);
 }
 template <typename T, typename U, const FixpipeConfig &config = CFG_NZ>
-inline void Fixpipe(const LocalTensor<T> &dst, const LocalTensor<U> &src, const LocalTensor<uint64_t> &cbufWorkspace,
+void Fixpipe(const LocalTensor<T> &dst, const LocalTensor<U> &src, const LocalTensor<uint64_t> &cbufWorkspace,
                     const FixpipeParamsV220 &p, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
-  d::fixpipeToL1<T, U, config>(d::Call("Fixpipe L0C->L1", PIPE_FIX, where), dst, src, &cbufWorkspace, p);
+  d::onlyNz<config>();
+  d::fixpipeToL1(d::fixpipeTypes<T, U>(), dst.handle, src.handle, &cbufWorkspace.handle, p, where);
 }
 
 }  // namespace AscendC

@@ -6,7 +6,7 @@
 
 namespace unmoor::ascend::detail {
 
-template <class To, class From> inline To bitsAs(From value) {
+template <class To, class From> To bitsAs(From value) {
   static_assert(sizeof(To) == sizeof(From), "bitsAs needs equal sizes");
   To out;
   std::memcpy(&out, &value, sizeof(To));

@@ -73,14 +73,14 @@ inline Lanes repeatedLanes(const Mask &mask, uint32_t perRepeat, uint32_t repeat
 }
 
 /// The mask of an instruction that works repeat by repeat, for which counter mode is not modelled.
-template <class M> inline Mask repeatMask(const Call &call, M argument, uint32_t perRepeat) {
+template <class M> Mask repeatMask(const Call &call, M argument, uint32_t perRepeat) {
   call.require(!call.c.registers.counter, "not-modelled", "mask", "normal mode", "counter mode", "call SetMaskNorm() before it");
   return maskOf(call, argument, perRepeat);
 }
 
 /// The lanes that a call asks for; in counter mode a number of elements. Without `isSetMask` the registers say.
 template <class M>
-inline Lanes lanesOf(const Call &call, M argument, bool isSetMask, uint32_t perRepeat, uint32_t repeats) {
+Lanes lanesOf(const Call &call, M argument, bool isSetMask, uint32_t perRepeat, uint32_t repeats) {
   const Registers &set = call.c.registers;
   if (set.counter) {
     uint64_t count = set.mask[0];
@@ -108,7 +108,7 @@ struct Strided {
 
 /// The byte ranges of a masked operand; there are few, since every repeat has the same mask.
 template <class T>
-inline void pushRanges(std::vector<Range> &out, const Call &call, const AscendC::LocalTensor<T> &tensor,
+void pushRanges(std::vector<Range> &out, const Call &call, const AscendC::LocalTensor<T> &tensor,
                        const char *name, Access access, const Strided &walk, const Lanes &lanes) {
   const uint32_t perBlock = 32 / walk.size;
   for (uint32_t p = 0; p < lanes.count; p++) {
@@ -131,7 +131,7 @@ inline void pushRanges(std::vector<Range> &out, const Call &call, const AscendC:
 
 /// dst[i] = f(src0[i], src1[i]) over `count` elements in a row.
 template <class T, class F>
-inline void binaryCount(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src0,
+void binaryCount(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src0,
                         const AscendC::LocalTensor<T> &src1, int64_t count, F &&f) {
   call.operand(dst, "dst", Space::UB);
   call.operand(src0, "src0", Space::UB);
@@ -153,7 +153,7 @@ inline void binaryCount(const Call &call, const AscendC::LocalTensor<T> &dst, co
 /// Two sources and a destination by masked repeats: dst[i] = f(dst[i], src0[i], src1[i]) on elements. `reads` tells whether
 /// dst counts as a source.
 template <class D, class A, class M, class F>
-inline void ternaryRepeat(const Call &call, bool readsDst, const AscendC::LocalTensor<D> &dst,
+void ternaryRepeat(const Call &call, bool readsDst, const AscendC::LocalTensor<D> &dst,
                           const AscendC::LocalTensor<A> &src0, const AscendC::LocalTensor<A> &src1, M maskArg,
                           bool isSetMask, uint32_t repeats, const AscendC::BinaryRepeatParams &p, F &&f,
                           const char *first = "src0") {
@@ -181,7 +181,7 @@ inline void ternaryRepeat(const Call &call, bool readsDst, const AscendC::LocalT
 
 /// The same over `count` elements in a row.
 template <class D, class A, class F>
-inline void ternaryCount(const Call &call, bool readsDst, const AscendC::LocalTensor<D> &dst,
+void ternaryCount(const Call &call, bool readsDst, const AscendC::LocalTensor<D> &dst,
                          const AscendC::LocalTensor<A> &src0, const AscendC::LocalTensor<A> &src1, int64_t count, F &&f,
                          const char *first = "src0") {
   call.operand(dst, "dst", Space::UB);
@@ -206,7 +206,7 @@ inline void ternaryCount(const Call &call, bool readsDst, const AscendC::LocalTe
 
 /// The masked form of binaryCount.
 template <class T, class M, class F>
-inline void binaryRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src0,
+void binaryRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src0,
                          const AscendC::LocalTensor<T> &src1, M maskArg, bool isSetMask, uint32_t repeats,
                          const AscendC::BinaryRepeatParams &p, F &&f) {
   ternaryRepeat(call, false, dst, src0, src1, maskArg, isSetMask, repeats, p,
@@ -215,7 +215,7 @@ inline void binaryRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, c
 
 /// dst[i] = f(src[i]); the types may differ (Cast). `f` maps elements, not widened values.
 template <class D, class S, class F>
-inline void unaryCount(const Call &call, const AscendC::LocalTensor<D> &dst, const AscendC::LocalTensor<S> &src,
+void unaryCount(const Call &call, const AscendC::LocalTensor<D> &dst, const AscendC::LocalTensor<S> &src,
                        int64_t count, F &&f) {
   call.operand(dst, "dst", Space::UB);
   call.operand(src, "src", Space::UB);
@@ -236,7 +236,7 @@ inline void unaryCount(const Call &call, const AscendC::LocalTensor<D> &dst, con
 
 /// The masked form of the same. With two sizes, a repeat has as many lanes as the wider type allows.
 template <class D, class S, class M, class F>
-inline void unaryRepeat(const Call &call, const AscendC::LocalTensor<D> &dst, const AscendC::LocalTensor<S> &src,
+void unaryRepeat(const Call &call, const AscendC::LocalTensor<D> &dst, const AscendC::LocalTensor<S> &src,
                         M maskArg, bool isSetMask, uint32_t repeats, const AscendC::UnaryRepeatParams &p, F &&f) {
   constexpr uint32_t lanes = arch2201::REPEAT / (sizeof(D) > sizeof(S) ? sizeof(D) : sizeof(S));
   call.operand(dst, "dst", Space::UB);
@@ -255,7 +255,7 @@ inline void unaryRepeat(const Call &call, const AscendC::LocalTensor<D> &dst, co
 
 /// Gives the lanes of a masked destination values: dst = f(repeat, lane).
 template <class T, class M, class F>
-inline void fillRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, M maskArg, bool isSetMask, uint32_t repeats,
+void fillRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, M maskArg, bool isSetMask, uint32_t repeats,
                        uint32_t blkStride, uint32_t repStride, F &&f) {
   constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
   call.operand(dst, "dst", Space::UB);
@@ -269,7 +269,7 @@ inline void fillRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, M m
 }
 
 /// Applies a function on widened values to elements of one type.
-template <class T, class F> inline auto onElements(F f) {
+template <class T, class F> auto onElements(F f) {
   return [f](T value) { return narrow<T>(f(widen(value))); };
 }
 

@@ -21,7 +21,7 @@ struct LaunchOptions {
 /// Places blocks on cores and runs them to the end.
 class Launch {
  public:
-  Launch(GlobalMemory &global, const Soc &soc, std::string kernel, KernelMetaType type, uint32_t blockDim,
+  UNMOOR_COMMON Launch(GlobalMemory &global, const Soc &soc, std::string kernel, KernelMetaType type, uint32_t blockDim,
          const LaunchOptions &options)
       : global(global), options(options), kernel(std::move(kernel)), type(type), groups(blockDim) {
     for (GlobalBuffer &buffer : global.buffers) buffer.shadow.clear();
@@ -37,7 +37,7 @@ class Launch {
   }
 
   /// Runs every block; throws the first error after unwinding the blocks that were waiting.
-  void run(const std::function<void()> &body) {
+  UNMOOR_COMMON void run(const std::function<void()> &body) {
     std::vector<uint32_t> order(tasks.size());
     for (uint32_t i = 0; i < order.size(); i++) order[i] = i;
     Random random(options.seed);
@@ -71,7 +71,7 @@ class Launch {
   uint32_t blocks() const { return groups * ratio; }
 
   /// Waits until `ready` holds, letting other blocks run.
-  void wait(Core &waiting, const Instruction &at, std::function<bool()> ready) {
+  UNMOOR_COMMON void wait(Core &waiting, const Instruction &at, std::function<bool()> ready) {
     waiting.scheduler.settle();
     if (ready()) return;
     Task &task = tasks[waiting.task];
@@ -82,7 +82,7 @@ class Launch {
   }
 
   /// Barrier over the vector cores, or over all cores. `physicalGroups` bounds what can wait at the same time.
-  void syncAll(Core &c, const Instruction &at, bool vectorOnly, bool overMemory = false) {
+  UNMOOR_COMMON void syncAll(Core &c, const Instruction &at, bool vectorOnly, bool overMemory = false) {
     const bool plain = !overMemory && (type == KERNEL_TYPE_AIV_ONLY || type == KERNEL_TYPE_AIC_ONLY);
     if (plain)
       c.fail(at, {"sync-kernel-type", "", "", "a MIX kernel type (KERNEL_TYPE_MIX_AIV_1_0 for vector code alone)",
@@ -109,7 +109,7 @@ class Launch {
   }
 
   /// Mode 0: all cores of one kind; 1: the vector cores of a group; 2: cube core <-> vector cores of a group.
-  void setCrossFlag(Core &c, const Instruction &at, uint32_t mode, uint32_t flag) {
+  UNMOOR_COMMON void setCrossFlag(Core &c, const Instruction &at, uint32_t mode, uint32_t flag) {
     Task &task = tasks[c.task];
     if (++task.sent[mode][flag] > takenBy(task, mode, flag) + arch2201::CROSS_CORE_OUTSTANDING)
       c.fail(at, {"cross-core-flag", "", "flag " + std::to_string(flag), "at most 15 settings not yet waited for",
@@ -117,7 +117,7 @@ class Launch {
     task.told[mode][flag].push_back({toldTo(c, c.toldBy(at.pipe)), c.busyUntil[at.pipe]});
   }
 
-  void waitCrossFlag(Core &c, const Instruction &at, uint32_t flag) {
+  UNMOOR_COMMON void waitCrossFlag(Core &c, const Instruction &at, uint32_t flag) {
     Task &task = tasks[c.task];
     wait(c, at, [this, &task, flag] {
       return arrived(task, 0, flag) + arrived(task, 1, flag) + arrived(task, 2, flag) > task.taken[flag];
@@ -217,7 +217,7 @@ class Launch {
     }
     task.fiber = std::make_unique<Fiber>([&c, &body] {
       body();
-      AscendC::TPipe::checkLeftovers(c, {});
+      checkLeftovers(c, {});
       checkFlags(c);
       c.scheduler.settle();
     });

@@ -16,7 +16,7 @@ inline void SetMaskNorm() { unmoor::ascend::detail::core().registers.counter = f
 
 /// Bits of the lanes (normal), or in the lower half a number of elements (counter).
 template <typename T, MaskMode mode = MaskMode::NORMAL>
-inline void SetVectorMask(const uint64_t maskHigh, const uint64_t maskLow,
+void SetVectorMask(const uint64_t maskHigh, const uint64_t maskLow,
                           unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("SetVectorMask", PIPE_S, where);
   auto &set = call.c.registers;
@@ -30,7 +30,7 @@ inline void SetVectorMask(const uint64_t maskHigh, const uint64_t maskLow,
   set.mask[1] = maskHigh;
 }
 template <typename T, MaskMode mode = MaskMode::NORMAL>
-inline void SetVectorMask(int32_t len, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+void SetVectorMask(int32_t len, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("SetVectorMask", PIPE_S, where);
   if constexpr (mode == MaskMode::COUNTER) {

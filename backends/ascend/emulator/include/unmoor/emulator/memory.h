@@ -110,7 +110,7 @@ struct Region {
   uint32_t generation;
   uint32_t number;
   SourceLoc madeAt;
-  std::string text() const {
+  UNMOOR_COMMON std::string text() const {
     return std::string(nameOf(position)) + " buffer " + std::to_string(number) + " of " +
            std::to_string(end - begin) + " bytes at " + nameOf(space) + "+" + std::to_string(begin) + ", made at " +
            madeAt.text();
@@ -128,7 +128,7 @@ struct GlobalBuffer {
     const auto *at = static_cast<const uint8_t *>(p);
     return at >= begin && at < begin + bytes;
   }
-  std::string text() const { return "global buffer \"" + name + "\" of " + std::to_string(bytes) + " bytes"; }
+  UNMOOR_COMMON std::string text() const { return "global buffer \"" + name + "\" of " + std::to_string(bytes) + " bytes"; }
 };
 
 /// All registered buffers of a device.

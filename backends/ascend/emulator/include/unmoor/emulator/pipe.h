@@ -1,67 +1,40 @@
-// TPipe, TQue and TBuf: who owns which part of local memory, and when.
+// TPipe and TBuf: who owns which part of local memory.
 #pragma once
-#include "call.h"
+#include "queue.h"
+
+namespace unmoor::ascend::detail {
+
+/// The memory that InitBuffer gave a TBuf; `region` is -1 before that.
+UNMOOR_COMMON LocalHandle bufferHandle(int32_t region, TPosition position, SourceLoc where) {
+  const Call call("TBuf::Get", PIPE_S, where);
+  if (region < 0)
+    call.fail("queue-not-initialised", nameOf(position), "a TBuf with memory", "a TBuf that TPipe::InitBuffer has not seen",
+              "call pipe.InitBuffer(buffer, bytes) first");
+  const Region &r = call.c.regions[static_cast<size_t>(region)];
+  return {r.position, r.begin, r.end - r.begin, region, r.generation};
+}
+
+/// A part of it.
+UNMOOR_COMMON LocalHandle bufferPart(int32_t region, TPosition position, uint64_t bytes, uint32_t offset, SourceLoc where) {
+  LocalHandle handle = bufferHandle(region, position, where);
+  const Call call("TBuf::Get", PIPE_S, where);
+  call.require(offset + bytes <= handle.bytes, "local-range", call.c.regions[static_cast<size_t>(region)].text().c_str(),
+               "at most " + std::to_string(handle.bytes) + " bytes", std::to_string(offset + bytes) + " bytes",
+               "make the buffer larger in InitBuffer, or ask for fewer elements");
+  handle.address += offset;
+  handle.bytes = static_cast<uint32_t>(bytes);
+  return handle;
+}
+
+}  // namespace unmoor::ascend::detail
 
 namespace AscendC {
-
-/// A queue of tensors on their way from one position to another. `depth` bounds how many may wait in it; with depth 0 tensors are
-/// handed over in place: AllocTensor(t), EnQue(t), DeQue(t), one after the other.
-template <TPosition src, TPosition dst, int32_t depth, auto mask = 0> class TQueBind {
-  static_assert(depth >= 0, "a queue has a depth of 0 (in place) or more");
-  static constexpr TPosition position = unmoor::ascend::detail::bufferPosition(src, dst);
-
- public:
-  template <typename T> LocalTensor<T> AllocTensor(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here());
-  template <typename T>
-  bool EnQue(const LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here());
-  template <typename T> LocalTensor<T> DeQue(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here());
-  template <typename T>
-  void AllocTensor(LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-    tensor = AllocTensor<T>(where);
-  }
-  template <typename T>
-  void DeQue(LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-    tensor = DeQue<T>(where);
-  }
-  template <typename T>
-  void FreeTensor(LocalTensor<T> &tensor, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here());
-  bool VacantInQue() const;
-  bool HasTensorInQue() const;
-  bool HasIdleBuffer() const;
-  int32_t GetTensorCountInQue() const;
-
-  int32_t id = -1;  // emulator only
-
- private:
-  unmoor::ascend::detail::QueueState &stateOf(const unmoor::ascend::detail::Call &call) const {
-    if (id < 0)
-      call.fail("queue-not-initialised", unmoor::ascend::detail::nameOf(position), "a queue with buffers",
-                "a queue that TPipe::InitBuffer has not seen", "call pipe.InitBuffer(queue, num, bytes) first");
-    return call.c.queues[static_cast<size_t>(id)];
-  }
-  template <typename T>
-  unmoor::ascend::detail::Slot &slotOf(const unmoor::ascend::detail::Call &call, const LocalTensor<T> &tensor) const {
-    auto &queue = stateOf(call);
-    for (auto &slot : queue.slots)
-      if (slot.region == tensor.handle.region) return slot;
-    call.fail("queue-foreign", queue.text(), "a tensor that AllocTensor of this queue gave out",
-              "a tensor of another queue or TBuf", "give each tensor back to the queue it came from");
-  }
-};
-
-/// A queue that one position names: VECIN comes from global memory, VECOUT goes there, A2 comes from A1.
-template <TPosition position, int32_t depth, auto mask = 0>
-class TQue : public TQueBind<unmoor::ascend::detail::queueSource(position), unmoor::ascend::detail::queueTarget(position),
-                             depth, mask> {
-  static_assert(position != TPosition::GM && position != TPosition::VECCALC && position < TPosition::MAX,
-                "a queue is at VECIN, VECOUT, A1, A2, B1, B2, C1, C2 or CO1; scratch memory is a TBuf");
-};
 
 /// A buffer that stays with the kernel: scratch for calculations.
 template <TPosition position = TPosition::LCM> class TBuf {
  public:
   template <typename T> LocalTensor<T> Get(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-    return Get<T>(handleOf(where).bytes / sizeof(T), where);
+    return LocalTensor<T>(unmoor::ascend::detail::bufferHandle(region, position, where));
   }
   template <typename T>
   LocalTensor<T> Get(uint32_t len, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
@@ -71,29 +44,10 @@ template <TPosition position = TPosition::LCM> class TBuf {
   template <typename T>
   LocalTensor<T> GetWithOffset(uint32_t len, uint32_t offset,
                                unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-    const unmoor::ascend::detail::Call call("TBuf::Get", PIPE_S, where);
-    auto handle = handleOf(where);
-    const uint64_t bytes = uint64_t{len} * sizeof(T);
-    call.require(offset + bytes <= handle.bytes, "local-range",
-                 call.c.regions[static_cast<size_t>(handle.region)].text().c_str(),
-                 "at most " + std::to_string(handle.bytes) + " bytes", std::to_string(offset + bytes) + " bytes",
-                 "make the buffer larger in InitBuffer, or ask for fewer elements");
-    handle.address += offset;
-    handle.bytes = static_cast<uint32_t>(bytes);
-    return LocalTensor<T>(handle);
+    return LocalTensor<T>(unmoor::ascend::detail::bufferPart(region, position, uint64_t{len} * sizeof(T), offset, where));
   }
 
   int32_t region = -1;  // emulator only
-
- private:
-  unmoor::ascend::detail::LocalHandle handleOf(unmoor::ascend::SourceLoc where) const {
-    const unmoor::ascend::detail::Call call("TBuf::Get", PIPE_S, where);
-    if (region < 0)
-      call.fail("queue-not-initialised", unmoor::ascend::detail::nameOf(position), "a TBuf with memory",
-                "a TBuf that TPipe::InitBuffer has not seen", "call pipe.InitBuffer(buffer, bytes) first");
-    const auto &r = call.c.regions[static_cast<size_t>(region)];
-    return {r.position, r.begin, r.end - r.begin, region, r.generation};
-  }
 };
 
 /// Hands out local memory and event ids.
@@ -105,10 +59,10 @@ class TPipe {
   void Init() { unmoor::ascend::detail::core().pipe = this; }
   void Destroy(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) { Reset(where); }
   /// Takes back every buffer, so that a second phase can lay out local memory anew.
-  void Reset(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  UNMOOR_COMMON void Reset(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
     using namespace unmoor::ascend::detail;
     Core &c = core();
-    checkLeftovers(c, where);
+    unmoor::ascend::detail::checkLeftovers(c, where);
     c.scheduler.settle();
     for (auto &region : c.regions) {
       region.generation++;
@@ -123,13 +77,7 @@ class TPipe {
   bool InitBuffer(TQueBind<src, dst, depth, mask> &queue, uint8_t num, uint32_t len,
                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
     using namespace unmoor::ascend::detail;
-    const Call call("TPipe::InitBuffer", PIPE_S, where);
-    call.limit("num", num, 1, 255, "give the queue at least one buffer");
-    constexpr TPosition position = bufferPosition(src, dst);
-    QueueState state{position, enqueueEvent(src, dst), freeEvent(src, dst), depth, where, {}, {}};
-    for (uint32_t i = 0; i < num; i++) state.slots.push_back({Slot::Free, allocate(call, position, len, num)});
-    queue.id = static_cast<int32_t>(call.c.queues.size());
-    call.c.queues.push_back(std::move(state));
+    queue.id = makeQueue({bufferPosition(src, dst), enqueueEvent(src, dst), freeEvent(src, dst), depth, where, {}, {}}, num, len);
     return true;
   }
 
@@ -155,16 +103,22 @@ class TPipe {
     unmoor::ascend::detail::core().reservedEvents[static_cast<size_t>(event)][static_cast<size_t>(id)] = false;
   }
 
-  /// Emulator only: refuses queues that still hold tensors, and takes down the flags of their freed buffers.
-  static void checkLeftovers(unmoor::ascend::detail::Core &c, unmoor::ascend::SourceLoc where);
-
  private:
-  TEventID pickEvent(HardEvent event, bool reserve, unmoor::ascend::SourceLoc where) {
+  UNMOOR_COMMON TEventID pickEvent(HardEvent event, bool reserve, unmoor::ascend::SourceLoc where) {
     const unmoor::ascend::detail::Call call("TPipe::FetchEventID", PIPE_S, where);
     return call.c.pickEvent(call.at, event, reserve);
   }
 
-  int32_t allocate(const unmoor::ascend::detail::Call &call, TPosition position, uint32_t len, uint32_t num) {
+  UNMOOR_COMMON int32_t makeQueue(unmoor::ascend::detail::QueueState state, uint8_t num, uint32_t len) {
+    using namespace unmoor::ascend::detail;
+    const Call call("TPipe::InitBuffer", PIPE_S, state.madeAt);
+    call.limit("num", num, 1, 255, "give the queue at least one buffer");
+    for (uint32_t i = 0; i < num; i++) state.slots.push_back({Slot::Free, allocate(call, state.position, len, num)});
+    call.c.queues.push_back(std::move(state));
+    return static_cast<int32_t>(call.c.queues.size()) - 1;
+  }
+
+  UNMOOR_COMMON int32_t allocate(const unmoor::ascend::detail::Call &call, TPosition position, uint32_t len, uint32_t num) {
     using namespace unmoor::ascend::detail;
     const Space space = spaceOf(position);
     if (space == Space::GM || space == Space::None)
@@ -203,7 +157,7 @@ class TPipe {
 };
 
 /// The TPipe of the running kernel.
-inline TPipe *GetTPipePtr() {
+UNMOOR_COMMON TPipe *GetTPipePtr() {
   const unmoor::ascend::detail::Call call("GetTPipePtr", PIPE_S, {});
   if (call.c.pipe == nullptr)
     call.fail("no-pipe", "", "a TPipe in the kernel", "none", "declare a TPipe before fetching event ids");
@@ -211,5 +165,3 @@ inline TPipe *GetTPipePtr() {
 }
 
 }  // namespace AscendC
-
-#include "queue.h"  // the members declared above

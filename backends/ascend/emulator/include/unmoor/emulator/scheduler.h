@@ -3,6 +3,7 @@
 #include <deque>
 #include <stdexcept>
 
+#include "common.h"
 #include "order.h"
 
 namespace unmoor::ascend::detail {
@@ -40,7 +41,7 @@ class Scheduler {
   /// A flag between two queues, once.
   using Token = uint32_t;
 
-  void reset(uint64_t seed) {
+  UNMOOR_COMMON void reset(uint64_t seed) {
     random = Random(seed);
     for (auto &queue : queues) queue.clear();
     raised.clear();
@@ -50,9 +51,11 @@ class Scheduler {
     for (uint32_t i = PIPES; i > 1; i--) std::swap(rank[i - 1], rank[random.below(i)]);
   }
 
-  void enqueue(int pipe, std::unique_ptr<Work> work) {
+  /// Takes the work over.
+  UNMOOR_COMMON void enqueue(int pipe, Work *work) {
+    std::unique_ptr<Work> owned(work);
     while (queues[pipe].size() >= DEPTH) progress();
-    queues[pipe].push_back({Step::Run, 0, std::move(work)});
+    queues[pipe].push_back({Step::Run, 0, std::move(owned)});
     hurry(pipe);
   }
 
@@ -71,7 +74,7 @@ class Scheduler {
     else queues[pipe].push_back({Step::Raise, token, nullptr});
   }
   /// The queue stops until the flag is raised, and takes it down. The kernel's own code stops where it is.
-  void await(int pipe, Token token, bool scalar) {
+  UNMOOR_COMMON void await(int pipe, Token token, bool scalar) {
     if (!scalar) {
       queues[pipe].push_back({Step::Await, token, nullptr});
       return;
@@ -81,10 +84,10 @@ class Scheduler {
   }
 
   /// Runs a queue, and of the others what it waits for, until it is empty.
-  void settle(int pipe) {
+  UNMOOR_COMMON void settle(int pipe) {
     while (!queues[pipe].empty()) progress();
   }
-  void settle() {
+  UNMOOR_COMMON void settle() {
     for (int pipe = 0; pipe < PIPES; pipe++) settle(pipe);
   }
 

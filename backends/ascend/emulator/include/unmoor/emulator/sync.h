@@ -16,14 +16,14 @@ namespace AscendC {
 
 /// When the first pipe of the event has done all it was given so far, the second one may go on after its WaitFlag.
 template <HardEvent event>
-inline void SetFlag(int32_t eventID, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+void SetFlag(int32_t eventID, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("SetFlag", PIPE_S, where);
   const auto id = unmoor::ascend::detail::eventId(call, eventID);
   if (!call.c.leavesOut(call.at)) call.c.setFlag(call.at, event, id);
 }
 
 template <HardEvent event>
-inline void WaitFlag(int32_t eventID, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+void WaitFlag(int32_t eventID, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("WaitFlag", PIPE_S, where);
   const auto id = unmoor::ascend::detail::eventId(call, eventID);
   if (!call.c.leavesOut(call.at)) call.c.waitFlag(call.at, event, id);
@@ -31,14 +31,14 @@ inline void WaitFlag(int32_t eventID, unmoor::ascend::SourceLoc where = unmoor::
 
 /// Waits until a pipe has finished what was queued before.
 template <pipe_t pipe>
-inline void PipeBarrier(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+void PipeBarrier(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("PipeBarrier", pipe, where);
   if (!call.c.leavesOut(call.at)) call.c.barrier(call.at);
 }
 
 /// Barrier over all vector cores, or with false over all cores of a MIX kernel.
 template <bool isAIVOnly = true>
-inline void SyncAll(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+void SyncAll(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("SyncAll", PIPE_S, where);
   if (call.c.leavesOut(call.at)) return;
   call.c.launch->syncAll(call.c, call.at, isAIVOnly);
@@ -46,7 +46,7 @@ inline void SyncAll(unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc:
 
 /// The same over global memory: for vector kernels of any type, with 32 bytes per core in both work spaces, zero at first.
 template <bool isAIVOnly = true>
-inline void SyncAll(const GlobalTensor<int32_t> &gmWorkspace, const LocalTensor<int32_t> &ubWorkspace,
+void SyncAll(const GlobalTensor<int32_t> &gmWorkspace, const LocalTensor<int32_t> &ubWorkspace,
                     const int32_t usedCores = 0,
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   static_assert(isAIVOnly, "over global memory only vector cores wait for each other");
@@ -65,7 +65,7 @@ inline void SyncAll(const GlobalTensor<int32_t> &gmWorkspace, const LocalTensor<
 }
 
 template <uint8_t modeId, pipe_t pipe>
-inline void CrossCoreSetFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+void CrossCoreSetFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   static_assert(modeId <= 2, "modes are 0, 1 and 2");
   const unmoor::ascend::detail::Call call("CrossCoreSetFlag", pipe, where);
   call.limit("flagId", flagId, 0, unmoor::ascend::arch2201::CROSS_CORE_FLAGS - 1, "ids above 10 belong to the system");
@@ -73,7 +73,7 @@ inline void CrossCoreSetFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = 
 }
 
 template <uint8_t modeId = 0, pipe_t pipe = PIPE_S>
-inline void CrossCoreWaitFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+void CrossCoreWaitFlag(uint16_t flagId, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   const unmoor::ascend::detail::Call call("CrossCoreWaitFlag", pipe, where);
   call.limit("flagId", flagId, 0, unmoor::ascend::arch2201::CROSS_CORE_FLAGS - 1, "ids above 10 belong to the system");
   if (!call.c.leavesOut(call.at)) call.c.launch->waitCrossFlag(call.c, call.at, flagId);
@@ -96,7 +96,7 @@ template <pipe_t src, pipe_t dst> class TQueSync {
 
 /// Gives global memory one value. The pipes that use it have to wait for MTE3.
 template <typename T>
-inline void InitOutput(GlobalTensor<T> gmWorkspaceAddr, uint32_t size, T value = 0,
+void InitOutput(GlobalTensor<T> gmWorkspaceAddr, uint32_t size, T value = 0,
                        unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   using namespace unmoor::ascend::detail;
   const Call call("InitOutput", PIPE_MTE3, where);
@@ -106,7 +106,7 @@ inline void InitOutput(GlobalTensor<T> gmWorkspaceAddr, uint32_t size, T value =
   });
 }
 template <typename T>
-inline void InitGlobalMemory(GlobalTensor<T> &gmWorkspaceAddr, const uint64_t size, const T value,
+void InitGlobalMemory(GlobalTensor<T> &gmWorkspaceAddr, const uint64_t size, const T value,
                              unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   InitOutput(gmWorkspaceAddr, static_cast<uint32_t>(size), value, where);
 }
@@ -116,7 +116,7 @@ enum class DcciDst : uint64_t { CACHELINE_ALL = 0, CACHELINE_UB, CACHELINE_OUT, 
 
 /// The scalar cache is not modelled: scalar writes are visible at once.
 template <typename T, CacheLine entireType, DcciDst dcciDst = DcciDst::CACHELINE_ALL>
-inline void DataCacheCleanAndInvalid(const GlobalTensor<T> &) {
+void DataCacheCleanAndInvalid(const GlobalTensor<T> &) {
   unmoor::ascend::detail::core();
 }
 
@@ -144,7 +144,7 @@ inline void declareKernelType(KernelMetaType declared, SourceLoc where = SourceL
 }
 
 /// GET_TILING_DATA_WITH_STRUCT: a copy of the host's tiling struct out of global memory.
-template <class T> inline T tilingData(const uint8_t *from, SourceLoc where = SourceLoc::here()) {
+template <class T> T tilingData(const uint8_t *from, SourceLoc where = SourceLoc::here()) {
   const Call call("GET_TILING_DATA_WITH_STRUCT", PIPE_S, where);
   Range range{Space::GM, Access::Read, -1, reinterpret_cast<uint64_t>(from), sizeof(T)};
   range.operand = "tiling";

@@ -15,7 +15,7 @@ struct LocalHandle {
 };
 
 /// Refuses a tensor that was never allocated, or that FreeTensor has taken back.
-inline const Region &liveRegion(Core &core, const Instruction &at, const LocalHandle &handle, const char *operand) {
+UNMOOR_COMMON const Region &liveRegion(Core &core, const Instruction &at, const LocalHandle &handle, const char *operand) {
   if (handle.region < 0 || static_cast<size_t>(handle.region) >= core.regions.size())
     core.fail(at, {"no-tensor", "", operand, "a tensor from AllocTensor, DeQue or TBuf::Get", "an empty LocalTensor",
                    "allocate the tensor before it is used"});
@@ -27,7 +27,7 @@ inline const Region &liveRegion(Core &core, const Instruction &at, const LocalHa
 }
 
 /// One run of bytes of a local tensor, `offset` bytes from its start.
-UNMOOR_NOINLINE inline Range localRange(Core &core, const Instruction &at, const LocalHandle &handle, const char *operand,
+UNMOOR_COMMON Range localRange(Core &core, const Instruction &at, const LocalHandle &handle, const char *operand,
                         Access access, uint64_t bytes, uint64_t offset = 0) {
   liveRegion(core, at, handle, operand);
   Range out{handle.space(), access, handle.region, handle.address + offset, static_cast<uint32_t>(bytes)};
@@ -36,7 +36,7 @@ UNMOOR_NOINLINE inline Range localRange(Core &core, const Instruction &at, const
 }
 
 /// Memory at a fixed place. The same place is the same buffer.
-inline LocalHandle placed(TPosition position, uint32_t address, uint64_t bytes, SourceLoc where) {
+UNMOOR_COMMON LocalHandle placed(TPosition position, uint32_t address, uint64_t bytes, SourceLoc where) {
   Core &c = core();
   const Space space = spaceOf(position);
   const Instruction at{"LocalTensor", PIPE_S, where};
@@ -53,6 +53,57 @@ inline LocalHandle placed(TPosition position, uint32_t address, uint64_t bytes, 
   }
   c.regions.push_back({space, position, address, end, 0, static_cast<uint32_t>(c.regions.size()), where});
   return {position, address, end - address, static_cast<int32_t>(c.regions.size()) - 1, 0};
+}
+
+/// One element of local memory, by the scalar unit.
+UNMOOR_COMMON void readElement(const LocalHandle &handle, uint64_t offset, uint32_t size, void *out, SourceLoc where) {
+  Core &c = core();
+  const Instruction at{"LocalTensor::GetValue", PIPE_S, where};
+  const Range range = localRange(c, at, handle, "tensor", Access::Read, size, offset);
+  c.issueScalar(at, {range}, {}, [&] { std::memcpy(out, c.bytesAt(range.space, range.begin), size); });
+}
+UNMOOR_COMMON void writeElement(const LocalHandle &handle, uint64_t offset, uint32_t size, const void *value, SourceLoc where) {
+  Core &c = core();
+  const Instruction at{"LocalTensor::SetValue", PIPE_S, where};
+  const Range range = localRange(c, at, handle, "tensor", Access::Write, size, offset);
+  c.issueScalar(at, {}, {range}, [&] { std::memcpy(c.bytesAt(range.space, range.begin), value, size); });
+}
+
+/// A part of global memory: where SetGlobalBuffer says that it begins and ends (0: nowhere), and where a tensor stands in it.
+struct GlobalHandle {
+  uint64_t base = 0, at = 0, bytes = 0;
+};
+
+/// Rows of bytes of a global tensor, refused when outside of the size given to SetGlobalBuffer.
+UNMOOR_COMMON Range globalRange(const GlobalHandle &handle, const Instruction &instruction, const char *operand,
+                                Access access, uint64_t bytes, uint64_t offset, uint64_t rows, uint64_t rowStride) {
+  const uint64_t from = handle.at + offset;
+  if (handle.bytes != 0 && bytes != 0 && rows != 0) {
+    const auto first = static_cast<int64_t>(from - handle.base);
+    const int64_t end = first + static_cast<int64_t>((rows - 1) * rowStride + bytes);
+    if (first < 0 || end > static_cast<int64_t>(handle.bytes))
+      core().fail(instruction, {"gm-range", "", operand,
+                                "bytes 0.." + std::to_string(handle.bytes) + " set by SetGlobalBuffer",
+                                "bytes " + std::to_string(first) + ".." + std::to_string(end),
+                                "lower the length of the last transfer, or correct the size in SetGlobalBuffer"});
+  }
+  Range out{Space::GM, access, -1, from, static_cast<uint32_t>(bytes)};
+  out.inner = static_cast<uint32_t>(rows);
+  out.innerStride = static_cast<int64_t>(rowStride);
+  out.operand = operand;
+  return out;
+}
+
+/// One element of global memory, by the scalar unit.
+UNMOOR_COMMON void readElement(const GlobalHandle &handle, uint64_t offset, uint32_t size, void *out, SourceLoc where) {
+  const Instruction at{"GlobalTensor::GetValue", PIPE_S, where};
+  const Range one = globalRange(handle, at, "global tensor", Access::Read, size, offset, 1, 0);
+  core().issueScalar(at, {one}, {}, [&] { std::memcpy(out, reinterpret_cast<const void *>(one.begin), size); });
+}
+UNMOOR_COMMON void writeElement(const GlobalHandle &handle, uint64_t offset, uint32_t size, const void *value, SourceLoc where) {
+  const Instruction at{"GlobalTensor::SetValue", PIPE_S, where};
+  const Range one = globalRange(handle, at, "global tensor", Access::Write, size, offset, 1, 0);
+  core().issueScalar(at, {}, {one}, [&] { std::memcpy(reinterpret_cast<void *>(one.begin), value, size); });
 }
 
 }  // namespace unmoor::ascend::detail
@@ -85,12 +136,8 @@ template <typename T> class LocalTensor {
   template <typename U> LocalTensor<U> ReinterpretCast() const { return LocalTensor<U>(handle); }
 
   T GetValue(uint32_t index, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
-    using namespace unmoor::ascend::detail;
-    Core &c = core();
-    const Instruction at{"LocalTensor::GetValue", PIPE_S, where};
-    const Range range = localRange(c, at, handle, "tensor", Access::Read, sizeof(T), uint64_t{index} * sizeof(T));
     T out{};
-    c.issueScalar(at, {range}, {}, [&] { out = loadAs<T>(c.bytesAt(range.space, range.begin)); });
+    unmoor::ascend::detail::readElement(handle, uint64_t{index} * sizeof(T), sizeof(T), &out, where);
     return out;
   }
 
@@ -98,11 +145,7 @@ template <typename T> class LocalTensor {
   void SetValue(uint32_t index, const S element,
                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
     const T value = static_cast<T>(element);
-    using namespace unmoor::ascend::detail;
-    Core &c = core();
-    const Instruction at{"LocalTensor::SetValue", PIPE_S, where};
-    const Range range = localRange(c, at, handle, "tensor", Access::Write, sizeof(T), uint64_t{index} * sizeof(T));
-    c.issueScalar(at, {}, {range}, [&] { storeAs<T>(c.bytesAt(range.space, range.begin), value); });
+    unmoor::ascend::detail::writeElement(handle, uint64_t{index} * sizeof(T), sizeof(T), &value, where);
   }
 
   unmoor::ascend::detail::LocalHandle handle;  // emulator only
@@ -134,42 +177,24 @@ template <typename T> class GlobalTensor {
   void SetL2CacheHint(CacheMode) {}
 
   T GetValue(uint64_t offset, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
-    using namespace unmoor::ascend::detail;
-    const Instruction instruction{"GlobalTensor::GetValue", PIPE_S, where};
-    const Range one = range(instruction, "global tensor", Access::Read, sizeof(T), offset * sizeof(T));
     T out{};
-    core().issueScalar(instruction, {one}, {}, [&] { out = loadAs<T>(reinterpret_cast<const uint8_t *>(one.begin)); });
+    unmoor::ascend::detail::readElement(handle(), offset * sizeof(T), sizeof(T), &out, where);
     return out;
   }
 
   void SetValue(uint64_t offset, T value,
                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
-    using namespace unmoor::ascend::detail;
-    const Instruction instruction{"GlobalTensor::SetValue", PIPE_S, where};
-    const Range one = range(instruction, "global tensor", Access::Write, sizeof(T), offset * sizeof(T));
-    core().issueScalar(instruction, {}, {one}, [&] { storeAs<T>(reinterpret_cast<uint8_t *>(one.begin), value); });
+    unmoor::ascend::detail::writeElement(handle(), offset * sizeof(T), sizeof(T), &value, where);
   }
 
-  /// Emulator only: bytes from the start of this tensor, refused when outside the size given to SetGlobalBuffer.
+  /// Emulator only: rows of bytes from the start of this tensor.
   unmoor::ascend::detail::Range range(const unmoor::ascend::detail::Instruction &instruction, const char *operand,
                                       unmoor::ascend::detail::Access access, uint64_t bytes, uint64_t offset = 0,
                                       uint64_t rows = 1, uint64_t rowStride = 0) const {
-    using namespace unmoor::ascend::detail;
-    const auto from = reinterpret_cast<uint64_t>(at) + offset;
-    if (limit != 0 && bytes != 0 && rows != 0) {
-      const int64_t first = static_cast<int64_t>(from - reinterpret_cast<uint64_t>(base));
-      const int64_t end = first + static_cast<int64_t>((rows - 1) * rowStride + bytes);
-      if (first < 0 || end > static_cast<int64_t>(limit * sizeof(T)))
-        core().fail(instruction, {"gm-range", "", operand,
-                                  "bytes 0.." + std::to_string(limit * sizeof(T)) + " set by SetGlobalBuffer",
-                                  "bytes " + std::to_string(first) + ".." + std::to_string(end),
-                                  "lower the length of the last transfer, or correct the size in SetGlobalBuffer"});
-    }
-    Range out{Space::GM, access, -1, from, static_cast<uint32_t>(bytes)};
-    out.inner = static_cast<uint32_t>(rows);
-    out.innerStride = static_cast<int64_t>(rowStride);
-    out.operand = operand;
-    return out;
+    return unmoor::ascend::detail::globalRange(handle(), instruction, operand, access, bytes, offset, rows, rowStride);
+  }
+  unmoor::ascend::detail::GlobalHandle handle() const {
+    return {reinterpret_cast<uint64_t>(base), reinterpret_cast<uint64_t>(at), limit * sizeof(T)};
   }
 
  private:

@@ -55,7 +55,7 @@ class Trace {
   double end = 0;  // of the last launch; the next one begins there
 
   /// Chrome's trace format (chrome://tracing, Perfetto): a process per core, a thread per pipe, times in microseconds.
-  std::string json(double mhz) const {
+  UNMOOR_COMMON std::string json(double mhz) const {
     std::string out = "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"kind\":\"modelled\",\"clock\":\"" + number(mhz) +
                       " MHz\"},\"traceEvents\":[";
     const char *separator = "\n";
@@ -80,7 +80,7 @@ class Trace {
   }
 
   /// Writes the JSON to a file; says whether that succeeded.
-  bool write(const std::string &path, double mhz) const {
+  UNMOOR_COMMON bool write(const std::string &path, double mhz) const {
     std::FILE *file = std::fopen(path.c_str(), "w");
     if (file == nullptr) return false;
     const std::string text = json(mhz);

@@ -22,7 +22,7 @@ struct SwiGluFn {
 namespace AscendC {
 
 template <typename T, bool isReuseSource = false>
-inline void Sigmoid(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint8_t> &sharedTmpBuffer,
+void Sigmoid(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint8_t> &sharedTmpBuffer,
                     const uint32_t calCount, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Sigmoid", PIPE_V, where);
@@ -31,7 +31,7 @@ inline void Sigmoid(const LocalTensor<T> &dst, const LocalTensor<T> &src, const 
   d::unaryCount(call, dst, src, calCount, d::onElements<T>(d::SigmoidFn{}));
 }
 template <typename T, bool isReuseSource = false>
-inline void Sigmoid(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint32_t calCount,
+void Sigmoid(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint32_t calCount,
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Sigmoid", PIPE_V, where);
@@ -41,7 +41,7 @@ inline void Sigmoid(const LocalTensor<T> &dst, const LocalTensor<T> &src, const 
 
 /// x / (1 + exp(-x)).
 template <typename T, bool isReuseSource = false>
-inline void Silu(const LocalTensor<T> &dstLocal, const LocalTensor<T> &srcLocal, uint32_t dataSize,
+void Silu(const LocalTensor<T> &dstLocal, const LocalTensor<T> &srcLocal, uint32_t dataSize,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Silu", PIPE_V, where);
@@ -51,7 +51,7 @@ inline void Silu(const LocalTensor<T> &dstLocal, const LocalTensor<T> &srcLocal,
 
 /// src0 * src1 / (1 + exp(-beta * src1)).
 template <typename T, bool isReuseSource = false>
-inline void SwiGLU(LocalTensor<T> &dstTensor, LocalTensor<T> &srcTensor0, LocalTensor<T> &srcTensor1,
+void SwiGLU(LocalTensor<T> &dstTensor, LocalTensor<T> &srcTensor0, LocalTensor<T> &srcTensor1,
                    const float &scalarValue, const uint32_t calCount,
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -60,7 +60,7 @@ inline void SwiGLU(LocalTensor<T> &dstTensor, LocalTensor<T> &srcTensor0, LocalT
   d::binaryCount(call, dstTensor, srcTensor0, srcTensor1, calCount, d::SwiGluFn{scalarValue});
 }
 template <typename T, bool isReuseSource = false>
-inline void SwiGLU(LocalTensor<T> &dstTensor, LocalTensor<T> &srcTensor0, LocalTensor<T> &srcTensor1,
+void SwiGLU(LocalTensor<T> &dstTensor, LocalTensor<T> &srcTensor0, LocalTensor<T> &srcTensor1,
                    const float &scalarValue, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   SwiGLU<T, isReuseSource>(dstTensor, srcTensor0, srcTensor1, scalarValue, srcTensor0.GetSize(), where);
 }

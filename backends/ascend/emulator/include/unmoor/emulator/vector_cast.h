@@ -66,7 +66,7 @@ inline float integerToFloat(int64_t value, RoundMode mode) {
   return nearest;
 }
 
-template <class D, class S> inline D castOne(S value, RoundMode mode) {
+template <class D, class S> D castOne(S value, RoundMode mode) {
   if constexpr (isFloating<S>() && std::is_integral_v<D>) {
     const float whole = toIntegral(widen(value), mode);
     if (std::isnan(whole)) return 0;
@@ -93,7 +93,7 @@ template <class D, class S> inline D castOne(S value, RoundMode mode) {
 }
 
 /// Refuses pairs and modes that the chip lacks, then runs `body` with the conversion of one element.
-template <class D, class S, class Body> inline void castWith(const Call &call, RoundMode mode, Body &&body) {
+template <class D, class S, class Body> void castWith(const Call &call, RoundMode mode, Body &&body) {
   const uint32_t modes = castModes(dtypeOf<S>(), dtypeOf<D>());
   const std::string pair = std::string(nameOf(dtypeOf<S>())) + " to " + nameOf(dtypeOf<D>());
   if (modes == 0)
@@ -120,7 +120,7 @@ template <class D, class S, class Body> inline void castWith(const Call &call, R
 namespace AscendC {
 
 template <typename T, typename U>
-inline void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const RoundMode &roundMode,
+void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const RoundMode &roundMode,
                  const uint32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Cast", PIPE_V, where);
@@ -130,7 +130,7 @@ inline void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const Rou
 }
 
 template <typename T, typename U, bool isSetMask = true>
-inline void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const RoundMode &roundMode, const uint64_t mask,
+void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const RoundMode &roundMode, const uint64_t mask,
                  const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -140,7 +140,7 @@ inline void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const Rou
 }
 
 template <typename T, typename U, bool isSetMask = true>
-inline void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const RoundMode &roundMode,
+void Cast(const LocalTensor<T> &dst, const LocalTensor<U> &src, const RoundMode &roundMode,
                  const uint64_t mask[], const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;

@@ -12,7 +12,7 @@ inline constexpr Dtypes INDEXABLE{{Dtype::I16, Dtype::F16, Dtype::I32, Dtype::F3
 
 /// dst[i] = f(i) over `count` elements.
 template <class T, class F>
-inline void fillCount(const Call &call, const AscendC::LocalTensor<T> &dst, int64_t count, F &&f) {
+void fillCount(const Call &call, const AscendC::LocalTensor<T> &dst, int64_t count, F &&f) {
   call.operand(dst, "dst", Space::UB);
   call.limit("count", count, 0, arch2201::UB_TOTAL, "the count is the number of elements");
   const auto n = static_cast<uint64_t>(count);
@@ -29,7 +29,7 @@ inline AscendC::UnaryRepeatParams unaryOf(const AscendC::CopyRepeatParams &p) {
 }
 
 /// The value of a lane when numbers count on from the first.
-template <class T> inline auto indexFrom(T first) {
+template <class T> auto indexFrom(T first) {
   return [=](uint32_t repeat, uint32_t lane) {
     return narrow<T>(widen(first) + static_cast<Compute<T>>(repeat * (arch2201::REPEAT / sizeof(T)) + lane));
   };
@@ -37,7 +37,7 @@ template <class T> inline auto indexFrom(T first) {
 
 /// Where gathered elements come from. Offsets are data: they are needed (and checked) before the elements can be.
 template <class T>
-inline std::vector<Range> gatherSources(const Call &call, const AscendC::LocalTensor<T> &src,
+std::vector<Range> gatherSources(const Call &call, const AscendC::LocalTensor<T> &src,
                                         const AscendC::LocalTensor<uint32_t> &offsets, uint64_t base,
                                         const std::vector<uint64_t> &places, uint32_t bytes) {
   std::vector<Range> index, reads;
@@ -57,7 +57,7 @@ inline std::vector<Range> gatherSources(const Call &call, const AscendC::LocalTe
 
 /// Gathers by masked repeats; the offsets lie in a row, as many per repeat as it has lanes.
 template <class T, class M>
-inline void gatherRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src,
+void gatherRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src,
                          const AscendC::LocalTensor<uint32_t> &offsets, uint32_t base, M maskArg, uint32_t repeats,
                          uint32_t dstRepStride) {
   constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
@@ -85,7 +85,7 @@ inline void gatherRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, c
 namespace AscendC {
 
 template <typename T>
-inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, const int32_t &count,
+void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, const int32_t &count,
                       unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Duplicate", PIPE_V, where);
@@ -94,7 +94,7 @@ inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, const int
 }
 
 template <typename T, bool isSetMask = true>
-inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, uint64_t mask, const uint8_t repeatTime,
+void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, uint64_t mask, const uint8_t repeatTime,
                       const uint16_t dstBlockStride, const uint8_t dstRepeatStride,
                       unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -104,7 +104,7 @@ inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, uint64_t 
                 [=](uint32_t, uint32_t) { return scalarValue; });
 }
 template <typename T, bool isSetMask = true>
-inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, uint64_t mask[], const uint8_t repeatTime,
+void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, uint64_t mask[], const uint8_t repeatTime,
                       const uint16_t dstBlockStride, const uint8_t dstRepeatStride,
                       unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -116,7 +116,7 @@ inline void Duplicate(const LocalTensor<T> &dst, const T &scalarValue, uint64_t 
 
 /// firstValue, firstValue + 1, ...
 template <typename T>
-inline void CreateVecIndex(LocalTensor<T> dst, const T &firstValue, uint32_t count,
+void CreateVecIndex(LocalTensor<T> dst, const T &firstValue, uint32_t count,
                            unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("CreateVecIndex", PIPE_V, where);
@@ -128,7 +128,7 @@ inline void CreateVecIndex(LocalTensor<T> dst, const T &firstValue, uint32_t cou
 
 /// By masked repeats: the numbers go on from repeat to repeat, over all lanes.
 template <typename T>
-inline void CreateVecIndex(LocalTensor<T> &dst, const T &firstValue, uint64_t mask, uint8_t repeatTime,
+void CreateVecIndex(LocalTensor<T> &dst, const T &firstValue, uint64_t mask, uint8_t repeatTime,
                            uint16_t dstBlkStride, uint8_t dstRepStride,
                            unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -137,7 +137,7 @@ inline void CreateVecIndex(LocalTensor<T> &dst, const T &firstValue, uint64_t ma
   d::fillRepeat(call, dst, mask, true, repeatTime, dstBlkStride, dstRepStride, d::indexFrom(firstValue));
 }
 template <typename T>
-inline void CreateVecIndex(LocalTensor<T> &dst, const T &firstValue, uint64_t mask[], uint8_t repeatTime,
+void CreateVecIndex(LocalTensor<T> &dst, const T &firstValue, uint64_t mask[], uint8_t repeatTime,
                            uint16_t dstBlkStride, uint8_t dstRepStride,
                            unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -149,7 +149,7 @@ inline void CreateVecIndex(LocalTensor<T> &dst, const T &firstValue, uint64_t ma
 
 /// dst[i] = the element of src that lies srcBaseAddr + srcOffset[i] bytes from its start.
 template <typename T>
-inline void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint32_t> &srcOffset,
+void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint32_t> &srcOffset,
                    const uint32_t srcBaseAddr, const uint32_t count,
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -172,14 +172,14 @@ inline void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const L
 }
 
 template <typename T>
-inline void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint32_t> &srcOffset,
+void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint32_t> &srcOffset,
                    const uint32_t srcBaseOffset, const uint64_t mask, const uint8_t repeatTime,
                    const uint16_t dstRepStride, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   d::gatherRepeat(d::Call("Gather", PIPE_V, where), dst, src, srcOffset, srcBaseOffset, mask, repeatTime, dstRepStride);
 }
 template <typename T>
-inline void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint32_t> &srcOffset,
+void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint32_t> &srcOffset,
                    const uint32_t srcBaseOffset, const uint64_t mask[], const uint8_t repeatTime,
                    const uint16_t dstRepStride, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -188,7 +188,7 @@ inline void Gather(const LocalTensor<T> &dst, const LocalTensor<T> &src, const L
 
 /// Gathers DataBlocks of 32 bytes: eight per repeat, each from its offset in bytes.
 template <typename T>
-inline void Gatherb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint32_t> &offset,
+void Gatherb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<uint32_t> &offset,
                     const uint8_t repeatTime, const GatherRepeatParams &repeatParams,
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -215,7 +215,7 @@ inline void Gatherb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const 
 
 /// Moves elements by masked repeats.
 template <typename T, bool isSetMask = true>
-inline void Copy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint64_t mask, const uint8_t repeatTime,
+void Copy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint64_t mask, const uint8_t repeatTime,
                  const CopyRepeatParams &repeatParams,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -224,7 +224,7 @@ inline void Copy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uin
   d::unaryRepeat(call, dst, src, mask, isSetMask, repeatTime, d::unaryOf(repeatParams), [](T value) { return value; });
 }
 template <typename T, bool isSetMask = true>
-inline void Copy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint64_t mask[], const uint8_t repeatTime,
+void Copy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint64_t mask[], const uint8_t repeatTime,
                  const CopyRepeatParams &repeatParams,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -235,7 +235,7 @@ inline void Copy(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uin
 
 /// Spreads each of eight elements per repeat over a DataBlock of its own.
 template <typename T>
-inline void Brcb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint8_t repeatTime,
+void Brcb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint8_t repeatTime,
                  const BrcbRepeatParams &repeatParams,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -262,7 +262,7 @@ inline void Brcb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uin
 /// Sorts each 32 elements in descending order into pairs of 8 bytes: the value, then its index. Equal values keep
 /// their order.
 template <typename T>
-inline void Sort32(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<uint32_t> &src1,
+void Sort32(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<uint32_t> &src1,
                    const int32_t repeatTime, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Sort32", PIPE_V, where);

@@ -10,15 +10,15 @@ struct FusedMulAddFn { float operator()(float d, float a, float b) const { retur
 struct FusedMulAddReluFn { float operator()(float d, float a, float b) const { return ReluFn{}(d * a + b); } };
 
 /// half sources may add into float; float ones only into float.
-template <class T, class U> inline void fusedTypes(const Call &call, const char *first) {
+template <class T, class U> void fusedTypes(const Call &call, const char *first) {
   call.dtype<U>(first, FLOATS, CAST_FIRST);
   call.dtype<T>("dst", std::is_same_v<U, float> ? Dtypes{{Dtype::F32}} : FLOATS, CAST_FIRST);
 }
-template <class T, class U, class F> inline auto onThree(F f) {
+template <class T, class U, class F> auto onThree(F f) {
   return [f](T d, U a, U b) { return narrow<T>(f(widen(d), widen(a), widen(b))); };
 }
 
-template <class T, class U> inline auto axpy(U scalar) {
+template <class T, class U> auto axpy(U scalar) {
   return onThree<T, U>([x = static_cast<float>(widen(scalar))](float d, float a, float) { return d + a * x; });
 }
 /// One source's strides, for a walk that reads it as both.
@@ -39,20 +39,20 @@ inline AscendC::BinaryRepeatParams twice(const AscendC::UnaryRepeatParams &p) {
 // The type parameters are TYPES; U names the sources' type.
 #define UNMOOR_FUSED(NAME, TYPES, MASKED_TYPES, SOURCE)                                                                \
   template <TYPES>                                                                                                     \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<SOURCE> &src0, const LocalTensor<SOURCE> &src1,        \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<SOURCE> &src0, const LocalTensor<SOURCE> &src1,        \
                    const int32_t &count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {        \
     using U = SOURCE;                                                                                                  \
     UNMOOR_FUSED_BODY(NAME, ternaryCount, count)                                                                       \
   }                                                                                                                    \
   template <MASKED_TYPES, bool isSetMask = true>                                                                       \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<SOURCE> &src0, const LocalTensor<SOURCE> &src1,        \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<SOURCE> &src0, const LocalTensor<SOURCE> &src1,        \
                    uint64_t mask, const uint8_t repeatTime, const BinaryRepeatParams &repeatParams,                    \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
     using U = SOURCE;                                                                                                  \
     UNMOOR_FUSED_BODY(NAME, ternaryRepeat, mask, isSetMask, repeatTime, repeatParams)                                  \
   }                                                                                                                    \
   template <MASKED_TYPES, bool isSetMask = true>                                                                       \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<SOURCE> &src0, const LocalTensor<SOURCE> &src1,        \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<SOURCE> &src0, const LocalTensor<SOURCE> &src1,        \
                    const uint64_t mask[], const uint8_t repeatTime, const BinaryRepeatParams &repeatParams,            \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
     using U = SOURCE;                                                                                                  \
@@ -70,7 +70,7 @@ UNMOOR_FUSED(FusedMulAddRelu, UNMOOR_ONE, UNMOOR_ONE, T)
 
 /// dst += src * scalar.
 template <typename T, typename U>
-inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &scalarValue, const int32_t &count,
+void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &scalarValue, const int32_t &count,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Axpy", PIPE_V, where);
@@ -78,7 +78,7 @@ inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &
   d::ternaryCount(call, true, dst, src, src, count, d::axpy<T, U>(scalarValue), "src");
 }
 template <typename T, typename U, bool isSetMask = true>
-inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &scalarValue, uint64_t mask,
+void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &scalarValue, uint64_t mask,
                  const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -87,7 +87,7 @@ inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &
   d::ternaryRepeat(call, true, dst, src, src, mask, isSetMask, repeatTime, d::twice(repeatParams), d::axpy<T, U>(scalarValue), "src");
 }
 template <typename T, typename U, bool isSetMask = true>
-inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &scalarValue, uint64_t mask[],
+void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &scalarValue, uint64_t mask[],
                  const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -99,7 +99,7 @@ inline void Axpy(const LocalTensor<T> &dst, const LocalTensor<U> &src, const U &
 
 /// The product of halves, as 8-bit numbers: rounded to nearest even, ends kept.
 template <typename T, typename U>
-inline void MulCast(const LocalTensor<T> &dst, const LocalTensor<U> &src0, const LocalTensor<U> &src1, uint32_t count,
+void MulCast(const LocalTensor<T> &dst, const LocalTensor<U> &src0, const LocalTensor<U> &src1, uint32_t count,
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("MulCast", PIPE_V, where);

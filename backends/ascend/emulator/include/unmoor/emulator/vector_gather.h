@@ -29,7 +29,7 @@ inline bool keeps(uint8_t pattern, uint32_t lane) {
 
 /// The kept elements, one behind the other. `keep(repeat, lane)` may only be asked once the pattern is in place.
 template <class T, class Keep>
-inline void gatherMask(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src0,
+void gatherMask(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src0,
                        bool reduceMode, uint32_t mask, const AscendC::GatherMaskParams &p, uint64_t &rsvdCnt,
                        const Range *pattern, Keep &&keep) {
   constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
@@ -71,7 +71,7 @@ namespace AscendC {
 
 /// Keeps the lanes of a fixed pattern; rsvdCnt is how many there are. In reduceMode a repeat has `mask` elements.
 template <typename T>
-inline void GatherMask(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const uint8_t src1Pattern,
+void GatherMask(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const uint8_t src1Pattern,
                        const bool reduceMode, const uint32_t mask, const GatherMaskParams &gatherMaskParams,
                        uint64_t &rsvdCnt, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -83,7 +83,7 @@ inline void GatherMask(const LocalTensor<T> &dst, const LocalTensor<T> &src0, co
 
 /// Keeps the lanes whose bit is set in a tensor (lowest bit first). The scalar unit waits for the count.
 template <typename T, typename U>
-inline void GatherMask(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<U> &src1Pattern,
+void GatherMask(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<U> &src1Pattern,
                        const bool reduceMode, const uint32_t mask, const GatherMaskParams &gatherMaskParams,
                        uint64_t &rsvdCnt, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -102,7 +102,7 @@ inline void GatherMask(const LocalTensor<T> &dst, const LocalTensor<T> &src0, co
 
 /// Turns 16 x 16 elements of two bytes.
 template <typename T>
-inline void Transpose(const LocalTensor<T> &dst, const LocalTensor<T> &src,
+void Transpose(const LocalTensor<T> &dst, const LocalTensor<T> &src,
                       unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Transpose", PIPE_V, where);

@@ -43,7 +43,7 @@ struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V
 // Families of functions that differ in name, types and meaning only; the macros are undefined below.
 #define UNMOOR_BINARY(NAME, TYPES)                                                                                     \
   template <typename T>                                                                                                \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,                  \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,                  \
                    const int32_t &count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {        \
     namespace d = unmoor::ascend::detail;                                                                              \
     const d::Call call(#NAME, PIPE_V, where);                                                                          \
@@ -51,7 +51,7 @@ struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V
     d::binaryCount(call, dst, src0, src1, count, d::NAME##Fn{});                                                       \
   }                                                                                                                    \
   template <typename T, bool isSetMask = true>                                                                         \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1, uint64_t mask,   \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1, uint64_t mask,   \
                    const uint8_t repeatTime, const BinaryRepeatParams &repeatParams,                                   \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
     namespace d = unmoor::ascend::detail;                                                                              \
@@ -60,7 +60,7 @@ struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V
     d::binaryRepeat(call, dst, src0, src1, mask, isSetMask, repeatTime, repeatParams, d::NAME##Fn{});                             \
   }                                                                                                                    \
   template <typename T, bool isSetMask = true>                                                                         \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,                  \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,                  \
                    uint64_t mask[], const uint8_t repeatTime, const BinaryRepeatParams &repeatParams,                  \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
     namespace d = unmoor::ascend::detail;                                                                              \
@@ -80,17 +80,17 @@ struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V
 
 #define UNMOOR_UNARY(NAME, TYPES)                                                                                      \
   template <typename T>                                                                                                \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t &count,                         \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t &count,                         \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES, d::NAME##Fn{}, [&](auto f) { d::unaryCount(call, dst, src, count, f); })          \
   template <typename T, bool isSetMask = true>                                                                         \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, uint64_t mask, const uint8_t repeatTime,      \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, uint64_t mask, const uint8_t repeatTime,      \
                    const UnaryRepeatParams &repeatParams,                                                              \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES, d::NAME##Fn{},                                                                    \
                         [&](auto f) { d::unaryRepeat(call, dst, src, mask, isSetMask, repeatTime, repeatParams, f); })            \
   template <typename T, bool isSetMask = true>                                                                         \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, uint64_t mask[], const uint8_t repeatTime,    \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, uint64_t mask[], const uint8_t repeatTime,    \
                    const UnaryRepeatParams &repeatParams,                                                              \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES, d::NAME##Fn{}, [&](auto f) {                                                      \
@@ -99,20 +99,20 @@ struct ReluFn { template <class V> V operator()(V a) const { return a < V(0) ? V
 
 #define UNMOOR_SCALAR(NAME, OP, TYPES)                                                                                 \
   template <typename T, bool isSetMask = true>                                                                         \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, const int32_t &count,   \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, const int32_t &count,   \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES,                                                                                   \
                         [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); },                    \
                         [&](auto f) { d::unaryCount(call, dst, src, count, f); })                                      \
   template <typename T, bool isSetMask = true>                                                                         \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, uint64_t mask,          \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, uint64_t mask,          \
                    const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                                    \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES,                                                                                   \
                         [s = d::widen(scalarValue)](d::Compute<T> a) { return d::OP##Fn{}(a, s); },                    \
                         [&](auto f) { d::unaryRepeat(call, dst, src, mask, isSetMask, repeatTime, repeatParams, f); })            \
   template <typename T, bool isSetMask = true>                                                                         \
-  inline void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, uint64_t mask[],        \
+  void NAME(const LocalTensor<T> &dst, const LocalTensor<T> &src, const T &scalarValue, uint64_t mask[],        \
                    const uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                                    \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here())                                \
       UNMOOR_UNARY_BODY(NAME, TYPES,                                                                                   \

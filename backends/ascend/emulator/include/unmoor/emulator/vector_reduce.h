@@ -23,7 +23,7 @@ inline uint32_t firstExtreme(const float *values, uint32_t count, ReduceKind kin
 }
 
 /// Index values are stored as integer bits in an element of the tensor's type.
-template <class T> inline void storeIndex(uint8_t *to, uint32_t index) {
+template <class T> void storeIndex(uint8_t *to, uint32_t index) {
   if constexpr (sizeof(T) == 2) storeAs<uint16_t>(to, static_cast<uint16_t>(index));
   else storeAs<uint32_t>(to, index);
 }
@@ -41,7 +41,7 @@ inline uint64_t workElements(uint64_t count, uint32_t size, bool withIndex) {
 }
 
 template <class T>
-inline void reduceAll(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
+void reduceAll(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
                       const AscendC::LocalTensor<T> &src, const AscendC::LocalTensor<T> &work, int64_t count,
                       bool withIndex) {
   call.dtype<T>("src", FLOATS, CAST_FIRST);
@@ -85,7 +85,7 @@ inline void reduceAll(const Call &call, ReduceKind kind, const AscendC::LocalTen
 
 /// All active lanes of all repeats to one value; the index counts elements, and is only asked for where nothing is left out.
 template <class T, class M>
-inline void reduceMasked(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
+void reduceMasked(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
                          const AscendC::LocalTensor<T> &src, const AscendC::LocalTensor<T> &work, M maskArg,
                          int64_t repeats, uint32_t srcRep, bool withIndex) {
   constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
@@ -123,7 +123,7 @@ inline void reduceMasked(const Call &call, ReduceKind kind, const AscendC::Local
 
 /// Reduces each repeat to one value (and its lane, for extremes that ask for it).
 template <class T, class M>
-inline void reduceRepeats(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
+void reduceRepeats(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
                           const AscendC::LocalTensor<T> &src, M maskArg, int64_t repeats, uint32_t dstRep,
                           uint32_t srcBlk, uint32_t srcRep, AscendC::ReduceOrder order) {
   using AscendC::ReduceOrder;
@@ -169,7 +169,7 @@ inline void reduceRepeats(const Call &call, ReduceKind kind, const AscendC::Loca
 
 /// Adds the two lanes of each pair; the results of a repeat lie side by side, and `dstRep` counts 128 bytes.
 template <class T, class M>
-inline void reducePairs(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src,
+void reducePairs(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<T> &src,
                         M maskArg, int64_t repeats, uint32_t dstRep, uint32_t srcBlk, uint32_t srcRep) {
   constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
   call.dtype<T>("src", FLOATS, CAST_FIRST);
@@ -201,7 +201,7 @@ inline void reducePairs(const Call &call, const AscendC::LocalTensor<T> &dst, co
 
 /// Reduces each DataBlock of each repeat to one value; eight results per repeat lie side by side.
 template <class T, class M>
-inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
+void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::LocalTensor<T> &dst,
                          const AscendC::LocalTensor<T> &src, M maskArg, int64_t repeats, uint32_t dstRep,
                          uint32_t srcBlk, uint32_t srcRep) {
   constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T), perBlock = 32 / sizeof(T);
@@ -240,7 +240,7 @@ inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::Local
 
 #define UNMOOR_REDUCE(KIND)                                                                                            \
   template <typename T, typename M>                                                                                    \
-  inline void BlockReduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t repeat, M mask,    \
+  void BlockReduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t repeat, M mask,    \
                                 const int32_t dstRepStride, const int32_t srcBlkStride, const int32_t srcRepStride,    \
                                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                 \
     namespace d = unmoor::ascend::detail;                                                                              \
@@ -251,7 +251,7 @@ inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::Local
 
 #define UNMOOR_REDUCE_EXTREME(KIND)                                                                                    \
   template <typename T>                                                                                                \
-  inline void Reduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src,                                       \
+  void Reduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src,                                       \
                            const LocalTensor<T> &sharedTmpBuffer, const int32_t count, bool calIndex = 0,              \
                            unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                      \
     namespace d = unmoor::ascend::detail;                                                                              \
@@ -259,7 +259,7 @@ inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::Local
                  calIndex);                                                                                            \
   }                                                                                                                    \
   template <typename T, typename M>                                                                                    \
-  inline void Reduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src,                                       \
+  void Reduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src,                                       \
                            const LocalTensor<T> &sharedTmpBuffer, M mask, const int32_t repeatTime,                    \
                            const int32_t srcRepStride, bool calIndex = 0,                                              \
                            unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                      \
@@ -268,7 +268,7 @@ inline void reduceBlocks(const Call &call, ReduceKind kind, const AscendC::Local
                     d::maskArgument(mask), repeatTime, static_cast<uint32_t>(srcRepStride), calIndex);                 \
   }                                                                                                                    \
   template <typename T, typename M>                                                                                    \
-  inline void WholeReduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src, M mask,                          \
+  void WholeReduce##KIND(const LocalTensor<T> &dst, const LocalTensor<T> &src, M mask,                          \
                                 const int32_t repeatTime, const int32_t dstRepStride, const int32_t srcBlkStride,      \
                                 const int32_t srcRepStride, ReduceOrder order = ReduceOrder::ORDER_VALUE_INDEX,        \
                                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                 \
@@ -292,14 +292,14 @@ namespace AscendC {
 
 /// Sum of `count` elements into dst[0].
 template <typename T, bool isSetMask = true>
-inline void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &sharedTmpBuffer,
+void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &sharedTmpBuffer,
                       const int32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   d::reduceAll(d::Call("ReduceSum", PIPE_V, where), d::ReduceKind::Sum, dst, src, sharedTmpBuffer, count, false);
 }
 
 template <typename T, typename M>
-inline void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &sharedTmpBuffer, M mask,
+void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const LocalTensor<T> &sharedTmpBuffer, M mask,
                       const int32_t repeatTime, const int32_t srcRepStride,
                       unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -308,7 +308,7 @@ inline void ReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, cons
 }
 
 template <typename T, typename M>
-inline void WholeReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, M mask, const int32_t repeatTime,
+void WholeReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, M mask, const int32_t repeatTime,
                            const int32_t dstRepStride, const int32_t srcBlkStride, const int32_t srcRepStride,
                            unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -319,7 +319,7 @@ inline void WholeReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src,
 
 /// Sums of neighbours, half as many as there were.
 template <typename T, typename M>
-inline void PairReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t repeatTime, M mask,
+void PairReduceSum(const LocalTensor<T> &dst, const LocalTensor<T> &src, const int32_t repeatTime, M mask,
                           const int32_t dstRepStride, const int32_t srcBlkStride, const int32_t srcRepStride,
                           unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;

@@ -7,7 +7,7 @@ namespace unmoor::ascend::detail {
 using AscendC::CMPMODE;
 using AscendC::SELMODE;
 
-template <class V> inline bool compares(V a, V b, CMPMODE mode) {
+template <class V> bool compares(V a, V b, CMPMODE mode) {
   switch (mode) {
     case CMPMODE::LT: return a < b;
     case CMPMODE::GT: return a > b;
@@ -21,7 +21,7 @@ template <class V> inline bool compares(V a, V b, CMPMODE mode) {
 
 /// Result bit i (lowest bit of a byte first) is the comparison of element i.
 template <class U, class T, class Other>
-inline void compareCount(const Call &call, const AscendC::LocalTensor<U> &dst, const AscendC::LocalTensor<T> &src0,
+void compareCount(const Call &call, const AscendC::LocalTensor<U> &dst, const AscendC::LocalTensor<T> &src0,
                          const Range *src1, CMPMODE mode, uint32_t count, Other &&other) {
   static_assert(sizeof(U) == 1, "comparison results are bits in bytes");
   call.dtype<T>("src0", Dtypes{{Dtype::F16, Dtype::F32, Dtype::I32}}, CAST_FIRST);
@@ -48,7 +48,7 @@ inline void compareCount(const Call &call, const AscendC::LocalTensor<U> &dst, c
 
 /// dst[i] = bit i of the mask ? src0[i] : other(i). In CMPMASK_SPR mode every repeat reads the same bits.
 template <class T, class U, class Other>
-inline void selectCount(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &mask,
+void selectCount(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &mask,
                         const AscendC::LocalTensor<T> &src0, const Range *src1, SELMODE mode, uint32_t count,
                         Other &&other) {
   constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
@@ -76,7 +76,7 @@ inline void selectCount(const Call &call, const AscendC::LocalTensor<T> &dst, co
 /// The comparison by masked repeats: each gives as many bits as it has lanes, one behind the other; those of lanes that take no
 /// part are 0.
 template <class U, class T, class M, class Other>
-inline void compareRepeat(const Call &call, const AscendC::LocalTensor<U> &dst, const AscendC::LocalTensor<T> &src0,
+void compareRepeat(const Call &call, const AscendC::LocalTensor<U> &dst, const AscendC::LocalTensor<T> &src0,
                           const AscendC::LocalTensor<T> *src1, CMPMODE mode, M maskArg, bool isSetMask, uint32_t repeats,
                           const AscendC::BinaryRepeatParams &p, Other &&other) {
   static_assert(sizeof(U) == 1, "comparison results are bits in bytes");
@@ -109,7 +109,7 @@ inline void compareRepeat(const Call &call, const AscendC::LocalTensor<U> &dst, 
 
 /// The selection by masked repeats; lanes that take no part keep their values.
 template <class T, class U, class M, class Other>
-inline void selectRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &bits,
+void selectRepeat(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &bits,
                          const AscendC::LocalTensor<T> &src0, const AscendC::LocalTensor<T> *src1, SELMODE mode, M maskArg,
                          uint32_t repeats, const AscendC::BinaryRepeatParams &p, Other &&other) {
   constexpr uint32_t lanes = arch2201::REPEAT / sizeof(T);
@@ -160,14 +160,14 @@ inline void checkSelectMode(const Call &call, SELMODE mode, bool scalar) {
 // A mask argument is a count of lanes, or an array of bits; the vendor has an overload for each.
 #define UNMOOR_COMPARE_SCALAR(NAME)                                                                                    \
   template <typename T, typename U>                                                                                    \
-  inline void NAME(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,         \
+  void NAME(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,         \
                    uint32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {              \
     namespace d = unmoor::ascend::detail;                                                                              \
     d::compareCount(d::Call(#NAME, PIPE_V, where), dst, src0, nullptr, cmpMode, count,                                 \
                     [=](uint32_t) { return d::widen(src1Scalar); });                                                   \
   }                                                                                                                    \
   template <typename T, typename U, bool isSetMask = true>                                                             \
-  inline void NAME(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,         \
+  void NAME(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,         \
                    const uint64_t mask, uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                     \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
     namespace d = unmoor::ascend::detail;                                                                              \
@@ -176,7 +176,7 @@ inline void checkSelectMode(const Call &call, SELMODE mode, bool scalar) {
                      [=](uint64_t) { return d::widen(src1Scalar); });                                                  \
   }                                                                                                                    \
   template <typename T, typename U, bool isSetMask = true>                                                             \
-  inline void NAME(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,         \
+  void NAME(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const T src1Scalar, CMPMODE cmpMode,         \
                    const uint64_t mask[], uint8_t repeatTime, const UnaryRepeatParams &repeatParams,                   \
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                              \
     namespace d = unmoor::ascend::detail;                                                                              \
@@ -186,7 +186,7 @@ inline void checkSelectMode(const Call &call, SELMODE mode, bool scalar) {
   }
 #define UNMOOR_MASKED_PAIR(MASK, CONST_MASK)                                                                           \
   template <typename T, typename U, bool isSetMask = true>                                                             \
-  inline void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,               \
+  void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1,               \
                       CMPMODE cmpMode, CONST_MASK, uint8_t repeatTime, const BinaryRepeatParams &repeatParams,         \
                       unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                           \
     namespace d = unmoor::ascend::detail;                                                                              \
@@ -195,7 +195,7 @@ inline void checkSelectMode(const Call &call, SELMODE mode, bool scalar) {
                      [=](uint64_t at) { return d::widen(d::loadAs<T>(call.data(src1.handle) + at)); });                \
   }                                                                                                                    \
   template <typename T, typename U, bool isSetMask = true>                                                             \
-  inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0,             \
+  void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0,             \
                      const LocalTensor<T> &src1, SELMODE selMode, MASK, uint8_t repeatTime,                            \
                      const BinaryRepeatParams &repeatParams,                                                           \
                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                            \
@@ -206,7 +206,7 @@ inline void checkSelectMode(const Call &call, SELMODE mode, bool scalar) {
                     [=](uint64_t at) { return d::loadAs<T>(call.data(src1.handle) + at); });                           \
   }                                                                                                                    \
   template <typename T, typename U, bool isSetMask = true>                                                             \
-  inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0, T src1,     \
+  void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0, T src1,     \
                      SELMODE selMode, MASK, uint8_t repeatTime, const BinaryRepeatParams &repeatParams,                \
                      unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {                            \
     namespace d = unmoor::ascend::detail;                                                                              \
@@ -224,7 +224,7 @@ UNMOOR_MASKED_PAIR(uint64_t mask, const uint64_t mask)
 UNMOOR_MASKED_PAIR(uint64_t mask[], const uint64_t mask[])
 
 template <typename T, typename U>
-inline void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1, CMPMODE cmpMode,
+void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1, CMPMODE cmpMode,
                     uint32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Compare", PIPE_V, where);
@@ -235,7 +235,7 @@ inline void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const
 }
 
 template <typename T, typename U>
-inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0,
+void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0,
                    const LocalTensor<T> &src1, SELMODE selMode, uint32_t count,
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -248,7 +248,7 @@ inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, con
 }
 
 template <typename T, typename U>
-inline void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0, T src1,
+void Select(const LocalTensor<T> &dst, const LocalTensor<U> &selMask, const LocalTensor<T> &src0, T src1,
                    SELMODE selMode, uint32_t count,
                    unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;

@@ -24,7 +24,7 @@ namespace unmoor::ascend::detail {
 
 /// Each row's softmax; its sum and largest value fill a DataBlock each. `S` is the type of those.
 template <class T, class S>
-inline void softmaxRows(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<S> *sum,
+void softmaxRows(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<S> *sum,
                         const AscendC::LocalTensor<S> *max, const AscendC::LocalTensor<T> &src,
                         const AscendC::SoftMaxShapeInfo &shape) {
   call.dtype<T>("src", FLOATS, CAST_FIRST);
@@ -70,7 +70,7 @@ inline void softmaxRows(const Call &call, const AscendC::LocalTensor<T> &dst, co
 namespace AscendC {
 
 template <typename T, bool isReuseSource = false, bool isBasicBlock = false, bool isDataFormatNZ = false>
-inline void SoftMax(const LocalTensor<T> &dstTensor, const LocalTensor<T> &sumTensor, const LocalTensor<T> &maxTensor,
+void SoftMax(const LocalTensor<T> &dstTensor, const LocalTensor<T> &sumTensor, const LocalTensor<T> &maxTensor,
                     const LocalTensor<T> &srcTensor, const LocalTensor<uint8_t> &sharedTmpBuffer, const SoftMaxTiling &,
                     const SoftMaxShapeInfo &softmaxShapeInfo = {},
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
@@ -81,7 +81,7 @@ inline void SoftMax(const LocalTensor<T> &dstTensor, const LocalTensor<T> &sumTe
   d::softmaxRows(call, dstTensor, &sumTensor, &maxTensor, srcTensor, softmaxShapeInfo);
 }
 template <typename T, bool isReuseSource = false, bool isBasicBlock = false, bool isDataFormatNZ = false>
-inline void SoftMax(const LocalTensor<T> &dstTensor, const LocalTensor<T> &sumTensor, const LocalTensor<T> &maxTensor,
+void SoftMax(const LocalTensor<T> &dstTensor, const LocalTensor<T> &sumTensor, const LocalTensor<T> &maxTensor,
                     const LocalTensor<T> &srcTensor, const SoftMaxTiling &, const SoftMaxShapeInfo &softmaxShapeInfo = {},
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -90,7 +90,7 @@ inline void SoftMax(const LocalTensor<T> &dstTensor, const LocalTensor<T> &sumTe
 }
 /// Halves, with sums and largest values as floats.
 template <typename T, bool isReuseSource = false, bool isBasicBlock = false, bool isDataFormatNZ = false>
-inline void SoftMax(const LocalTensor<half> &dstTensor, const LocalTensor<float> &sumTensor,
+void SoftMax(const LocalTensor<half> &dstTensor, const LocalTensor<float> &sumTensor,
                     const LocalTensor<float> &maxTensor, const LocalTensor<half> &srcTensor,
                     const LocalTensor<uint8_t> &sharedTmpBuffer, const SoftMaxTiling &,
                     const SoftMaxShapeInfo &softmaxShapeInfo = {},
@@ -103,7 +103,7 @@ inline void SoftMax(const LocalTensor<half> &dstTensor, const LocalTensor<float>
 }
 /// Without sums and largest values.
 template <typename T, bool isReuseSource = false, bool isBasicBlock = false>
-inline void SoftMax(const LocalTensor<T> &dstTensor, const LocalTensor<T> &srcTensor,
+void SoftMax(const LocalTensor<T> &dstTensor, const LocalTensor<T> &srcTensor,
                     const LocalTensor<uint8_t> &sharedTmpBuffer, const SoftMaxTiling &,
                     const SoftMaxShapeInfo &softmaxShapeInfo = {},
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {

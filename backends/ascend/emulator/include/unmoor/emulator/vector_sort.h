@@ -42,8 +42,8 @@ template <class T> struct Ranked {
   T value;
   uint32_t id;
 };
-template <class T> inline Ranked<T> loadPair(const uint8_t *from) { return {loadAs<T>(from), loadAs<uint32_t>(from + 4)}; }
-template <class T> inline void storePair(uint8_t *to, Ranked<T> pair) {
+template <class T> Ranked<T> loadPair(const uint8_t *from) { return {loadAs<T>(from), loadAs<uint32_t>(from + 4)}; }
+template <class T> void storePair(uint8_t *to, Ranked<T> pair) {
   std::memset(to, 0, 4);
   storeAs<T>(to, pair.value);
   storeAs<uint32_t>(to + 4, pair.id);
@@ -51,7 +51,7 @@ template <class T> inline void storePair(uint8_t *to, Ranked<T> pair) {
 
 /// Merges sorted lists; of equal values those of the first list come first. Returns how many of each were taken.
 template <class T>
-inline std::array<uint32_t, 4> mergeLists(const Call &call, uint8_t *out, const std::array<const uint8_t *, 4> &lists,
+std::array<uint32_t, 4> mergeLists(const Call &call, uint8_t *out, const std::array<const uint8_t *, 4> &lists,
                                           const std::array<uint32_t, 4> &lengths, bool suspend) {
   for (uint32_t list = 0; list < 4; list++)
     for (uint32_t i = 1; i < lengths[list]; i++)
@@ -87,7 +87,7 @@ namespace AscendC {
 /// Merges up to four sorted lists into one. With repeatTimes > 1, four lists of one length follow each other in memory, and so
 /// do those of the next repeat.
 template <typename T>
-inline void MrgSort(const LocalTensor<T> &dst, const MrgSortSrcList<T> &src, const MrgSort4Info &params,
+void MrgSort(const LocalTensor<T> &dst, const MrgSortSrcList<T> &src, const MrgSort4Info &params,
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("MrgSort", PIPE_V, where);
@@ -157,14 +157,14 @@ inline void GetMrgSortResult(uint16_t &mrgSortList1, uint16_t &mrgSortList2, uin
 
 /// On architecture 2201 values and indices are put together by the sort itself: this only names the values.
 template <typename T>
-inline void Concat(LocalTensor<T> &concatLocal, const LocalTensor<T> &srcLocal, const LocalTensor<T> &,
+void Concat(LocalTensor<T> &concatLocal, const LocalTensor<T> &srcLocal, const LocalTensor<T> &,
                    const int32_t) {
   concatLocal = srcLocal;
 }
 
 /// Sorts repeatTimes x 32 elements from the largest to the smallest, all together (isFullSort) or each 32, into pairs.
 template <typename T, bool isFullSort>
-inline void Sort(const LocalTensor<T> &dst, const LocalTensor<T> &concatLocal, const LocalTensor<uint32_t> &indexLocal,
+void Sort(const LocalTensor<T> &dst, const LocalTensor<T> &concatLocal, const LocalTensor<uint32_t> &indexLocal,
                  LocalTensor<T> &tmpLocal, const int32_t repeatTime,
                  unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
@@ -196,7 +196,7 @@ inline void Sort(const LocalTensor<T> &dst, const LocalTensor<T> &concatLocal, c
 
 /// Takes repeatTimes x 32 pairs apart.
 template <typename T>
-inline void Extract(const LocalTensor<T> &dstValueLocal, const LocalTensor<uint32_t> &dstIndexLocal,
+void Extract(const LocalTensor<T> &dstValueLocal, const LocalTensor<uint32_t> &dstIndexLocal,
                     const LocalTensor<T> &sortedLocal, const int32_t repeatTime,
                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;

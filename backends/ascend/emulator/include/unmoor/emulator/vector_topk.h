@@ -31,7 +31,7 @@ struct TopKInfo {
 /// all rows share the indices of srcIndexLocal. Rows that finishLocal marks get the index n.
 template <typename T, bool isInitIndex = false, bool isHasfinish = false, bool isReuseSrc = false,
           TopKMode topkMode = TopKMode::TOPK_NORMAL>
-inline void TopK(const LocalTensor<T> &dstValueLocal, const LocalTensor<int32_t> &dstIndexLocal,
+void TopK(const LocalTensor<T> &dstValueLocal, const LocalTensor<int32_t> &dstIndexLocal,
                  const LocalTensor<T> &srcLocal, const LocalTensor<int32_t> &srcIndexLocal,
                  const LocalTensor<bool> &finishLocal, const LocalTensor<uint8_t> &tmpLocal, const int32_t k,
                  const TopkTiling &, const TopKInfo &info, const bool isLargest = true,
