@@ -2,10 +2,11 @@ import { LackError } from "../backends/backend.ts";
 import { blockWeights } from "../codegen/passes/storage.ts";
 import type { Storage } from "../codegen/target.ts";
 import { isPerExpert, sourcesOf } from "../ir/core/bindings.ts";
-import { type BlockFormatName, blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import { type BlockFormatName, isBlockFormat } from "../ir/core/block-formats.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { type DType, dtypeBytes } from "../ir/core/types.ts";
+import { copyBlocks, holdsBlocks } from "./checkpoint/blocks.ts";
 import { type ElementArray, isVerbatim, openElements } from "./checkpoint/elements.ts";
 import { numericLayout, runLength, scatter } from "./checkpoint/layout.ts";
 import { type CheckpointMatch, matchWeights, type WeightMatch } from "./checkpoint/match.ts";
@@ -60,14 +61,9 @@ export function storageOf(
     codings(match, file).every((coding) => exact[coding]?.includes(storage));
   const keeps = (storage: Storage): boolean => {
     if (!isBlockFormat(storage)) return open.every((match) => holds(match, storage));
-    // What is not in blocks is f32. Blocks are kept where rows of the tensor are rows of the weight.
+    // What is not in blocks is f32.
     const own = open.filter((match) => inBlocks.has(match.argument.value.name));
-    const { elements } = blockFormats[storage];
-    const isKept = (match: WeightMatch): boolean => {
-      const { size = 0, step } = match.layout.factors.at(-1) ?? {};
-      return holds(match, storage) && step === 1 && size % elements === 0;
-    };
-    return own.length > 0 && own.every(isKept);
+    return own.length > 0 && own.every((match) => holdsBlocks(match, storage));
   };
   return storages.filter(keeps).sort((a, b) => dtypeBytes[a] - dtypeBytes[b])[0];
 }
@@ -75,12 +71,12 @@ export function storageOf(
 const codings = ({ source, keys }: WeightMatch, file: SafetensorsFile): readonly string[] =>
   source.format === undefined ? keys.map((key) => file.info(key).dtype) : [source.format];
 
-/** What holds each coding exactly. */
+/** What holds each coding exactly, beside its own blocks. */
 const exact: Readonly<Record<string, readonly DType[]>> = {
   F32: ["f32"],
   F16: ["f32", "f16"],
   BF16: ["f32", "bf16"],
-  mxfp4: ["f32", "bf16", "mxfp4"],
+  mxfp4: ["f32", "bf16"],
   "fp8-128": ["f32"],
   I32: ["i32"],
   I64: ["i32"],
@@ -113,7 +109,7 @@ export async function loadWeights(
       bytes += size;
       if (isBlockFormat(dtype)) {
         tensors.set(name, await inBlocks(file, each, dims, dtype));
-        if (!codings(each, file).every((coding) => exact[coding]?.includes(dtype))) rounded.push(name);
+        if (!holdsBlocks(each, dtype)) rounded.push(name);
         continue;
       }
       const memory = allocate(size);
@@ -132,7 +128,7 @@ export async function loadWeights(
   return { tensors, bytes, rounded, free };
 }
 
-/** A weight rounded to a block format, by way of f32: exact where the file has it in that format, whose rounding finds the same numbers. */
+/** A weight in a block format: as the file has it where that is the file's own format, else rounded to it by way of f32. */
 async function inBlocks(
   file: SafetensorsFile,
   match: WeightMatch,
@@ -140,6 +136,7 @@ async function inBlocks(
   dtype: BlockFormatName,
 ): Promise<Tensor> {
   const elements = dims.reduce((a, b) => a * b, 1);
+  if (holdsBlocks(match, dtype)) return { dtype, dims, data: await copyBlocks(file, match, dtype, elements) };
   const memory = allocate(4 * elements);
   try {
     const values = new Float32Array(memory.bytesView(0, 0).buffer, 0, elements);

@@ -178,3 +178,51 @@ test.each([
     );
   },
 );
+
+/** FP8 blocks as kernels' weights hold them: for each 128 of a row its factor in f32, then the codes. */
+function rowBlocks(columns: number, { codes, scales }: Coded): Uint8Array {
+  const across = columns / 128;
+  const out = new Uint8Array((codes.length / 128) * 132);
+  for (let block = 0; block * 128 < codes.length; block++) {
+    const row = Math.floor(block / across);
+    const factor = (scales as Float32Array).subarray(Math.floor(row / 128) * across + (block % across)).slice(0, 1);
+    out.set(new Uint8Array(factor.buffer), block * 132);
+    out.set(codes.subarray(block * 128, (block + 1) * 128), block * 132 + 4);
+  }
+  return out;
+}
+
+test("DeepSeek-V3 in FP8 blocks is kept in them where 128 divides its sizes (seed 5)", async () => {
+  const params = { H: 256, I: 128, E: 2, K: 1, S: 128, G: 1, M: 1, scale: 1.5 };
+  const compilation = await compiled("deepseek-v3", params, "fp8");
+  const next = random(5);
+  const tensors = new Map(tensorsOf(compilation));
+  const { prefix = "", publish } = models["deepseek-v3"] ?? {};
+  const asFloats = await compiled("deepseek-v3", params, "f32");
+  const published = publish?.(valuesOf(asFloats, tensorsOf(asFloats), "weight")) ?? {};
+  const isCoded = (name: string): boolean => /experts?\./.test(name);
+  const others = Object.fromEntries(Object.entries(published).filter(([name]) => !isCoded(name)));
+  const weights = fileTensors(others, "F32", prefix);
+  const blocks = new Map<string, Uint8Array>();
+  for (const [name, { shape }] of Object.entries(published).filter(([n]) => isCoded(n))) {
+    const [n = 0, k = 0] = shape;
+    const coded = fp8(n, k, next, false);
+    blocks.set(name, rowBlocks(k, coded));
+    weights.set(prefix + name, { dtype: "F8_E4M3", shape, data: coded.codes });
+    weights.set(`${prefix}${name}_scale_inv`, { dtype: "F32", shape: [n / 128, k / 128], data: coded.scales });
+  }
+  const put = (name: string, ...parts: string[]): void => {
+    const data = Uint8Array.from(parts.flatMap((part) => [...(blocks.get(part) ?? [])]));
+    tensors.set(name, { ...(tensors.get(name) as Tensor), data });
+  };
+  for (const part of ["gate", "up", "down"]) {
+    put(part, ...[0, 1].map((e) => `mlp.experts.${e}.${part}_proj.weight`));
+    put(`shared${part[0]?.toUpperCase()}${part.slice(1)}`, `mlp.shared_experts.${part}_proj.weight`);
+  }
+  const given = Object.entries(params).flatMap(([name, value]) => ["--param", `${name}=${value}`]);
+  const input = fileTensors(valuesOf(compilation, tensors, "input"), "F32");
+  const { ran, folder } = await exec("deepseek-v3", { weights, input }, ["--json", ...given]);
+  expect(ran).toMatchObject({ status: 0, err: "" });
+  expect(jsonOf(ran)).toMatchObject({ storage: "fp8", notes: [] });
+  expect((await agreement(compilation, tensors, folder)).disagreements).toEqual([]);
+});
