@@ -7,13 +7,17 @@ import { type Storage, storages, type TargetName } from "../codegen/target.ts";
 import { expectAgreement, variants } from "./support.ts";
 
 const folder = resolve(import.meta.dirname, "../examples");
+const all = process.env.UNMOOR_TEST_ALL === "1";
+
+// In the long run every run on the Ascend emulator takes ten orders of its blocks and pipes.
+if (all) process.env.UNMOOR_ASCEND_SEEDS ??= "10";
 
 /** Those that are held to it in more storages than f32 and bf16; all are to all storages in the long run of tests. */
 const inMore = new Set(["longcat-moe.ts", "gpt-oss.ts", "kimi-k3.ts", "llama4.ts"]);
 
 /** Kernels for the Ascend emulator take their time to compile: most examples are held to one storage there. */
 const storagesOf = (file: string, target: TargetName): readonly Storage[] => {
-  if (process.env.UNMOOR_TEST_ALL === "1") return storages;
+  if (all) return storages;
   if (inMore.has(file)) return ["f32", "bf16", "q8_0", "q4_0"];
   return target === "ascend" ? ["bf16"] : ["f32", "bf16"];
 };
