@@ -20,12 +20,14 @@ const balanced: RoutingChoice = { kind: "balanced" };
 const programOf = (file: string, soc: SocName, storage: "f32" | "bf16" = "bf16"): Program =>
   compileLayer(parseLayer(readFileSync(new URL(file, fixtures), "utf8"), file), ascendTargetOf(soc), storage).program;
 
-function refused(program: Program): boolean {
+/** The kernels' text; undefined for a program that the target refuses. */
+function textOf(program: Program): string | undefined {
   try {
-    emitKernels(program, ascendIsa("910B3"));
-    return false;
+    return emitKernels(program, ascendIsa("910B3"))
+      .kernels.map((k) => k.text)
+      .join("");
   } catch (error) {
-    if (error instanceof DiagnosticError) return true;
+    if (error instanceof DiagnosticError) return undefined;
     throw error;
   }
 }
@@ -111,10 +113,13 @@ describe("generated kernels", () => {
   it.each(readdirSync(fixtures).filter((f) => f.endsWith(".moe")))(
     `of %s are all modelled, at T = ${tokens.join(", ")}`,
     (file) => {
+      const modelled = new Set<string | undefined>([undefined]);
       for (const storage of ["f32", "bf16"] as const) {
         const program = programOf(file, "910B3", storage);
-        // What the target refuses has no kernels to model.
-        if (refused(program)) continue;
+        // What the target refuses has no kernels to model; a layer without matrices has the same in any storage.
+        const text = textOf(program);
+        if (modelled.has(text)) continue;
+        modelled.add(text);
         let before = 0;
         for (const T of tokens) {
           const dims = Object.fromEntries(program.symbols.map((s) => [s, T]));

@@ -17,10 +17,18 @@ export function synchronise(
   return new Synchroniser(physical, global).body(body, new Map());
 }
 
-/** Open accesses, "resource pipe r|w" → bits of the pipes that have not waited. */
-type State = Map<string, number>;
+/** Open accesses, by `keyOf` → bits of the pipes that have not waited. */
+type State = Map<number, number>;
 
-const bit = (pipe: Pipe): number => 1 << pipes.indexOf(pipe);
+/** Resource, pipe and direction of an access in one number, since loops ask for it again and again. */
+const keyOf = (resource: number, pipe: number, write: boolean): number =>
+  (resource * pipes.length + pipe) * 2 + (write ? 1 : 0);
+const pipeOf = (key: number): number => (key >> 1) % pipes.length;
+const resourceOf = (key: number): number => Math.floor(key / (2 * pipes.length));
+
+const indices = new Map(pipes.map((pipe, i) => [pipe, i]));
+const indexOf = (pipe: Pipe): number => indices.get(pipe) ?? 0;
+const bit = (pipe: Pipe): number => 1 << indexOf(pipe);
 const all = (1 << pipes.length) - 1;
 
 /** Pairs that have a hardware event, "from_to" (enum HardEvent of Ascend C). */
@@ -49,6 +57,8 @@ interface Synchronised {
 class Synchroniser {
   /** Results for loops by what is open before them: outer loops come back to inner ones with the same. */
   readonly #loops = new Map<Loop, Map<string, Synchronised>>();
+  /** Numbers of the buffers that resources lie in. */
+  readonly #numbers = new Map<string, number>();
   readonly #physical: (resource: string) => string;
   readonly #global: ReadonlyMap<string, { readonly ordered: boolean }>;
 
@@ -93,14 +103,15 @@ class Synchroniser {
 
   #touch(accesses: readonly Access[], node: Node, state: State, out: Node[]): void {
     this.#before(accesses, state, out);
-    for (const access of accesses) state.set(this.#key(access), all);
+    for (const access of accesses)
+      state.set(keyOf(this.#number(access.resource), indexOf(access.pipe), access.write), all);
     out.push(node);
   }
 
   #loop(node: Loop, state: State, out: Node[]): void {
     const results = this.#loops.get(node) ?? new Map<string, Synchronised>();
     this.#loops.set(node, results);
-    const entry = [...state].sort(([a], [b]) => (a < b ? -1 : 1)).join(" ");
+    const entry = [...state].sort(([a], [b]) => a - b).join(" ");
     const known = results.get(entry) ?? this.#synchronised(node, new Map(state));
     results.set(entry, known);
     replace(state, known.state);
@@ -145,8 +156,11 @@ class Synchroniser {
     return { body: this.body(body, new Map(state)), state };
   }
 
-  #key(access: Access): string {
-    return `${this.#physical(access.resource)} ${access.pipe} ${access.write ? "w" : "r"}`;
+  #number(resource: string): number {
+    const buffer = this.#physical(resource);
+    const known = this.#numbers.get(buffer) ?? this.#numbers.size;
+    this.#numbers.set(buffer, known);
+    return known;
   }
 
   /**
@@ -175,20 +189,24 @@ class Synchroniser {
   /** Pipes with accesses that an access conflicts with and that its own pipe has not waited for; its own pipe last. */
   #conflicts(access: Access, state: State): Conflict[] {
     const { pipe: to, write, resource } = access;
-    return [...pipes.filter((p) => p !== to), to].flatMap((from) => {
-      if (from === to && (to === "S" || this.#global.get(resource)?.ordered === false)) return [];
-      const open = (isWrite: boolean): boolean =>
-        ((state.get(this.#key({ ...access, pipe: from, write: isWrite })) ?? 0) & bit(to)) !== 0;
+    const [number, own] = [this.#number(resource), bit(to)];
+    const found: Conflict[] = [];
+    const look = (from: Pipe): void => {
+      const open = (isWrite: boolean): boolean => ((state.get(keyOf(number, indexOf(from), isWrite)) ?? 0) & own) !== 0;
       const afterWrite = open(true);
-      const cached = this.#global.has(resource) && afterWrite && (from === "S" || to === "S");
-      return afterWrite || (write && open(false)) ? [{ from, to, resource, cached }] : [];
-    });
+      if (!afterWrite && !(write && open(false))) return;
+      const cached = afterWrite && (from === "S" || to === "S") && this.#global.has(resource);
+      found.push({ from, to, resource, cached });
+    };
+    for (const from of pipes) if (from !== to) look(from);
+    if (to !== "S" && this.#global.get(resource)?.ordered !== false) look(to);
+    return found;
   }
 
   /** A queue gives a buffer to its producer only after the consumer freed it. */
   #handOver(resource: string, producer: Pipe, state: State): void {
-    const prefix = `${this.#physical(resource)} `;
-    for (const [key, open] of state) if (key.startsWith(prefix)) set(state, key, open & ~bit(producer));
+    const number = this.#number(resource);
+    for (const [key, open] of state) if (resourceOf(key) === number) set(state, key, open & ~bit(producer));
   }
 }
 
@@ -228,13 +246,11 @@ function replace(state: State, by: State): void {
  */
 function wait(state: State, from: Pipe, to: Pipe): void {
   const waiting = to === "S" ? all : bit(to);
-  for (const [key, open] of state) {
-    const [, pipe] = key.split(" ");
-    if (pipe === from || (open & bit(from)) === 0) set(state, key, open & ~waiting);
-  }
+  const [pipe, told] = [indexOf(from), bit(from)];
+  for (const [key, open] of state) if (pipeOf(key) === pipe || (open & told) === 0) set(state, key, open & ~waiting);
 }
 
-function set(state: State, key: string, open: number): void {
+function set(state: State, key: number, open: number): void {
   if (open === 0) state.delete(key);
   else state.set(key, open);
 }
