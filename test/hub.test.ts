@@ -89,7 +89,7 @@ test.each([
     expect(metadata.id).toBe(`${manifest.domain}.${manifest.name}`);
     for (const [name, digest] of Object.entries(metadata.digest.files))
       expect(sha256(new TextEncoder().encode(read(name))), name).toBe(digest);
-    expect(readFileSync(join(out, "README.md"), "utf8")).toContain("getKernel(");
+    expect(readFileSync(join(out, "README.md"), "utf8")).toContain("trustRemoteCode: true");
     expect(JSON.parse(read("bench.json")).cases).toHaveLength(3);
 
     const [given] = (JSON.parse(read("test.json")) as { cases: readonly TestCase[] }).cases;
