@@ -1,8 +1,9 @@
 import type { Program } from "../codegen/program.ts";
 import type { Target, TargetName } from "../codegen/target.ts";
 import type { Kernel } from "../codegen/tile/types.ts";
-import type { Tensor } from "../ir/core/tensor.ts";
+import type { Tensor, TensorStorage } from "../ir/core/tensor.ts";
 import type { Capability } from "./capability.ts";
+import type { NativeMemory } from "./native-host.ts";
 
 /** Source files of a compiled layer: path below the output folder → text. */
 export type SourceTree = ReadonlyMap<string, string>;
@@ -79,6 +80,13 @@ export interface LoadedLayer {
   readonly tools?: Readonly<Record<string, string>>;
   /** Gives the weights, by argument name, in the program's dtypes, and runs the preparation. */
   setWeights(weights: ReadonlyMap<string, Tensor>): Promise<void>;
+  /**
+   * The weights as runs read them, by buffer name, without a copy: to be kept, and given to `setPrepared` of a layer of the same
+   * program. They last until the layer is closed. Absent where a device holds them.
+   */
+  prepared?(): ReadonlyMap<string, NativeMemory | TensorStorage>;
+  /** In place of setWeights: what `prepared` gave. The layer frees it when it is closed. */
+  setPrepared?(buffers: ReadonlyMap<string, NativeMemory>): Promise<void>;
   /**
    * Runs the layer `repeat` times (default 1). Inputs by argument name; symbols such as T in `dims`.
    * Outputs by buffer name, of the last run. `nanoseconds` has one time per run, without copies in and out.

@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import picocolors from "picocolors";
 import { type BackendSource, loadBackend } from "../runtime/backends.ts";
 import { compiledFolder } from "../runtime/cache.ts";
@@ -13,6 +14,8 @@ export interface Environment {
   readonly backends: BackendSource;
   /** Folder for compiled layers and sources; undefined for none. */
   readonly cache: string | undefined;
+  /** Folder of weights that were rounded and laid out before; undefined for none. */
+  readonly weights?: string;
   /** Folder of what `unmoor tune` records. */
   readonly tuning: string;
   /** Whether faults are told with their stack. */
@@ -33,6 +36,7 @@ export function processEnvironment(): Environment {
     colors: picocolors.createColors(picocolors.isColorSupported && process.stdout.isTTY === true),
     backends: loadBackend,
     cache: compiledFolder(),
+    weights: join(dirname(compiledFolder()), "weights"),
     tuning: tuningFolder(),
     debug: process.env.UNMOOR_DEBUG === "1",
   };

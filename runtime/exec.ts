@@ -6,13 +6,12 @@ import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import type { ChosenTarget } from "./backends.ts";
 import { type MatchOptions, matchWeights } from "./checkpoint/match.ts";
-import { checkIds } from "./ids.ts";
 import { loadInputs } from "./inputs.ts";
-import { programWeights } from "./program-weights.ts";
+import { setCheckpointWeights } from "./prepared.ts";
 import { openCheckpoint, type TensorData } from "./safetensors/index.ts";
 import { toFloats } from "./tensors.ts";
 import { targetFor } from "./tune/target.ts";
-import { loadWeights, storageOf } from "./weights.ts";
+import { storageOf } from "./weights.ts";
 
 export interface Execution {
   readonly storage: Storage;
@@ -35,6 +34,7 @@ export interface Execution {
 
 /**
  * Runs a layer once on the tensors of two files.
+ * @param kept folder of weights that earlier runs prepared; none is used or written without it
  * @param storage default: as the file stores its matrices, where the target reads that
  * @throws DiagnosticError or SafetensorsError where the files do not fit the layer, LackError where the machine lacks something
  */
@@ -44,6 +44,7 @@ export async function execute(
   files: { readonly weights: string; readonly input: string },
   storage?: Storage,
   options: MatchOptions = {},
+  kept?: string,
 ): Promise<Execution> {
   const { backend, isa } = chosenTarget;
   const { storages } = backend.target(isa);
@@ -61,11 +62,12 @@ export async function execute(
     const target = await targetFor(chosenTarget, layer, chosen);
     const compilation = compileLayer(layer, target, chosen);
     const inputs = await loadInputs(compilation.stored, inputFile);
-    const weights = await loadWeights(compilation.stored, weightsFile, match);
-    open({ close: weights.free });
-    checkIds(compilation.stored, weights.tensors, weightsFile.path);
-    const loaded = open(await backend.load(compilation.program, target));
-    await loaded.setWeights(programWeights(compilation.program, weights.tensors));
+    const loaded = await backend.load(compilation.program, target);
+    let weights: Awaited<ReturnType<typeof setCheckpointWeights>> | undefined;
+    // The layer may read the weights where they are: it is closed first.
+    open({ close: () => weights?.close() });
+    open(loaded);
+    weights = await setCheckpointWeights(backend, loaded, compilation, weightsFile, match, kept);
     const { outputs } = await loaded.run(inputs.tensors, inputs.dims);
     const output = (name: string): Tensor => {
       const tensor = outputs.get(name);

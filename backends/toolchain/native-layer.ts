@@ -70,6 +70,35 @@ export class NativeLayer<M extends NativeMemory> implements LoadedLayer {
     });
   }
 
+  prepared(): ReadonlyMap<string, M | TensorStorage> {
+    const held = this.#held().map((b) => [b.name, this.#weights.get(b.name) ?? this.#memory.get(b.name)] as const);
+    return new Map(held.flatMap(([name, memory]) => (memory ? [[name, memory] as const] : [])));
+  }
+
+  async setPrepared(buffers: ReadonlyMap<string, NativeMemory>): Promise<void> {
+    await this.#inTurn(async () => {
+      for (const b of this.#held()) {
+        const memory = buffers.get(b.name);
+        if (memory === undefined || memory.bytes < bytesOf(b, {}))
+          throw new IrError(
+            `expected ${bytesOf(b, {})} bytes for ${b.name}, found ${memory?.bytes ?? "none"}`,
+            "Give what a layer of the same program prepared.",
+          );
+        this.#memory.get(b.name)?.free();
+        // There is one class of native memory: the host's.
+        this.#memory.set(b.name, memory as M);
+      }
+      this.#weights.clear();
+      this.#prepared = true;
+    });
+  }
+
+  /** Buffers that runs read and that the weights alone decide. */
+  #held(): readonly ProgramBuffer[] {
+    const read = new Set(this.#program.kernels.flatMap((k) => k.buffers.map((b) => b.name)));
+    return this.#buffers.filter((b) => (b.role === "weight" || b.role === "prepared") && read.has(b.name));
+  }
+
   async run(
     inputs: ReadonlyMap<string, Tensor>,
     dims: Readonly<Record<string, number>>,
@@ -92,7 +121,7 @@ export class NativeLayer<M extends NativeMemory> implements LoadedLayer {
           case "input":
             return checkedData(b, inputs.get(b.name), dims);
           case "weight":
-            return this.#weights.get(b.name) ?? this.#unused;
+            return this.#weights.get(b.name) ?? this.#memory.get(b.name) ?? this.#unused;
           case "output":
             return this.#reserve(b.name, bytesOf(b, dims));
           default:

@@ -45,7 +45,7 @@ async function exec(file: string, options: Options, environment: Environment): P
   const found = await chooseTargets(environment.backends, [options.target], options.isa, "run");
   const [target] = withRecords(found, options, environment);
   if (!target) throw new Error("no target was chosen");
-  const execution = await execute(layer, target, options, options.storage, options);
+  const execution = await execute(layer, target, options, options.storage, options, environment.weights);
   const results = new Map([...execution.results].map(([name, tensor]) => [name, forFile(tensor)]));
   await writeSafetensors(options.out, results);
   if (options.routeOut !== undefined)
