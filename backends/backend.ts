@@ -2,7 +2,7 @@ import type { Program } from "../codegen/program.ts";
 import type { Target, TargetName } from "../codegen/target.ts";
 import type { Kernel } from "../codegen/tile/types.ts";
 import type { Tensor, TensorStorage } from "../ir/core/tensor.ts";
-import type { Capability } from "./capability.ts";
+import type { Ability, Capability } from "./capability.ts";
 import type { NativeMemory } from "./native-host.ts";
 
 /** Source files of a compiled layer: path below the output folder → text. */
@@ -46,6 +46,8 @@ export interface Backend {
   tunings?(isa: string): readonly Target[];
   /** The device that this machine runs the target on, in words: what is found fastest holds for it alone. */
   deviceName?(): Promise<string>;
+  /** Each device that the target can be told to use here, by its name, or why it cannot be had. */
+  devices?(): Promise<readonly (Ability & { readonly name: string })[]>;
   /**
    * The same target for devices with other limits; absent where devices do not differ in them.
    * @param limits a named set, "adapter" for those of this machine's device, or the path of a JSON file

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { ADAPTER_KINDS, ADAPTER_VARIABLE } from "../backends/wgsl/adapter/info.ts";
 import { type Storage, storages, type TargetName, targetNames } from "../codegen/target.ts";
 import { DiagnosticError } from "../ir/core/diagnostic.ts";
 import type { Layer } from "../ir/core/layer.ts";
@@ -32,7 +33,17 @@ export const layerCommand = (command: Command): Command =>
       )
       .addOption(new Option("--storage <type>", "storage of weights that the layer leaves open").choices([...storages]))
       .option("--isa <name>", "variant of the target, such as avx2; default: the best that this machine runs")
-      .option("--untuned", "use the default schedules, whatever unmoor tune found"),
+      .option("--untuned", "use the default schedules, whatever unmoor tune found")
+      .addOption(
+        new Option(
+          "--adapter <name>",
+          `WebGPU adapter that runs WGSL, and no other; as ${ADAPTER_VARIABLE} names it`,
+        ).choices(ADAPTER_KINDS),
+      )
+      .hook("preAction", (_, called) => {
+        const { adapter } = called.opts<{ readonly adapter?: string }>();
+        if (adapter !== undefined) process.env[ADAPTER_VARIABLE] = adapter;
+      }),
   );
 
 export const jsonOption = (command: Command): Command =>

@@ -1,5 +1,5 @@
 // Sets the checkout up: packages, system tools, dist/, the native addon, the software WebGPU adapter; with --browser what tests
-// take besides: a browser, an emulation of AVX-512. `npm start` and `npm test` call it before all else. It is plain
+// take besides: a browser, an emulation of AVX-512; with --lavapipe a second software adapter, Mesa's. `npm start` and `npm test` call it before all else. It is plain
 // JavaScript, and imports packages only after it has installed them.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -240,6 +240,23 @@ async function avx512Emulation(progress) {
   return "emulation of AVX-512: none, so its tests are skipped on other CPUs (apt-get install libsimde-dev)";
 }
 
+/** Mesa's lavapipe, as new as WebGPU takes it: Debian 12 has it in its backports. @param {Progress} progress */
+async function lavapipe(progress) {
+  const version = async () => (await run("dpkg-query", ["-W", "mesa-vulkan-drivers"])).output.match(/\t(\d\S*)/)?.[1];
+  const isNew = (/** @type {string | undefined} */ found) => Number.parseInt(found ?? "0", 10) >= 25;
+  if (isNew(await version())) return `lavapipe: Mesa ${await version()} is there`;
+  const command = "apt-get install -y -t bookworm-backports mesa-vulkan-drivers";
+  if (!isOnPath("apt-get")) throw new Lack("lavapipe: there is no apt-get", "install Mesa 25 or newer");
+  if (process.getuid?.() !== 0) throw new Lack("lavapipe: not installed", `run: sudo ${command}`);
+  const ended = await aptInstall(["-t", "bookworm-backports", "mesa-vulkan-drivers"], progress);
+  const found = await version();
+  if (ended.status === 0 && isNew(found)) return `lavapipe: installed Mesa ${found}`;
+  throw new Lack(
+    `lavapipe: Mesa 25 could not be installed:\n${lastLines(ended.output, 4)}`,
+    `add the backports to apt's sources (deb http://deb.debian.org/debian bookworm-backports main), then: apt-get update && ${command}`,
+  );
+}
+
 // ---- dist/ ----------------------------------------------------------------------------------------------------------
 
 /** @param {string} folder @param {RegExp} name @returns {string[]} the files below it, as paths from the root */
@@ -336,6 +353,7 @@ async function main() {
   const tasks = [
     step("system packages", systemPackages),
     ...(process.argv.includes("--browser") ? [step("browser", browser), step("AVX-512", avx512Emulation)] : []),
+    ...(process.argv.includes("--lavapipe") ? [step("lavapipe", lavapipe)] : []),
     step("TypeScript", compile),
     step("native addon", addon),
     step("WebGPU", adapter),

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { bf16ToF32, f16ToF32 } from "../ir/core/float16.ts";
 import { interpret } from "../ir/interpreter/index.ts";
 import { openSafetensors, type TensorData } from "../runtime/safetensors/index.ts";
@@ -373,6 +373,24 @@ test("doctor tells what each target can do", async () => {
     targets: { target: string; emulate: { ok: boolean } }[];
   };
   expect(json.targets.map((t) => t.target)).toEqual(["simd-c", "wgsl", "ascend"]);
+});
+
+test("--adapter takes that WebGPU adapter and no other; doctor lists them", async () => {
+  vi.stubEnv("UNMOOR_ADAPTER", undefined);
+  // No driver of the system's: what is left is SwiftShader, which setup unpacks.
+  vi.stubEnv("VK_DRIVER_FILES", "/nowhere.json");
+  try {
+    const check = ["check", example, ...smallParams, "--target", "wgsl"];
+    const ran = await unmoor([...check, "--adapter", "lavapipe"]);
+    expect(ran).toMatchObject({ status: 3, out: "" });
+    expect(ran.err).toContain("lavapipe: not installed");
+    expect((await unmoor([...check, "--adapter", "voodoo"])).err).toContain("system, swiftshader, lavapipe");
+    const { out } = await unmoor(["doctor"]);
+    expect(out).toMatch(/--adapter swiftshader: SwiftShader/);
+    expect(out).toMatch(/--adapter lavapipe: none: not installed/);
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
 
 test("doctor explains a compiler that is missing, and one that is broken, and what mends it", async () => {

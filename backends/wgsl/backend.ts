@@ -15,6 +15,7 @@ import {
   type DeviceOptions,
   describeAdapter,
   findAdapter,
+  listAdapters,
   type OpenedDevice,
   openDevice,
   probeWebGpu,
@@ -44,6 +45,14 @@ export function createWgsl(options: DeviceOptions = {}): Backend {
     },
     tunings: () => wgslTunings,
     deviceName: async () => describeAdapter(await findAdapter(chooseAdapter(options.adapter))).name,
+    async devices() {
+      const reports = await listAdapters();
+      return reports.map(({ kind, ...report }) =>
+        report.ok
+          ? { name: kind, ok: true, how: `${report.description.name} by ${report.description.backend}` }
+          : { name: kind, ...report },
+      );
+    },
     async withLimits(named) {
       const limits = await readLimits(named, options);
       return {

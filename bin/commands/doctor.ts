@@ -19,12 +19,17 @@ export function doctorCommand(program: Command, run: Run, environment: Environme
 }
 
 async function doctor(json: boolean, environment: Environment): Promise<number> {
-  const targets: (Capability & { readonly isas: readonly string[]; readonly best?: string })[] = [];
+  const targets: (Capability & {
+    readonly isas: readonly string[];
+    readonly best?: string;
+    readonly devices?: readonly (Ability & { readonly name: string })[];
+  })[] = [];
   for (const name of targetNames) {
     const backend = await environment.backends(name);
     const capability = await backend.probe();
     const best = await backend.bestIsa().catch(() => undefined);
-    targets.push({ ...capability, isas: backend.isas, ...(best === undefined ? {} : { best }) });
+    const devices = await backend.devices?.();
+    targets.push({ ...capability, isas: backend.isas, ...(best ? { best } : {}), ...(devices ? { devices } : {}) });
   }
   const machine = {
     unmoor: unmoorVersion(),
@@ -54,11 +59,15 @@ async function doctor(json: boolean, environment: Environment): Promise<number> 
   environment.out(
     `${formatTable(["target", "compile", "run", "emulate", "variants (* the best here)"], rows, colors)}\n`,
   );
-  for (const { target, ...abilities } of targets) {
+  for (const { target, devices = [], ...abilities } of targets) {
     environment.out(`\n${colors.bold(target)}\n`);
     for (const name of ["compile", "run", "emulate"] as const) {
       environment.out(`  ${name}: ${describe(abilities[name], name === "emulate" && abilities.run.ok)}\n`);
     }
+    for (const { name, ...ability } of devices)
+      environment.out(
+        `  --adapter ${name}: ${ability.ok ? ability.how : `none: ${ability.why.replace(`${name}: `, "")}`}\n`,
+      );
   }
   return status.done;
 }

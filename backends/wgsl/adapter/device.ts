@@ -1,7 +1,7 @@
 /// <reference types="@webgpu/types" />
 import { LackError } from "../../backend.ts";
-import { type AdapterChoice, type AdapterKind, chooseAdapter, type FoundAdapter, findAdapter } from "./find.ts";
-import { adapterName } from "./info.ts";
+import { type AdapterChoice, chooseAdapter, type FoundAdapter, findAdapter } from "./find.ts";
+import { type AdapterKind, adapterName } from "./info.ts";
 
 /** An adapter in words and numbers, as reports and the command line show it. */
 export interface AdapterDescription {

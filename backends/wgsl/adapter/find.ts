@@ -1,12 +1,9 @@
 /// <reference types="@webgpu/types" />
 import { isMainThread } from "node:worker_threads";
 import { LackError } from "../../backend.ts";
-import { isSoftware } from "./info.ts";
+import { ADAPTER_KINDS, ADAPTER_VARIABLE, type AdapterKind, isSoftware } from "./info.ts";
 import { isLavapipe, lavapipeDriver, loadVulkan, systemDrivers, systemHasVulkan, withDriver } from "./loader.ts";
 import { hasSwiftShader, installSwiftShader } from "./swiftshader.ts";
-
-/** Where an adapter comes from: the system's own driver, or one of two software drivers. */
-export type AdapterKind = "system" | "swiftshader" | "lavapipe";
 
 /** What a user may ask for. */
 export type AdapterChoice = AdapterKind | "auto";
@@ -21,11 +18,7 @@ export interface FoundAdapter {
   readonly software: boolean;
 }
 
-/** The kinds, in the order in which `auto` tries them. */
-export const ADAPTER_KINDS = ["system", "swiftshader", "lavapipe"] as const satisfies readonly AdapterKind[];
-
-const LAVAPIPE_MEND =
-  "install Mesa 25 or newer; on Debian 12: apt-get install -y -t bookworm-backports mesa-vulkan-drivers";
+const LAVAPIPE_MEND = "install Mesa 25 or newer; on Debian 12, from its backports: node bin/setup.js --lavapipe";
 
 /**
  * What is asked for: by the caller, else by the environment variable UNMOOR_ADAPTER, else `auto`.
@@ -33,8 +26,8 @@ const LAVAPIPE_MEND =
  */
 export function chooseAdapter(asked?: AdapterChoice): AdapterChoice {
   if (asked !== undefined && asked !== "auto") return check(asked, "the option adapter");
-  const stated = process.env.UNMOOR_ADAPTER;
-  return stated === undefined || stated === "" ? "auto" : check(stated, "the environment variable UNMOOR_ADAPTER");
+  const stated = process.env[ADAPTER_VARIABLE];
+  return stated === undefined || stated === "" ? "auto" : check(stated, `the environment variable ${ADAPTER_VARIABLE}`);
 }
 
 function check(name: string, where: string): AdapterChoice {
@@ -144,7 +137,7 @@ function driversAreNamed(): boolean {
 }
 
 /** Throws where the system has no driver but lavapipe: asking Dawn would print the loader's complaints. */
-function mayHaveGpu(): void {
+export function mayHaveGpu(): void {
   if (process.platform !== "linux" || !systemHasVulkan() || driversAreNamed()) return;
   if (systemDrivers().some((file) => !isLavapipe(file))) return;
   throw new LackError(

@@ -6,5 +6,6 @@ export {
   type OpenedDevice,
   openDevice,
 } from "./device.ts";
-export { type AdapterChoice, type AdapterKind, chooseAdapter, findAdapter } from "./find.ts";
+export { type AdapterChoice, chooseAdapter, findAdapter } from "./find.ts";
+export type { AdapterKind } from "./info.ts";
 export { type AdapterReport, ensureSoftwareAdapter, listAdapters, probeWebGpu } from "./probe.ts";

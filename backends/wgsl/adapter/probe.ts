@@ -2,14 +2,14 @@ import { LackError } from "../../backend.ts";
 import type { Ability, Capability } from "../../capability.ts";
 import { type AdapterDescription, describeAdapter } from "./device.ts";
 import {
-  ADAPTER_KINDS,
   type AdapterChoice,
-  type AdapterKind,
   chooseAdapter,
   type FoundAdapter,
   findAdapter,
+  mayHaveGpu,
   requestAdapter,
 } from "./find.ts";
+import { ADAPTER_KINDS, type AdapterKind } from "./info.ts";
 import { lavapipeDriver } from "./loader.ts";
 import { hasSwiftShader, installSwiftShader } from "./swiftshader.ts";
 
@@ -27,6 +27,7 @@ export async function listAdapters(): Promise<AdapterReport[]> {
 
 async function report(kind: AdapterKind): Promise<AdapterReport> {
   try {
+    if (kind === "system") mayHaveGpu();
     return { kind, ok: true, description: describeAdapter(await requestAdapter(kind)) };
   } catch (error) {
     if (!(error instanceof LackError)) throw error;
