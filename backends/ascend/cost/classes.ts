@@ -1,5 +1,5 @@
 import type { Expr, KernelText, Statement } from "./parse.ts";
-import { blockLoopOf, expressionsOf, listsOf, parts } from "./walk.ts";
+import { blockLoopOf, expressionsOf, listsOf, parts } from "./syntax.ts";
 
 /**
  * What decides how much a block does: blocks with the same values of `expressions` carry out the same instructions on the same

@@ -18,7 +18,7 @@ export type Work =
   | { readonly kind: "compute"; readonly pipe: "V" | "M" | "MTE1"; readonly cycles: number; readonly useful: number }
   | Transfer;
 
-interface Transfer {
+export interface Transfer {
   readonly kind: "transfer";
   readonly pipe: "MTE2" | "MTE3" | "FIX";
   readonly curve: Curve;
@@ -179,3 +179,22 @@ function vectorWork(name: string, costs: readonly VectorCost[], args: readonly O
 
 /** Whether a function is an instruction of one of the pipes that transfer or compute. */
 export const isInstruction = (name: string): boolean => byName.has(name) || vectorTable.has(name);
+
+/** Integers travel with a copy, run by run. */
+export function copyKnown({ global, local, bytes, rows, pitch, write }: Transfer): void {
+  const [from, to] = write ? [local, global] : [global, local];
+  if (!from.memory.tracked && !to.memory.tracked) return;
+  if (rows > 1 && Number.isNaN(pitch.global + pitch.local)) {
+    to.memory.forget();
+    return;
+  }
+  const perRow = bytes / rows / from.size;
+  const [fromPitch, toPitch] = write ? [pitch.local, pitch.global] : [pitch.global, pitch.local];
+  for (let r = 0; r < rows; r++) {
+    const [source, target] = [
+      from.offset + (r === 0 ? 0 : (r * fromPitch) / from.size),
+      to.offset + (r === 0 ? 0 : (r * toPitch) / to.size),
+    ];
+    for (let i = 0; i < perRow; i++) to.memory.set(target + i, from.memory.get(source + i));
+  }
+}

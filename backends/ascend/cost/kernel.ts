@@ -1,11 +1,12 @@
 import { type Pipe, pipes } from "../../../codegen/emit/ascend/nodes.ts";
 import { type Deciding, decidingOf } from "./classes.ts";
 import { type Chip, l2BytesPerCycle, transferSeconds } from "./figures.ts";
+import type { Transfer } from "./instructions.ts";
 import type { L2, Traffic } from "./l2.ts";
 import { Memory } from "./memory.ts";
 import { mixParts, parseKernel } from "./parse.ts";
 import type { Busy } from "./timeline.ts";
-import { type Listener, type PipeWork, type Transfer, Walker } from "./walk.ts";
+import { type Listener, type PipeWork, Walker } from "./walk.ts";
 
 /** The modelled run of one kernel. Seconds, bytes; of all cores together where nothing else is said. */
 export interface KernelModel {

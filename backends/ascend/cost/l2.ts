@@ -1,6 +1,6 @@
 import type { Chip } from "./figures.ts";
+import type { Transfer } from "./instructions.ts";
 import type { Memory } from "./memory.ts";
-import type { Transfer } from "./walk.ts";
 
 /** Bytes of one buffer that a kernel transferred, and of those the ones that were not in L2. */
 export interface Traffic {

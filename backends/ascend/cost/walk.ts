@@ -2,12 +2,13 @@ import type { Pipe } from "../../../codegen/emit/ascend/nodes.ts";
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { assumed } from "./figures.ts";
 import { binaries, functions } from "./functions.ts";
-import { isInstruction, type Operand, type Work, workOf } from "./instructions.ts";
-import { Memory, sizeOfType, type Tensor } from "./memory.ts";
+import { copyKnown, isInstruction, type Operand, type Transfer, type Work, workOf } from "./instructions.ts";
+import { type Memory, sizeOfType, type Tensor } from "./memory.ts";
 import type { Expr, KernelText, Statement } from "./parse.ts";
-import { TensorQueue, Timeline } from "./timeline.ts";
-
-export type Transfer = Extract<Work, { kind: "transfer" }>;
+import { bufferAt, QueueHolder } from "./queues.ts";
+import { ScalarCache } from "./scalar-cache.ts";
+import { blockLoopOf, operations, reachesMemory, typesIn } from "./syntax.ts";
+import { Timeline } from "./timeline.ts";
 
 /** What a walk tells of the instructions that it meets. */
 export interface Listener {
@@ -39,23 +40,6 @@ interface Step {
   readonly light: Run | undefined;
 }
 
-interface QueueHolder {
-  readonly position: string;
-  queue: TensorQueue | undefined;
-  readonly waiting: Tensor[];
-}
-
-const roles: Readonly<Record<string, { readonly space: string; readonly producer: Pipe; readonly consumer: Pipe }>> = {
-  VECIN: { space: "ub", producer: "MTE2", consumer: "V" },
-  VECOUT: { space: "ub", producer: "V", consumer: "MTE3" },
-  VECCALC: { space: "ub", producer: "V", consumer: "V" },
-  A1: { space: "l1", producer: "MTE2", consumer: "MTE1" },
-  B1: { space: "l1", producer: "MTE2", consumer: "MTE1" },
-  A2: { space: "l0a", producer: "MTE1", consumer: "M" },
-  B2: { space: "l0b", producer: "MTE1", consumer: "M" },
-  CO1: { space: "l0c", producer: "M", consumer: "FIX" },
-};
-
 /** What a kernel is started with. */
 export interface Launch {
   /** By parameter: global memory, or the run-time sizes. */
@@ -81,8 +65,7 @@ export class Walker {
   readonly #body: readonly Step[];
   readonly #blocks: Num;
   readonly #blockSlot: number;
-  /** Tags of the scalar unit's data cache: 32 KiB, taken as directly mapped. */
-  readonly #cache = new Float64Array(512);
+  readonly #cache = new ScalarCache();
   #timeline = new Timeline();
   #listener: Listener | undefined;
   #core = 0;
@@ -117,7 +100,7 @@ export class Walker {
     this.#core = core;
     this.#listener = listener;
     this.#timeline = new Timeline();
-    this.#cache.fill(-1);
+    this.#cache.clear();
     for (const step of this.#before) step.run();
   }
 
@@ -256,12 +239,12 @@ export class Walker {
     const [, name = s.type, inner = ""] = /^(\w+)(?:<(.*)>)?$/.exec(s.type) ?? [];
     if (name === "TQue") {
       const position = /TPosition::(\w+)/.exec(inner)?.[1] ?? "VECCALC";
-      this.#queues.set(s.name, { position, queue: undefined, waiting: [] });
+      this.#queues.set(s.name, new QueueHolder(position));
       return nothing;
     }
     if (name === "TBuf") {
       const position = /TPosition::(\w+)/.exec(inner)?.[1] ?? "VECCALC";
-      this.#buffers.set(s.name, new Memory(s.name, roles[position]?.space ?? "ub"));
+      this.#buffers.set(s.name, bufferAt(s.name, position));
       return nothing;
     }
     if (name === "TPipe") return nothing;
@@ -375,7 +358,7 @@ export class Walker {
     if (/^(CleanCache|DataCacheCleanAndInvalid)$/.test(name)) {
       return () => {
         this.#timeline.scalar(assumed.line);
-        this.#cache.fill(-1);
+        this.#cache.clear();
         return undefined;
       };
     }
@@ -448,13 +431,19 @@ export class Walker {
     const { object, name } = e;
     const type = e.types.replace(/[<>]/g, "");
     const holder = object.kind === "name" ? this.#queues.get(object.name) : undefined;
-    if (holder) return this.#queueMethod(holder, name, type, e.args);
+    if (holder) return holder.method(name, type, name === "EnQue" && e.args[0] ? this.#tensor(e.args[0]) : undefined);
     const buffer = object.kind === "name" ? this.#buffers.get(object.name) : undefined;
     if (buffer && name === "Get") {
       const made: Tensor = { memory: buffer, offset: 0, type, size: sizeOfType(type) };
       return () => made;
     }
-    if (name === "InitBuffer") return this.#initBuffer(e.args);
+    if (name === "InitBuffer") {
+      const [target, count] = e.args;
+      const queue = target?.kind === "name" ? this.#queues.get(target.name) : undefined;
+      if (!queue || !count) return () => undefined;
+      const tensors = this.#number(count);
+      return () => void queue.init(tensors(), () => this.#timeline);
+    }
     if (name === "SetGlobalBuffer") {
       const slot = object.kind === "name" ? this.#slot(object.name) : -1;
       const source = this.#tensor(e.args[0] ?? object);
@@ -473,14 +462,14 @@ export class Walker {
         return () => {
           const t = tensor();
           const at = t.offset + (first?.() ?? 0);
-          this.#touch(t, at);
+          this.#timeline.scalar(this.#cache.reach(t, at));
           return t.memory.get(at);
         };
       case "SetValue":
         return () => {
           const t = tensor();
           const at = t.offset + (first?.() ?? 0);
-          this.#touch(t, at);
+          this.#timeline.scalar(this.#cache.reach(t, at));
           t.memory.set(at, second?.() ?? Number.NaN);
           return undefined;
         };
@@ -494,175 +483,6 @@ export class Walker {
         throw new IrError(`the cost model does not know the method ${name}`, "Add it to walk.ts.");
     }
   }
-
-  /** The scalar unit reaches for an element. */
-  #touch(t: Tensor, at: number): void {
-    if (t.memory.space !== "gm") {
-      this.#timeline.scalar(assumed.local);
-      return;
-    }
-    const line = Math.floor((at * t.size) / assumed.cacheLine);
-    const slot = Number.isNaN(line) ? 0 : line % this.#cache.length;
-    const tag = line * 64 + (t.memory.name.length % 64);
-    this.#timeline.scalar(this.#cache[slot] === tag ? assumed.global : assumed.line);
-    this.#cache[slot] = tag;
-  }
-
-  #initBuffer(args: readonly Expr[]): Eval {
-    const [target, count] = args;
-    const holder = target?.kind === "name" ? this.#queues.get(target.name) : undefined;
-    if (!holder || !count) return () => undefined;
-    const role = roles[holder.position];
-    if (!role) throw new IrError(`the cost model does not know the position ${holder.position}`, "Add it to walk.ts.");
-    const tensors = this.#number(count);
-    return () => {
-      holder.queue = new TensorQueue(role.producer, role.consumer, tensors(), () => this.#timeline);
-      holder.waiting.length = 0;
-      return undefined;
-    };
-  }
-
-  #queueMethod(holder: QueueHolder, name: string, type: string, args: readonly Expr[]): Eval {
-    const space = roles[holder.position]?.space ?? "ub";
-    const queue = (): TensorQueue => {
-      if (holder.queue) return holder.queue;
-      throw new IrError("a queue is used before InitBuffer", "Call InitBuffer first.");
-    };
-    switch (name) {
-      case "AllocTensor":
-        return () => {
-          queue().alloc();
-          return { memory: new Memory("", space), offset: 0, type, size: sizeOfType(type) };
-        };
-      case "EnQue": {
-        const [tensor] = args;
-        const value = tensor && this.#tensor(tensor);
-        return () => {
-          queue().enqueue();
-          if (value) holder.waiting.push(value());
-          return undefined;
-        };
-      }
-      case "DeQue":
-        return () => {
-          queue().dequeue();
-          return holder.waiting.shift();
-        };
-      case "FreeTensor":
-        return () => void queue().release();
-      default:
-        throw new IrError(`the cost model does not know ${name} of a queue`, "Add it to walk.ts.");
-    }
-  }
 }
 
 const nothing: Step = { run: () => {}, light: undefined };
-
-const typesIn = (e: Expr | undefined): string => (e?.kind === "call" ? e.types : "");
-
-/** Integers travel with a copy, run by run. */
-function copyKnown({ global, local, bytes, rows, pitch, write }: Transfer): void {
-  const [from, to] = write ? [local, global] : [global, local];
-  if (!from.memory.tracked && !to.memory.tracked) return;
-  if (rows > 1 && Number.isNaN(pitch.global + pitch.local)) {
-    to.memory.forget();
-    return;
-  }
-  const perRow = bytes / rows / from.size;
-  const [fromPitch, toPitch] = write ? [pitch.local, pitch.global] : [pitch.global, pitch.local];
-  for (let r = 0; r < rows; r++) {
-    const [source, target] = [
-      from.offset + (r === 0 ? 0 : (r * fromPitch) / from.size),
-      to.offset + (r === 0 ? 0 : (r * toPitch) / to.size),
-    ];
-    for (let i = 0; i < perRow; i++) to.memory.set(target + i, from.memory.get(source + i));
-  }
-}
-
-/** Operations of the scalar unit in an expression. */
-function operations(e: Expr): number {
-  let count = 0;
-  for (const part of parts(e)) {
-    const helper = part.kind === "call" && Object.hasOwn(functions, part.callee) && !/_cast$|^void$/.test(part.callee);
-    if (helper || /^(unary|binary|conditional)$/.test(part.kind)) count++;
-  }
-  return count * assumed.operation;
-}
-
-/** An expression and all in it. */
-export function* parts(e: Expr): Generator<Expr> {
-  yield e;
-  switch (e.kind) {
-    case "unary":
-      yield* parts(e.arg);
-      return;
-    case "binary":
-      yield* parts(e.a);
-      yield* parts(e.b);
-      return;
-    case "conditional":
-      yield* parts(e.condition);
-      yield* parts(e.then);
-      yield* parts(e.otherwise);
-      return;
-    case "call":
-      for (const a of e.args) yield* parts(a);
-      return;
-    case "method":
-      yield* parts(e.object);
-      for (const a of e.args) yield* parts(a);
-      return;
-    case "index":
-      yield* parts(e.object);
-      yield* parts(e.index);
-      return;
-    case "member":
-      yield* parts(e.object);
-      return;
-    default:
-  }
-}
-
-/** The expressions of a statement itself, without those of its lists. */
-export function expressionsOf(s: Statement): readonly Expr[] {
-  switch (s.kind) {
-    case "for":
-      return [s.from, s.to, s.step];
-    case "if":
-      return [s.condition];
-    case "declare":
-      return [...(s.value ? [s.value] : []), ...s.args];
-    case "assign":
-      return [s.target, s.value];
-    case "expression":
-      return [s.value];
-  }
-}
-
-export const listsOf = (s: Statement): readonly (readonly Statement[])[] =>
-  s.kind === "for" ? [s.body] : s.kind === "if" ? [s.then, s.otherwise] : [];
-
-/** Whether a statement transfers, or changes a value that others may read. */
-function reachesMemory(s: Statement): boolean {
-  for (const e of expressionsOf(s))
-    for (const part of parts(e)) {
-      // Products and the way to them change no integers.
-      if (part.kind === "call" && isInstruction(part.callee) && !/^(LoadData|Mmad)$/.test(part.callee)) return true;
-      if (part.kind === "method" && part.name === "SetValue") return true;
-    }
-  return listsOf(s).some((list) => list.some(reachesMemory));
-}
-
-/** Where a kernel's body goes through its blocks: in a loop or under a condition, by GetBlockIdx or a scalar made of it. */
-export function blockLoopOf({ body }: KernelText): number {
-  const indices = new Set<string>();
-  const usesIndex = (e: Expr): boolean =>
-    [...parts(e)].some(
-      (part) =>
-        (part.kind === "call" && part.callee === "GetBlockIdx") || (part.kind === "name" && indices.has(part.name)),
-    );
-  return body.findIndex((s) => {
-    if (s.kind === "declare" && s.value && usesIndex(s.value)) indices.add(s.name);
-    return s.kind === "for" ? usesIndex(s.from) : s.kind === "if" && usesIndex(s.condition);
-  });
-}

@@ -1,4 +1,4 @@
-// Filling, indexing, gathering, broadcasting and sorting within UB.
+// Filling, indexing, gathering and broadcasting within UB.
 #pragma once
 #include <algorithm>
 
@@ -255,44 +255,6 @@ void Brcb(const LocalTensor<T> &dst, const LocalTensor<T> &src, const uint8_t re
       const T value = d::loadAs<T>(call.data(src.handle) + i * sizeof(T));
       uint8_t *out = call.data(dst.handle) + (uint64_t{i / 8} * repeatParams.dstRepStride + uint64_t{i % 8} * blk) * 32;
       for (uint32_t at = 0; at < 32; at += sizeof(T)) d::storeAs<T>(out + at, value);
-    }
-  });
-}
-
-/// Sorts each 32 elements in descending order into pairs of 8 bytes: the value, then its index. Equal values keep
-/// their order.
-template <typename T>
-void Sort32(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<uint32_t> &src1,
-                   const int32_t repeatTime, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
-  namespace d = unmoor::ascend::detail;
-  const d::Call call("Sort32", PIPE_V, where);
-  call.dtype<T>("src0", d::FLOATS, d::CAST_FIRST);
-  call.operand(dst, "dst", d::Space::UB);
-  call.operand(src0, "src0", d::Space::UB);
-  call.operand(src1, "src1", d::Space::UB);
-  call.limit("repeatTime", repeatTime, 0, 255, "split the call");
-  const auto n = static_cast<uint64_t>(repeatTime) * 32;
-  const d::Range values = call.range(src0, "src0", d::Access::Read, n * sizeof(T)),
-                 ids = call.range(src1, "src1", d::Access::Read, n * 4),
-                 to = call.range(dst, "dst", d::Access::Write, n * 8);
-  call.issue({values, ids}, {to}, [=] {
-    struct Pair {
-      T value;
-      uint32_t id;
-    };
-    for (uint64_t group = 0; group < n; group += 32) {
-      Pair pairs[32];
-      for (uint32_t i = 0; i < 32; i++)
-        pairs[i] = {d::loadAs<T>(call.data(src0.handle) + (group + i) * sizeof(T)),
-                    d::loadAs<uint32_t>(call.data(src1.handle) + (group + i) * 4)};
-      std::stable_sort(pairs, pairs + 32,
-                       [](const Pair &a, const Pair &b) { return d::widen(a.value) > d::widen(b.value); });
-      for (uint32_t i = 0; i < 32; i++) {
-        uint8_t *out = call.data(dst.handle) + (group + i) * 8;
-        std::memset(out, 0, 4);
-        d::storeAs<T>(out, pairs[i].value);
-        d::storeAs<uint32_t>(out + 4, pairs[i].id);
-      }
     }
   });
 }

@@ -80,6 +80,35 @@ std::array<uint32_t, 4> mergeLists(const Call &call, uint8_t *out, const std::ar
   }
 }
 
+/// A tensor with the name that the call gives it.
+template <class T> struct Named {
+  const AscendC::LocalTensor<T> &tensor;
+  const char *name;
+};
+
+/// Sorts values with their indices into pairs, `part` of them at a time, the largest first.
+template <class T>
+void sortPairs(const Call &call, const AscendC::LocalTensor<T> &dst, Named<T> source, Named<uint32_t> index, int32_t repeatTime,
+               uint64_t part, const Range &work) {
+  call.operand(dst, "dst", Space::UB);
+  call.operand(source.tensor, source.name, Space::UB);
+  call.operand(index.tensor, index.name, Space::UB);
+  call.limit("repeatTime", repeatTime, 0, 255, "split the call");
+  const uint64_t n = static_cast<uint64_t>(repeatTime) * 32;
+  const Range values = call.range(source.tensor, source.name, Access::Read, n * sizeof(T)),
+              ids = call.range(index.tensor, index.name, Access::Read, n * 4),
+              to = call.range(dst, "dst", Access::Write, n * PAIR);
+  call.issue({values, ids}, {work, to}, [=, from = source.tensor.handle, of = index.tensor.handle] {
+    std::vector<Ranked<T>> pairs(n);
+    for (uint64_t i = 0; i < n; i++)
+      pairs[i] = {loadAs<T>(call.data(from) + i * sizeof(T)), loadAs<uint32_t>(call.data(of) + i * 4)};
+    for (uint64_t at = 0; at < n; at += part)
+      std::stable_sort(pairs.begin() + static_cast<long>(at), pairs.begin() + static_cast<long>(at + part),
+                       [](const auto &a, const auto &b) { return widen(a.value) > widen(b.value); });
+    for (uint64_t i = 0; i < n; i++) storePair<T>(call.data(dst.handle) + i * PAIR, pairs[i]);
+  });
+}
+
 }  // namespace unmoor::ascend::detail
 
 namespace AscendC {
@@ -162,35 +191,29 @@ void Concat(LocalTensor<T> &concatLocal, const LocalTensor<T> &srcLocal, const L
   concatLocal = srcLocal;
 }
 
+/// Sorts each 32 elements in descending order into pairs of 8 bytes: the value, then its index. Equal values keep
+/// their order.
+template <typename T>
+void Sort32(const LocalTensor<T> &dst, const LocalTensor<T> &src0, const LocalTensor<uint32_t> &src1,
+            const int32_t repeatTime, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+  namespace d = unmoor::ascend::detail;
+  const d::Call call("Sort32", PIPE_V, where);
+  call.dtype<T>("src0", d::FLOATS, d::CAST_FIRST);
+  d::sortPairs(call, dst, {src0, "src0"}, {src1, "src1"}, repeatTime, 32, {});
+}
+
 /// Sorts repeatTimes x 32 elements from the largest to the smallest, all together (isFullSort) or each 32, into pairs.
 template <typename T, bool isFullSort>
 void Sort(const LocalTensor<T> &dst, const LocalTensor<T> &concatLocal, const LocalTensor<uint32_t> &indexLocal,
-                 LocalTensor<T> &tmpLocal, const int32_t repeatTime,
-                 unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+          LocalTensor<T> &tmpLocal, const int32_t repeatTime,
+          unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
   const d::Call call("Sort", PIPE_V, where);
   call.dtype<T>("src", d::FLOATS, d::CAST_FIRST);
-  call.operand(dst, "dst", d::Space::UB);
-  call.operand(concatLocal, "concatLocal", d::Space::UB);
-  call.operand(indexLocal, "indexLocal", d::Space::UB);
   call.operand(tmpLocal, "tmpLocal", d::Space::UB);
-  call.limit("repeatTime", repeatTime, 0, 255, "split the call");
   const uint64_t n = static_cast<uint64_t>(repeatTime) * 32;
-  const d::Range values = call.range(concatLocal, "concatLocal", d::Access::Read, n * sizeof(T)),
-                 ids = call.range(indexLocal, "indexLocal", d::Access::Read, n * 4),
-                 work = call.range(tmpLocal, "tmpLocal", d::Access::Touch, isFullSort ? n * d::PAIR : 0),
-                 to = call.range(dst, "dst", d::Access::Write, n * d::PAIR);
-  call.issue({values, ids}, {work, to}, [=] {
-    std::vector<d::Ranked<T>> pairs(n);
-    for (uint64_t i = 0; i < n; i++)
-      pairs[i] = {d::loadAs<T>(call.data(concatLocal.handle) + i * sizeof(T)),
-                  d::loadAs<uint32_t>(call.data(indexLocal.handle) + i * 4)};
-    const uint64_t part = isFullSort ? n : 32;
-    for (uint64_t at = 0; at < n; at += part)
-      std::stable_sort(pairs.begin() + static_cast<long>(at), pairs.begin() + static_cast<long>(at + part),
-                       [](const auto &a, const auto &b) { return d::widen(a.value) > d::widen(b.value); });
-    for (uint64_t i = 0; i < n; i++) d::storePair<T>(call.data(dst.handle) + i * d::PAIR, pairs[i]);
-  });
+  const d::Range work = call.range(tmpLocal, "tmpLocal", d::Access::Touch, isFullSort ? n * d::PAIR : 0);
+  d::sortPairs(call, dst, {concatLocal, "concatLocal"}, {indexLocal, "indexLocal"}, repeatTime, isFullSort ? n : 32, work);
   std::memset(call.state(tmpLocal.handle), d::Fresh, work.bytes);
 }
 
