@@ -1,4 +1,5 @@
-import { writeFile } from "node:fs/promises";
+import { readdir, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { buildLibrary, type Compiler } from "../toolchain/compiler.ts";
 import { cppCompiler, emulatorHeaders, emulatorInclude } from "./support.ts";
@@ -31,8 +32,12 @@ const builds = new Map<string, Promise<EmulatorBuild>>();
 export function emulatorBuild(compiler: Compiler, env: NodeJS.ProcessEnv = process.env): Promise<EmulatorBuild> {
   const folder = cacheFolder("ascend", env);
   const known = `${compiler.command.join(" ")}\n${compiler.version}\n${folder}`;
-  const build = builds.get(known) ?? make(compiler, folder);
+  const started = builds.get(known);
+  if (started) return started;
+  const build = make(compiler, folder);
   builds.set(known, build);
+  // What failed may be mended before the next call.
+  build.catch(() => builds.delete(known));
   return build;
 }
 
@@ -63,6 +68,20 @@ async function make(compiler: Compiler, folder: string): Promise<EmulatorBuild> 
   // The compiler looks for NAME.gch first, and reads NAME where it cannot use that.
   const name = header.slice(0, -".gch".length);
   await writeFile(name, include);
+  await dropOldHeaders(folder, header);
   const flags = [...kernel, "-include", name, ...instances, ...headers];
   return { flags, objects: [object], key: keyOf([...common, ...kernel]) };
+}
+
+const week = 7 * 24 * 3600 * 1000;
+
+/** Deletes precompiled headers but one, which are large, where they are older than a week: those of earlier versions. */
+export async function dropOldHeaders(folder: string, keep: string): Promise<void> {
+  for (const file of await readdir(folder)) {
+    const path = join(folder, file);
+    if (!file.endsWith(".gch") || path === keep) continue;
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
+    if (mtimeMs > Date.now() - week) continue;
+    for (const gone of [path, path.slice(0, -".gch".length)]) await rm(gone, { force: true });
+  }
 }
