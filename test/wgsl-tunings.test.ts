@@ -6,7 +6,7 @@ import { createWgsl } from "../backends/wgsl/index.ts";
 import { wgslTunings } from "../backends/wgsl/target.ts";
 import { compileLayer } from "../codegen/compile.ts";
 import { checkCompilation } from "../codegen/oracle-testing.ts";
-import type { Target } from "../codegen/target.ts";
+import type { Storage, Target } from "../codegen/target.ts";
 import { loadBackend } from "../runtime/backends.ts";
 import { checkTarget } from "../runtime/check/check.ts";
 import { readLayer } from "../runtime/source.ts";
@@ -17,6 +17,12 @@ const layer = await readLayer({ file: "examples/olmoe.ts", params, cache: undefi
 const tunings = wgslTunings.map((target) => [target.tuning ?? "", target] as const);
 const largest = wgslTunings.find((target) => target.tuning === "16 4 1 × 4 in lanes that share rows");
 const backend = createWgsl();
+/** The storage whose kernels a feature changes. */
+const storageFor = ({ features = [] }: Target): Storage =>
+  features.includes("shader-f16") ? "f16" : features.includes("subgroups") ? "f32" : "q8_0";
+/** Columns in whole blocks, and in vectors. */
+const inBlocks = await readLayer({ file: "examples/olmoe.ts", params: { ...params, H: 32, I: 32 }, cache: undefined });
+const layerFor = (storage: Storage) => (storage === "f32" ? layer : inBlocks);
 
 /** WGSL of the kernels. */
 async function modules(target: Target): Promise<string[]> {
@@ -30,12 +36,25 @@ test.each(tunings)("%s", (_, target) => {
 });
 
 test("a plan requires the features that its kernels use, and those of plain WGSL none", async () => {
-  for (const target of [backend.target("wgsl"), ...wgslTunings]) {
-    const { program } = compileLayer(layer, target, "f32");
-    const plan = JSON.parse((await backend.emit(program, target)).get("plan.json") ?? "");
-    const enabled = (await modules(target)).flatMap((text) => [...text.matchAll(/^enable (\w+);/gm)].map((m) => m[1]));
-    expect(plan.requires.features).toEqual([...new Set(enabled)].sort());
-    expect(enabled.length > 0).toBe(target.features !== undefined);
+  for (const target of [backend.target("wgsl"), ...wgslTunings.filter((t) => t.features !== undefined)]) {
+    for (const storage of ["f32", "f16", "q8_0", "q4_0"] as const) {
+      const { program } = compileLayer(layerFor(storage), target, storage);
+      const sources = await backend.emit(program, target);
+      const { requires } = JSON.parse(sources.get("plan.json") ?? "");
+      const text = [...sources].flatMap(([path, t]) => (path.endsWith(".wgsl") ? [t] : [])).join("\n");
+      const uses = { "shader-f16": /^enable f16;/m, subgroups: /^enable subgroups;/m };
+      expect(requires.features).toEqual(
+        Object.entries(uses).flatMap(([f, directive]) => (directive.test(text) ? [f] : [])),
+      );
+      const packed = /^requires packed_4x8_integer_dot_product;/m.test(text);
+      expect(requires.languageFeatures).toEqual(packed ? ["packed_4x8_integer_dot_product"] : []);
+      expect(text.includes("dot4I8Packed")).toBe(packed);
+      expect(target.features ?? []).toEqual(
+        expect.arrayContaining([...requires.features, ...requires.languageFeatures]),
+      );
+      if (storage === storageFor(target) && target.features !== undefined)
+        expect([...requires.features, ...requires.languageFeatures], target.tuning).not.toEqual([]);
+    }
   }
 });
 
@@ -56,15 +75,22 @@ describe("on the adapter", () => {
   afterAll(() => opened.close());
 
   const all = process.env.UNMOOR_TEST_ALL === "1";
-  const chosen = tunings.filter(([, target]) => all || target === largest);
-  test.each(chosen)("%s", { timeout: 120_000 }, async (name, target) => {
-    const lacks = (target.features ?? []).filter((feature) => !adapter.features.includes(feature));
-    if (lacks.length > 0) {
-      await expect(checkTarget(layer, await loadBackend("wgsl"), target, "f32", 1)).rejects.toThrow(lacks[0]);
-      return;
-    }
-    const { cases } = await checkTarget(layer, await loadBackend("wgsl"), target, "f32", 1);
-    expect(cases.length, name).toBeGreaterThan(0);
-    expect(cases.flatMap((c) => c.disagreements)).toEqual([]);
+  const cases = tunings.flatMap(([name, target]): [string, Storage, Target][] => {
+    const storage = storageFor(target);
+    if (all && storage === "q8_0")
+      return [
+        [name, "q8_0", target],
+        [name, "q4_0", target],
+      ];
+    return all || target === largest || storage === "f16" ? [[name, storage, target]] : [];
+  });
+  test.each(cases)("%s, %s", { timeout: 120_000 }, async (_, storage, target) => {
+    const run = async () => checkTarget(layerFor(storage), await loadBackend("wgsl"), target, storage, 1);
+    const offered = [...adapter.features, "packed_4x8_integer_dot_product"];
+    const lack = target.features?.find((feature) => !offered.includes(feature));
+    if (lack !== undefined) return expect(run()).rejects.toThrow(lack);
+    const { cases: done } = await run();
+    expect(done.length).toBeGreaterThan(0);
+    expect(done.flatMap((c) => c.disagreements)).toEqual([]);
   });
 });

@@ -2,7 +2,12 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { type WgslFeature, type WgslLanguage, wgslFeatures } from "../../codegen/emit/wgsl/language.ts";
+import {
+  type DeviceFeature,
+  type WgslFeature,
+  type WgslLanguage,
+  wgslFeatures,
+} from "../../codegen/emit/wgsl/language.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
@@ -27,7 +32,8 @@ import type { LoadedPlan, Runner } from "./support/run.js";
 import { loadRunModule, supportFiles } from "./support.ts";
 import { wgslTarget, wgslTunings } from "./target.ts";
 
-const isFeature = (name: string): name is WgslFeature => wgslFeatures.some((feature) => feature === name);
+const isFeature = (name: string): name is WgslFeature => Object.hasOwn(wgslFeatures, name);
+const isOfDevice = (name: string): name is DeviceFeature => isFeature(name) && wgslFeatures[name].ofDevice;
 
 const LARGER =
   "choose smaller sizes with --param, or a device that allows more (UNMOOR_ADAPTER: system, swiftshader or lavapipe)";
@@ -112,7 +118,7 @@ function parsed(text: string): unknown {
 /** The language of a target: with the features that its kernels may use. */
 const languageOf = ({ features = [] }: Target): WgslLanguage => ({
   ...wgslLanguage,
-  features: wgslFeatures.filter((feature) => features.includes(feature)),
+  features: features.filter(isFeature),
 });
 
 async function emit(program: Program, target: Target): Promise<SourceTree> {
@@ -131,7 +137,7 @@ async function load(program: Program, target: Target, options: DeviceOptions): P
   const { emitWgsl } = await emitter();
   const { plan, modules } = emitWgsl(program, languageOf(target), target.limits.bufferBytes);
   const { LaunchError, createRunner } = await loadRunModule();
-  const requiredFeatures = plan.requires.features.filter(isFeature);
+  const requiredFeatures = plan.requires.features.filter(isOfDevice);
   const opened = await openDevice({ limits: "adapter", ...options, requiredFeatures });
   const translate = (error: unknown): unknown => {
     if (!(error instanceof LaunchError)) return error;

@@ -169,6 +169,13 @@ fn write_bf16(word: u32, at: i32, value: f32) -> u32 {
   let half = select(nearest, (bits >> 16u) | 64u, (bits & 0x7fffffffu) > 0x7f800000u);
   return insertBits(word, half, u32(at & 1) * 16u, 16u);
 }`,
+  vector_f16: `// Four neighbours.
+fn vector_f16(words: vec2<u32>) -> vec4<f32> {
+  return vec4(unpack2x16float(words.x), unpack2x16float(words.y));
+}`,
+  vector_bf16: `fn vector_bf16(words: vec2<u32>) -> vec4<f32> {
+  return bitcast<vec4<f32>>(vec4(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
+}`,
   bytes_u8: `fn bytes_u8(word: u32) -> vec4<i32> {
   return vec4<i32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u));
 }`,

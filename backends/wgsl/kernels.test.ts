@@ -1,12 +1,17 @@
 import { describe, expect, it } from "vitest";
+import { emitKernel } from "../../codegen/emit/wgsl/index.ts";
 import { at, gather, kernelBuilder, load, range, view, whole } from "../../codegen/tile/builder.ts";
 import { add, eq, floorDiv, lt, min, mod, mul, not, sub } from "../../codegen/tile/fold.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
 import { Dim } from "../../ir/core/dim.ts";
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../../ir/core/float16.ts";
 import { apply, bool, f32, i32, variable } from "../../ir/core/scalar.ts";
 import { noSpan } from "../../ir/core/span.ts";
 import { elementArrays } from "../../ir/core/tensor.ts";
 import type { ElementType } from "../../ir/core/types.ts";
+import { chooseAdapter, findAdapter } from "./adapter/index.ts";
+import { wgslLanguage } from "./functions.ts";
+import { wgslTarget } from "./target.ts";
 import { f32s, i32s, programOf, random, runOnce } from "./testing.ts";
 
 const seed = 7;
@@ -217,7 +222,14 @@ describe("elements narrower than a word", () => {
     expect(found).toEqual(data);
   });
 
-  it.each([undefined, "low", "high"] as const)("are multiplied as whole numbers, halves of bytes: %s", async (half) => {
+  it.each([
+    [undefined, []],
+    ["low", []],
+    ["high", []],
+    [undefined, ["packed_4x8_integer_dot_product"]],
+    ["low", ["packed_4x8_integer_dot_product"]],
+    ["high", ["packed_4x8_integer_dot_product"]],
+  ] as const)("are multiplied as whole numbers, halves of bytes: %s, with %j", async (half, features) => {
     const k = kernelBuilder("product", origin);
     const x = k.read(buffer("x", "i8", "T", 8));
     const w = k.read(buffer("w", "u8", 3, 8));
@@ -235,13 +247,53 @@ describe("elements narrower than a word", () => {
     k.copy(view(y, range(t, 1), range(0, 3)), whole(sums));
     const given = { dtype: "i8", dims: [5, 8], data: Int8Array.from(bits("i8", 40)) } as const;
     const weight = { dtype: "u8", dims: [3, 8], data: Uint8Array.from(bits("u8", 24)) } as const;
-    const { y: found } = await runOnce(programOf([k.build()]), { x: given, w: weight }, { T: 5 });
+    const target = { ...wgslTarget, features };
+    const { y: found } = await runOnce(programOf([k.build()]), { x: given, w: weight }, { T: 5 }, {}, 0, target);
     const code = (v: number) => (half === undefined ? v : half === "low" ? v & 15 : v >> 4);
     const expected = upTo(15).map((at) => {
       const [i, j] = [Math.floor(at / 3), at % 3];
       return upTo(8).reduce((s, e) => s + (given.data[8 * i + e] ?? 0) * code(weight.data[8 * j + e] ?? 0), 11);
     });
     expect(found).toEqual(expected);
+  });
+});
+
+describe("vectors of halves", () => {
+  const kernel = (dtype: "f16" | "bf16"): Kernel => {
+    const k = kernelBuilder("product", origin);
+    const x = k.read(buffer("x", "f32", "T", 8));
+    const w = k.read(buffer("w", dtype, 3, 8));
+    const y = k.write(buffer("y", "f32", "T", 3));
+    const t = k.grid("t", "T");
+    const sums = k.alloc("sums", "f32", [1, 3], "register");
+    k.fill(whole(sums), 0);
+    for (const from of [0, 4])
+      k.mma(whole(sums), view(x, range(t, 1), range(from, 4)), view(w, range(0, 3), range(from, 4)));
+    k.copy(view(y, range(t, 1), range(0, 3)), whole(sums));
+    return k.build();
+  };
+  const cases = [
+    ["f16", []],
+    ["bf16", []],
+    ["f16", ["shader-f16"]],
+  ] as const;
+  it.each(cases)("of %s are factors, with %j", async (dtype, features) => {
+    const program = programOf([kernel(dtype)]);
+    const target = { ...wgslTarget, features };
+    const { text } = emitKernel(kernel(dtype), ["T"], { ...wgslLanguage, features });
+    expect(text).toContain(features.length > 0 ? "array<vec4<f16>>" : "array<vec2<u32>>");
+    const [convert, widen] = dtype === "f16" ? [f32ToF16, f16ToF32] : [f32ToBf16, bf16ToF32];
+    const [x, w] = [random(seed, 40), Uint16Array.from(random(seed + 1, 24), convert)];
+    const run = () =>
+      runOnce(program, { x: f32s([5, 8], x), w: { dtype, dims: [3, 8], data: w } }, { T: 5 }, {}, 1e-5, target);
+    const { adapter } = await findAdapter(chooseAdapter(undefined));
+    if (!features.every((feature) => adapter.features.has(feature))) return expect(run()).rejects.toThrow(features[0]);
+    const dot = (i: number, j: number) =>
+      upTo(8).reduce((s, c) => s + (x[i * 8 + c] ?? 0) * widen(w[j * 8 + c] ?? 0), 0);
+    near(
+      (await run()).y,
+      upTo(5).flatMap((i) => upTo(3).map((j) => dot(i, j))),
+    );
   });
 });
 

@@ -44,8 +44,11 @@ const described = ({ rows, columns, lanes }: TileSize, features?: readonly WgslF
   limits: { cutsWeights: true },
 });
 
+const usual: TileSize = { rows: [4, 1], columns: 4 };
+const packedDot = "packed_4x8_integer_dot_product";
+
 /** For devices with the limits that all have. */
-export const wgslTarget = limitTarget(described({ rows: [4, 1], columns: 4 }), defaultLimits);
+export const wgslTarget = limitTarget(described(usual), defaultLimits);
 
 /** A description by what it does otherwise than the default. */
 const tuning = (name: string, size: TileSize, features?: readonly WgslFeature[]): Target => ({
@@ -55,7 +58,8 @@ const tuning = (name: string, size: TileSize, features?: readonly WgslFeature[])
 
 /**
  * What may be faster on some device. More sums take each element more often, and more registers. Lanes that read a row together take
- * larger tiles without more reads for each.
+ * larger tiles without more reads for each. Words of four bytes are multiplied as they are, and elements of f16 read without
+ * being taken out of words, where an implementation has that.
  */
 export const wgslTunings: readonly Target[] = [
   ...[
@@ -69,11 +73,16 @@ export const wgslTunings: readonly Target[] = [
     { rows: [4, 1], columns: 4 },
     { rows: [8, 4, 1], columns: 4 },
     { rows: [16, 4, 1], columns: 4 },
-    { rows: [16, 8, 4, 1], columns: 4 },
-    { rows: [32, 16, 4, 1], columns: 4 },
   ].map((size) =>
     tuning(`${size.rows.join(" ")} × ${size.columns} in lanes that share rows`, { ...size, lanes: true }, [
       "subgroups",
+      packedDot,
     ]),
   ),
+  tuning("packed dot products", usual, [packedDot]),
+  tuning("f16 elements", usual, ["shader-f16"]),
+  tuning("f16 elements, 8 4 1 × 4 in lanes that share rows", { rows: [8, 4, 1], columns: 4, lanes: true }, [
+    "subgroups",
+    "shader-f16",
+  ]),
 ];

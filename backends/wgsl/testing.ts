@@ -1,5 +1,6 @@
 // What the tests of this folder share: programs made of a few kernels, run on the device that set-up provides.
 import type { Program, ProgramBuffer } from "../../codegen/program.ts";
+import type { Target } from "../../codegen/target.ts";
 import { runProgram, type TypedArray } from "../../codegen/tile/interpreter.ts";
 import type { Kernel, KernelBuffer } from "../../codegen/tile/types.ts";
 import { Dim } from "../../ir/core/dim.ts";
@@ -69,7 +70,7 @@ export function random(seed: number, count: number): Float32Array {
 /**
  * Loads a program, runs it once, and gives the elements of its outputs. They must be those of the tile interpreter, within
  * `tolerance` relative to the largest of 1 and the value; what no kernel writes is not compared. A tolerance of
- * infinity leaves the interpreter out.
+ * infinity leaves the interpreter out. The target says which features of the device kernels may use.
  */
 export async function runOnce(
   program: Program,
@@ -77,8 +78,9 @@ export async function runOnce(
   dims: Readonly<Record<string, number>> = {},
   weights: Readonly<Record<string, Tensor>> = {},
   tolerance = 1e-5,
+  target: Target = wgslTarget,
 ): Promise<Record<string, number[]>> {
-  const layer: LoadedLayer = await createWgsl().load(program, wgslTarget);
+  const layer: LoadedLayer = await createWgsl().load(program, target);
   try {
     await layer.setWeights(new Map(Object.entries(weights)));
     const { outputs } = await layer.run(new Map(Object.entries(inputs)), dims);

@@ -11,7 +11,9 @@ export interface LaunchPlan {
   readonly params: Readonly<Record<string, number>>;
   readonly symbols: readonly string[];
   readonly requires: {
+    /** Features to ask requestDevice for, and those that navigator.gpu.wgslLanguageFeatures has. */
     readonly features: readonly string[];
+    readonly languageFeatures: readonly string[];
     /** Limits by WebGPU's names: ask requestDevice for the largest of the values. */
     readonly limits: Readonly<Record<string, readonly Polynomial[]>>;
   };

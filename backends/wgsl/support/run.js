@@ -173,6 +173,12 @@ export async function createRunner(device, { plan, modules }) {
         `layer ${plan.name} needs the feature ${feature}, which this device was opened without`,
       );
   }
+  // Where a device came from elsewhere, compiling its modules shows what its WGSL lacks.
+  const language = globalThis.navigator?.gpu?.wgslLanguageFeatures;
+  for (const feature of language ? plan.requires.languageFeatures : []) {
+    if (!language.has(feature))
+      throw new LaunchError("limit", `layer ${plan.name} needs ${feature} of WGSL, which is not known here`);
+  }
   refuse(lacks(plan, device.limits));
   const alive = watch(device);
   // Kernels that work on parts of a weight have one module, and one pipeline.

@@ -36,7 +36,7 @@ export interface Memory {
   readonly type: ScalarType;
   /** Elements between neighbours, per dimension. */
   readonly strides: readonly Code[];
-  /** Read four elements at a time: declared as array<vec4<f32>>. */
+  /** Read four elements at a time: declared as an array of such vectors. */
   readonly vectors: boolean;
   /** Of a buffer: its elements lie two or four in a word, and it is declared as array<u32>. */
   readonly packed?: PackedType;
@@ -50,6 +50,7 @@ export interface Memory {
 export type PackedType = "u8" | "i8" | "f16" | "bf16";
 
 const packedTypes: readonly ElementType[] = ["u8", "i8", "f16", "bf16"] satisfies PackedType[];
+const isHalf = (dtype: ElementType | undefined): dtype is "f16" | "bf16" => dtype === "f16" || dtype === "bf16";
 const isPacked = (dtype: ElementType): dtype is PackedType => packedTypes.includes(dtype);
 
 /** By how much a position is shifted to give that of its word. */
@@ -213,7 +214,7 @@ export class Context {
       throw new IrError(`the buffer ${buffer.name} holds bool, which WGSL does not store`, "Store i32 in its place.");
     const last = buffer.dims.at(-1)?.constant ?? 1;
     const vectors =
-      buffer.dtype === "f32" &&
+      (buffer.dtype === "f32" || isHalf(buffer.dtype)) &&
       buffer.access === "read" &&
       last % 4 === 0 &&
       !this.assumptions.byElement.has(buffer.name);
@@ -247,8 +248,7 @@ export class Context {
    * and so is, by the rules of tile IR, whether they come here.
    */
   quadShares(view: View): boolean {
-    const { features = [] } = this.language;
-    return this.#lanes.any && features.includes("subgroups") && !this.#lanes.inView(view);
+    return this.#lanes.any && this.mayUse("subgroups") && !this.#lanes.inView(view);
   }
 
   /** The largest tile whose elements are named one by one. */
@@ -336,17 +336,41 @@ export class Context {
     this.#forget(memory.kind === "scalars" ? place : memory.name);
   }
 
-  /** Four neighbours as a vec4, where the position allows; else undefined. */
+  /** Four neighbours as a vec4<f32>, where the position allows; else undefined. */
   vectorAt(memory: Memory, at: Code): string | undefined {
     if (!memory.vectors || at.multiple % 4 !== 0) return undefined;
     this.byVector.add(memory.source);
-    return `${memory.name}[${print(quarter(at))}]`;
+    const four = `${memory.name}[${print(quarter(at))}]`;
+    if (!memory.packed) return four;
+    if (!this.#readsF16(memory)) return `vector_${memory.packed}(${four})`;
+    this.features.add("shader-f16");
+    return `vec4<f32>(${four})`;
+  }
+
+  /** The type of four neighbours, as a buffer that is read by vectors holds them. */
+  vectorType(memory: Memory): string {
+    return memory.packed === undefined ? "vec4<f32>" : this.#readsF16(memory) ? "vec4<f16>" : "vec2<u32>";
+  }
+
+  #readsF16({ packed }: Memory): boolean {
+    return packed === "f16" && this.mayUse("shader-f16");
+  }
+
+  /** Whether the module may use a feature. What uses it enters it in `features`. */
+  mayUse(feature: WgslFeature): boolean {
+    return this.language.features?.includes(feature) === true;
+  }
+
+  /** The word of four neighbours of one byte each, where they lie in one; else undefined. */
+  wordAt(memory: Memory, at: Code): string | undefined {
+    if ((memory.packed !== "u8" && memory.packed !== "i8") || at.multiple % 4 !== 0) return undefined;
+    return this.#word(memory, at);
   }
 
   /** Four neighbours of one byte each as a vec4<i32>, where they lie in one word; else undefined. */
   bytesAt(memory: Memory, at: Code): string | undefined {
-    if ((memory.packed !== "u8" && memory.packed !== "i8") || at.multiple % 4 !== 0) return undefined;
-    return `bytes_${memory.packed}(${this.#word(memory, at)})`;
+    const word = this.wordAt(memory, at);
+    return word && `bytes_${memory.packed}(${word})`;
   }
 
   /** The word of an element that is narrower. */

@@ -3,7 +3,7 @@ import { LaneNames } from "../../tile/lanes.ts";
 import type { GridCoordinate, Kernel } from "../../tile/types.ts";
 import { add, type Code, constant, expression, primary, print, times } from "./code.ts";
 import { type Assumptions, Context, guaranteedBytes } from "./context.ts";
-import type { WgslFeature, WgslLanguage } from "./language.ts";
+import { type WgslFeature, type WgslLanguage, wgslFeatures } from "./language.ts";
 import { emitStatements } from "./statements.ts";
 
 /** A kernel as a WGSL module. */
@@ -61,7 +61,7 @@ function attempt(
   const declarations = buffers.map(({ buffer, memory }, i) => {
     const access = buffer.access === "read" ? "read" : "read_write";
     const vectors = memory.vectors && context.byVector.has(buffer.name);
-    const element = memory.packed ? "u32" : vectors ? "vec4<f32>" : memory.type;
+    const element = vectors ? context.vectorType(memory) : memory.packed ? "u32" : memory.type;
     const shape = `${buffer.dtype}[${buffer.dims.join(", ")}]`;
     return `/* ${shape} */ @group(0) @binding(${i}) var<storage, ${access}> ${memory.name}: array<${element}>;`;
   });
@@ -91,7 +91,7 @@ function attempt(
   ];
   const features = [...context.features].sort();
   const text = [
-    ...features.map((feature) => `enable ${feature};`),
+    ...features.map((feature) => wgslFeatures[feature].directive),
     ...header(kernel),
     "",
     ...declarations,

@@ -23,9 +23,20 @@ export interface WgslFunction {
   indeterminate?(a: number, b: number): boolean;
 }
 
-/** Extensions of WGSL that modules use. */
-export const wgslFeatures = ["subgroups"] as const;
-export type WgslFeature = (typeof wgslFeatures)[number];
+/**
+ * What modules use beyond what all devices have: the directive that says so, and whether a device must be asked for it, as opposed to
+ * what an implementation of WGSL knows or does not.
+ */
+export const wgslFeatures = {
+  subgroups: { directive: "enable subgroups;", ofDevice: true },
+  "shader-f16": { directive: "enable f16;", ofDevice: true },
+  packed_4x8_integer_dot_product: { directive: "requires packed_4x8_integer_dot_product;", ofDevice: false },
+} as const;
+export type WgslFeature = keyof typeof wgslFeatures;
+/** Those that a device is asked for. */
+export type DeviceFeature = {
+  [F in WgslFeature]: (typeof wgslFeatures)[F]["ofDevice"] extends true ? F : never;
+}[WgslFeature];
 
 /** The vocabulary of the target: scalar operations, and support functions by name, which texts may call. */
 export interface WgslLanguage {

@@ -1,5 +1,5 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
-import type { Statement } from "../../tile/types.ts";
+import type { Half, Statement } from "../../tile/types.ts";
 import { add, type Code, constant, expression, primary, print } from "./code.ts";
 import type { Context } from "./context.ts";
 import { type BoundView, bindView, loop, quadRow } from "./views.ts";
@@ -92,17 +92,20 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
     return quads ? (row) => quads(row.constant ?? 0) : (row) => holdVector(context, a, row, at, width);
   };
 
+  const isPacked = type === "i32" && s.values === undefined && context.mayUse("packed_4x8_integer_dot_product");
   /** One step of `width` elements of k from `at`. */
   const step = (at: Code, width: number, first: boolean): void => {
+    const words = isPacked && width === 4 ? packedFactors(context, a, b, at, s.half) : undefined;
+    const rowOf = words?.row ?? rowVectors(at, width);
+    const columnOf = words?.column ?? ((column: Code) => half(vector(context, b, column, at, width), width));
     const columns = columnsInText
-      ? Array.from({ length: n }, (_, j) => holdVector(context, b, constant("i32", j), at, width, half))
+      ? Array.from({ length: n }, (_, j) => hold(context, b, constant("i32", j), columnOf(constant("i32", j))))
       : [];
-    const rowOf = rowVectors(at, width);
     walkRows((i) => {
       const row = rowOf(i);
       walkColumns((j) => {
-        const column = columns[j.constant ?? -1] ?? half(vector(context, b, j, at, width), width);
-        const product = width === 1 ? `${row} * ${column}` : `dot(${row}, ${column})`;
+        const column = columns[j.constant ?? -1] ?? columnOf(j);
+        const product = words?.product(row, column) ?? (width === 1 ? `${row} * ${column}` : `dot(${row}, ${column})`);
         const text = first ? product : `${print(acc.read([i, j]))} + ${product}`;
         acc.write([i, j], expression(type ?? "f32", text, "additive"));
       });
@@ -150,14 +153,36 @@ function vector(context: Context, view: BoundView, row: Code, at: Code, width: n
   return width === 1 ? (parts[0] ?? "") : `vec${width}(${parts.join(", ")})`;
 }
 
-function holdVector(
-  context: Context,
-  view: BoundView,
-  row: Code,
-  at: Code,
-  width: number,
-  change: (text: string, width: number) => string = (text) => text,
-): string {
-  const value = expression(view.memory.type, change(vector(context, view, row, at, width), width), "or");
-  return print(context.hold(`${view.memory.name}_${row.constant ?? "m"}`, value));
+const holdVector = (context: Context, view: BoundView, row: Code, at: Code, width: number): string =>
+  hold(context, view, row, vector(context, view, row, at, width));
+
+/** Text with a name that says which row of a view it is made of. */
+const hold = (context: Context, { memory }: BoundView, row: Code, text: string): string =>
+  print(context.hold(`${memory.name}_${row.constant ?? "m"}`, expression(memory.type, text, "or")));
+
+/**
+ * Factors of products of four bytes in a word. Bytes of b, which have no sign, are moved into those that have one, by 128: a product
+ * then lacks 128 times the sum of a. Halves of bytes are there already. Undefined where four bytes do not lie in one word.
+ */
+function packedFactors(context: Context, a: BoundView, b: BoundView, at: Code, half: Half | undefined) {
+  const wordOf = (view: BoundView, row: Code): string | undefined =>
+    view.isInnermost ? context.wordAt(view.memory, view.at([row, at])) : undefined;
+  const first = constant("i32", 0);
+  if (wordOf(a, first) === undefined || wordOf(b, first) === undefined) return undefined;
+  context.features.add("packed_4x8_integer_dot_product");
+  const nibbles = {
+    low: (word: string) => `${word} & 0x0f0f0f0fu`,
+    high: (word: string) => `(${word} >> 4u) & 0x0f0f0f0fu`,
+  };
+  const signed = (word: string): string => (half ? nibbles[half](word) : `${word} ^ 0x80808080u`);
+  return {
+    row: (i: Code): string => hold(context, a, i, wordOf(a, i) ?? ""),
+    column: (j: Code): string => signed(wordOf(b, j) ?? ""),
+    product(row: string, column: string): string {
+      const dot = `dot4I8Packed(${row}, ${column})`;
+      if (half) return dot;
+      const moved = expression("i32", `dot4I8Packed(${row}, 0x01010101u) * 128`, "multiplicative");
+      return `${dot} + ${print(context.hold(`${row}_moved`, moved))}`;
+    },
+  };
 }

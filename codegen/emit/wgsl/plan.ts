@@ -6,6 +6,7 @@ import type { Launch } from "../../parts/launches.ts";
 import { type Program, type ProgramBuffer, routingsOf } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import type { WgslModule } from "./kernel.ts";
+import { wgslFeatures } from "./language.ts";
 
 /**
  * A sum of products: coefficient × the product of the factors' values, summed. Factors name run-time symbols. The value of
@@ -22,7 +23,9 @@ export interface LaunchPlan {
   /** Run-time symbols that a run is given values for. */
   readonly symbols: readonly string[];
   readonly requires: {
+    /** Features that a device is asked for, and those that the implementation of WGSL has. */
     readonly features: readonly string[];
+    readonly languageFeatures: readonly string[];
     /** Limits by WebGPU's names; the device's limit is at least the largest of the values. */
     readonly limits: Readonly<Record<string, readonly Polynomial[]>>;
   };
@@ -135,7 +138,7 @@ export function makePlan(
   const bytes = unique(buffers.filter((b) => bound.has(b.name)).map((b) => b.bytes));
   const count = Math.max(0, ...all.map((k) => k.bindings.length));
   const workgroupSize = Math.max(1, ...all.map((k) => k.workgroupSize));
-  const features = new Set([...prepare, ...kernels].flatMap((k) => k.module.features));
+  const features = [...new Set([...prepare, ...kernels].flatMap((k) => k.module.features))].sort();
   return {
     format: "unmoor-launch-plan",
     version: 1,
@@ -143,7 +146,8 @@ export function makePlan(
     params: program.params,
     symbols: program.symbols,
     requires: {
-      features: [...features].sort(),
+      features: features.filter((f) => wgslFeatures[f].ofDevice),
+      languageFeatures: features.filter((f) => !wgslFeatures[f].ofDevice),
       limits: {
         maxStorageBuffersPerShaderStage: [[{ coefficient: count, factors: [] }]],
         maxStorageBufferBindingSize: bytes,
