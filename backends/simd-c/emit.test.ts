@@ -196,6 +196,37 @@ describe.each(isas.filter((i) => typeof i.machine !== "string"))("C for $isa", (
     }
   });
 
+  it("sums the largest products of halves of bytes without saturating", async () => {
+    const width = simdTarget(isa).matmul.columns as number;
+    // More groups in a row than lanes of 16 bits take.
+    const groups = 11;
+    const buffers = [
+      buffer("x", "i8", [4, 8 * groups], "input"),
+      buffer("w", "u8", [groups, width, 4], "weight"),
+      buffer("y", "i32", [4, width], "output"),
+    ];
+    const [x, w, y] = buffers as [ProgramBuffer, ProgramBuffer, ProgramBuffer];
+    const b = kernelBuilder("halves", origin);
+    for (const each of [x, w]) b.read(each);
+    b.write(y);
+    b.grid("block", 1);
+    const acc = b.alloc("acc", "i32", [4, width], "register");
+    b.fill(whole(acc), 7);
+    for (let g = 0; g < groups; g++)
+      for (const half of ["low", "high"] as const) {
+        const from = half === "low" ? 4 * g : 4 * (groups + g);
+        const codes = view(w, g, range(0, width), range(0, 4));
+        b.mma(whole(acc), view(x, range(0, 4), range(from, 4)), codes, { half });
+      }
+    b.copy(view(y, range(0, 4), range(0, width)), whole(acc));
+    const row = [127, -128, 1, -1].map((value) => Array.from({ length: 8 * groups }, () => value));
+    const given = new Map<string, TypedArray>([
+      ["x", Int8Array.from(row.flat())],
+      ["w", new Uint8Array(groups * width * 4).fill(255)],
+    ]);
+    await agrees(testProgram("halves", buffers, [b.build()]), isa, [{ dims: {}, given }], 0);
+  });
+
   it(`gathers rows in place (seed ${seed})`, async () => {
     const program = product(isa, { x: "f32", w: "f32", y: "f32" }, lanes, true);
     const cases = [tile + 2, 2 * tile].map((t) => {

@@ -99,6 +99,7 @@ export const avx512: VectorIsa = {
   // VNNI multiplies whole bytes as fast, so that halves need no instruction of their own there.
   instructions: instructionTable(16, {
     ...avx512Rows,
-    "dot.halves": ["unmoor_dot_halves_x16({c}, {a}, {b})", 2.5],
+    "dot.halves": ["_mm512_add_epi16({c}, _mm512_maddubs_epi16({b}, {a}))", 1.5],
+    "widen.pairs": ["_mm512_add_epi32({b}, _mm512_madd_epi16({a}, _mm512_set1_epi16(1)))", 1.5],
   }),
 };

@@ -27,6 +27,7 @@ type Kind =
   | "quads.i8"
   | "quads.u8"
   | "halves"
+  | "shorts"
   | "one.f32"
   | "one.i32"
   | "one.bool"
@@ -63,7 +64,8 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   if (name === "load_quads" || name === "broadcast_quad")
     return { operands: ["memory"], result: `quads.${type}` as Kind };
   if (op === "lookup.u8") return { operands: ["halves", "memory"], result: "quads.u8" };
-  if (op === "dot.halves") return { operands: ["quads.i8", "halves", "i32"], result: "i32" };
+  if (op === "dot.halves") return { operands: ["quads.i8", "halves", "shorts"], result: "shorts" };
+  if (op === "widen.pairs") return { operands: ["shorts", "i32"], result: "i32" };
   if (name === "dot") return { operands: ["pairs", "pairs", "f32"], result: "f32" };
   if (name === "load_pairs" || name === "broadcast_pair") return { operands: ["memory"], result: "pairs" };
   throw new Error(`no signature for ${op}`);
@@ -166,6 +168,11 @@ function operand(i: Instruction, at: number, kind: Kind, lanes: number, random: 
       const values = Array.from({ length: 4 * lanes }, () => byte("u8", random) & 15);
       return { lanes: values, bytes: Buffer.from(values) };
     }
+    case "shorts": {
+      // Seven pairs of products are in them at most before the last is added.
+      const values = Array.from({ length: 2 * lanes }, () => Math.floor((random() * 2 - 1) * 7 * 2 * 15 * 128));
+      return { lanes: values, bytes: Buffer.from(Int16Array.from(values).buffer) };
+    }
     case "quads.i8":
     case "quads.u8": {
       const type = kind === "quads.i8" ? "i8" : "u8";
@@ -256,7 +263,7 @@ function harness(i: Instruction, isa: VectorIsa): string {
       const mask = table.text("lt.i32", { a: zero, b: table.text("load.i32", { p }) });
       lines.push(`int32_t raw_${name}[${L}]; READ(raw_${name}); const ${isa.types.bool} ${name} = ${mask};`);
     }
-    if (kind === "quads.i8" || kind === "quads.u8" || kind === "halves")
+    if (kind === "quads.i8" || kind === "quads.u8" || kind === "halves" || kind === "shorts")
       lines.push(
         `uint8_t raw_${name}[${4 * L}]; READ(raw_${name}); const ${isa.types.quads} ${name} = ${table.text("load_quads.u8", { p })};`,
       );
@@ -287,6 +294,7 @@ function harness(i: Instruction, isa: VectorIsa): string {
     }
     case "quads.i8":
     case "quads.u8":
+    case "shorts":
       lines.push(`const ${isa.types.quads} out = ${text}; fwrite(&out, sizeof out, 1, stdout);`);
       break;
     case "pairs":
@@ -305,6 +313,7 @@ function decode(kind: Kind, i: Instruction, bytes: Buffer): number[] {
   const copy = new Uint8Array(bytes).buffer;
   if (kind === "quads.i8" || (kind === "memory" && i.memory === "i8")) return [...new Int8Array(copy)];
   if (kind === "quads.u8") return [...new Uint8Array(copy)];
+  if (kind === "shorts") return [...new Int16Array(copy)];
   if (kind === "pairs" || (kind === "memory" && i.memory === "bf16"))
     return Array.from(new Uint16Array(copy), bf16ToF32);
   if (kind === "memory" && i.memory === "f16") return Array.from(new Uint16Array(copy), f16ToF32);

@@ -120,11 +120,6 @@ static inline __m256i unmoor_dot_quads_x8(__m256i sum, __m256i a, __m256i b) {
   return _mm256_add_epi32(sum, products);
 }
 
-/* The same where b holds halves of bytes, 0 to 15: two products in 16 bits stay far from saturating. */
-static inline __m256i unmoor_dot_halves_x8(__m256i sum, __m256i a, __m256i b) {
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(b, a), _mm256_set1_epi16(1)));
-}
-
 /* value = mantissa * 2^exponent with 1 <= mantissa < 2. For positive normal values. */
 static inline __m256 unmoor_exponent_f32x8(__m256 value) {
   const __m256i exponent = _mm256_srli_epi32(_mm256_castps_si256(value), 23);

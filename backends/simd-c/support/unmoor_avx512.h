@@ -92,11 +92,6 @@ static inline __m512i unmoor_dot_quads_x16(__m512i sum, __m512i a, __m512i b) {
   return _mm512_add_epi32(sum, products);
 }
 
-/* The same where b holds halves of bytes, 0 to 15: two products in 16 bits stay far from saturating. */
-static inline __m512i unmoor_dot_halves_x16(__m512i sum, __m512i a, __m512i b) {
-  return _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(b, a), _mm512_set1_epi16(1)));
-}
-
 /* Two neighbouring bf16 in every lane. */
 static inline __m512i unmoor_broadcast_pair_bf16x16(const uint16_t *p) {
   int32_t pair;

@@ -43,7 +43,8 @@ export function emitProducts(scope: Scope, statements: readonly Mma[]): void {
   else for (const product of products) emitMemoryProduct(scope, first, product);
 }
 
-function resolveProduct(scope: Scope, s: Mma): Product {
+/** The operands of a product, in the same shape. Throws IrError where they do not fit. */
+export function resolveProduct(scope: Scope, s: Mma): Product {
   const acc = resolveView(scope, s.acc);
   const a = resolveView(scope, s.a);
   const given = resolveView(scope, s.b);
@@ -108,7 +109,8 @@ interface Step {
   readonly columnType: string;
 }
 
-function chooseStep(scope: Scope, product: Product, { half, values }: Pick<Mma, "half" | "values">): Step {
+/** How products of these operands take a step. */
+export function chooseStep(scope: Scope, product: Product, { half, values }: Pick<Mma, "half" | "values">): Step {
   const { table, functions } = scope.file;
   const { types, lanes } = table.isa;
   const a = product.a.binding.dtype;
@@ -144,10 +146,9 @@ function chooseStep(scope: Scope, product: Product, { half, values }: Pick<Mma, 
     bColumns?.stride.constant === 4
   ) {
     const load = (p: Address): string => table.text("load_quads.u8", { p });
-    const dot = half !== undefined && values === undefined && table.has("dot.halves") ? "dot.halves" : "dot.quads";
     return {
       depth: 4,
-      accumulate: (c, x, y) => table.text(dot, { c, a: x, b: y }),
+      accumulate: (c, x, y) => table.text("dot.quads", { c, a: x, b: y }),
       row: (p) => table.text("broadcast_quad.i8", { p }),
       column: (p) => {
         if (half === undefined) return load(p);

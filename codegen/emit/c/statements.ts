@@ -10,6 +10,7 @@ import { emitPrefetch } from "./prefetch.ts";
 import { emitProducts, hoistRowPointers, sharesRows } from "./product.ts";
 import { emitReduce } from "./reduce.ts";
 import { elementTypes, type Scope } from "./scope.ts";
+import { countShorts, emitShorts } from "./shorts.ts";
 import { emitTopK } from "./top-k.ts";
 import { isHeldInVectors, readsScalar, writes, writesWhole } from "./usage.ts";
 
@@ -58,13 +59,25 @@ export function emitStatements(scope: Scope, body: readonly Statement[]): void {
       emitters[s.kind](scope, s as never, body.slice(i + 1));
       continue;
     }
-    const group = [s];
-    for (let next = body[i + 1]; next?.kind === "mma" && sharesRows(s, next); next = body[i + 1]) {
-      group.push(next);
-      i++;
-    }
-    emitProducts(scope, group);
+    const groups = productsFrom(body, i);
+    const shorts = groups.slice(0, countShorts(scope, groups));
+    const taken = shorts.length > 0 ? shorts : groups.slice(0, 1);
+    if (shorts.length > 0) emitShorts(scope, shorts);
+    else for (const group of taken) emitProducts(scope, group);
+    i += taken.flat().length - 1;
   }
+}
+
+/** The products that follow each other from a statement on, those that share rows together. */
+function productsFrom(body: readonly Statement[], from: number): readonly (readonly Of<"mma">[])[] {
+  const groups: Of<"mma">[][] = [];
+  for (let i = from; body[i]?.kind === "mma"; i++) {
+    const s = body[i] as Of<"mma">;
+    const [first] = groups.at(-1) ?? [];
+    if (first && sharesRows(first, s)) groups.at(-1)?.push(s);
+    else groups.push([s]);
+  }
+  return groups;
 }
 
 function emitFor(scope: Scope, s: Of<"for">): void {

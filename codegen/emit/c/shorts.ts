@@ -1,0 +1,67 @@
+import type { Statement } from "../../tile/types.ts";
+import { Offset } from "../c-family/offset.ts";
+import { chooseStep, resolveProduct } from "./product.ts";
+import { type Scope, vectorVariable, viewAddress } from "./scope.ts";
+
+type Mma = Extract<Statement, { kind: "mma" }>;
+
+/** Products of signed bytes with halves of bytes in a lane of 16 bits, two at a time: so many pairs fit in it. */
+const mostPairs = Math.floor(32767 / (2 * 15 * 128));
+
+/**
+ * As many of the groups of statements, from the first on, as are products of halves whose sums fit lanes of 16 bits together. They are
+ * added up there, and widened once.
+ */
+export function countShorts(scope: Scope, groups: readonly (readonly Mma[])[]): number {
+  const [first] = groups;
+  if (!scope.file.table.has("dot.halves") || !first) return 0;
+  const sums = (group: readonly Mma[]): string => JSON.stringify(group.map((s) => s.acc));
+  const fits = (group: readonly Mma[]): boolean =>
+    sums(group) === sums(first) &&
+    group.every((s) => {
+      if (s.half === undefined || s.values !== undefined || s.rows !== undefined || s.init !== undefined) return false;
+      const product = resolveProduct(scope, s);
+      return product.acc.binding.kind === "vectors" && product.depth === 4 && chooseStep(scope, product, s).depth === 4;
+    });
+  const end = groups.findIndex((group) => !fits(group));
+  return Math.min(mostPairs, end < 0 ? groups.length : end);
+}
+
+/** acc += a·bᵀ for the groups that countShorts counts. */
+export function emitShorts(scope: Scope, groups: readonly (readonly Mma[])[]): void {
+  const { table } = scope.file;
+  const { out, names } = scope;
+  const { lanes, types } = table.isa;
+  const sums = new Map<string, string>();
+  const zero = table.text("broadcast.i32", { a: "0" });
+  for (const group of groups) {
+    const products = group.map((s) => ({ s, product: resolveProduct(scope, s) }));
+    const columns = products.flatMap(({ s, product }) => {
+      const step = chooseStep(scope, product, s);
+      return Array.from({ length: product.columns / lanes }, (_, v) => {
+        const n = Offset.constant(v * lanes);
+        const name = names.unique("w");
+        const p = viewAddress(scope, product.b, [n, Offset.zero]);
+        out.line(`const ${step.columnType} ${name} = ${step.column(p)};`);
+        return { name, n, product };
+      });
+    });
+    const [first] = products;
+    if (!first) return;
+    const step = chooseStep(scope, first.product, first.s);
+    for (let m = 0; m < first.product.rows; m++) {
+      const x = names.unique(`x${m}`);
+      const p = viewAddress(scope, first.product.a, [Offset.constant(m), Offset.zero]);
+      out.line(`const ${step.rowType} ${x} = ${step.row(p)};`);
+      for (const { name, n, product } of columns) {
+        const acc = vectorVariable(product.acc, [Offset.constant(m), n], lanes);
+        const known = sums.get(acc);
+        const sum = known ?? names.unique("pairs");
+        const added = table.text("dot.halves", { c: known ?? zero, a: x, b: name });
+        out.line(`${known === undefined ? `${types.quads} ` : ""}${sum} = ${added};`);
+        sums.set(acc, sum);
+      }
+    }
+  }
+  for (const [acc, sum] of sums) out.line(`${acc} = ${table.text("widen.pairs", { a: sum, b: acc })};`);
+}
