@@ -27,7 +27,7 @@ beforeAll(async () => {
   const flags = ["-std=c++17", "-O0", "-Wall", "-Wextra", "-Werror", "-I", emulator, "-I", folder];
   const sources = ["main.cpp", "swiglu_launch.cpp"].map((path) => join(folder, path));
   execFileSync(process.env.CXX ?? "g++", [...flags, ...sources, "-o", join(folder, "main")], { stdio: "pipe" });
-}, 120_000);
+}, 300_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function run(golden: string, env: Readonly<Record<string, string>> = {}) {

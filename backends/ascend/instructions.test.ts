@@ -115,7 +115,7 @@ beforeAll(async () => {
   const path = join(folder, "all.so");
   writeFileSync(path, content);
   library = native.openLibrary(path);
-}, 120_000);
+}, 300_000);
 afterAll(() => {
   library.close();
   rmSync(folder, { recursive: true, force: true });

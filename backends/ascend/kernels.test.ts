@@ -333,7 +333,7 @@ describe("statements on the emulator agree with the tile interpreter", () => {
     } finally {
       await layer.close();
     }
-  }, 120_000);
+  }, 300_000);
 
   it.each(program.buffers.filter((b) => b.role === "output").map((b) => [b.name, b] as const))(
     `%s, seed ${seed}`,

@@ -71,7 +71,8 @@ const cases: readonly (readonly [string, Parameters<typeof longcat>[0], Storage,
   ["the reduced example", { H: 256, I: 128, E: 16, Z: 8, K: 4 }, "bf16", 14],
 ];
 
-describe("the LongCat layer on the emulator agrees with the oracle", () => {
+// The first may compile the emulator, on a machine that may be busy.
+describe("the LongCat layer on the emulator agrees with the oracle", { timeout: 300_000 }, () => {
   it.each(cases)("%s %o in %s, seed %d", async (_, sizes, storage, seed) => {
     const backend = createAscend(native, { env: { ...process.env }, seed });
     const layer = parseLayer(longcat(sizes), "longcat.moe");

@@ -85,7 +85,7 @@ describe("the project", () => {
     const sources = [...tree.keys()].filter((p) => p.startsWith("kernels/")).map((p) => join(folder, p));
     compile(...(await emulatorBuild(compiler)).flags, ...sources);
     compile("-std=c++17", "-I", join(folder, "stub"), join(folder, "swiglu_launch.cpp"));
-  }, 120_000);
+  }, 300_000);
 
   it("says what was checked, and that it has not run on hardware", () => {
     const readme = tree.get("README.md") ?? "";
@@ -211,5 +211,5 @@ describe("the machine", () => {
       /the Ascend emulator found a fault in kernel second, block 1 of 2 \(vector core AIV\), second\.cpp:\d+: DataCopyPad/,
     );
     await loaded.close();
-  }, 60_000);
+  }, 300_000);
 });
