@@ -50,6 +50,10 @@ test("without the last wait it is refused, with the documented message", async (
   expect(jsonOf(told)).toMatchObject({
     error: { kind: "input", diagnostics: [{ code: "U223", file: "vector_add.cpp", line: 18 }] },
   });
+  // The same kernel elsewhere, and some lines lower.
+  process.chdir(temporaryFolder());
+  const lower = await run(`// By hand.\n\n${broken}`);
+  expect(lower.err).toContain(" --> vector_add.cpp:20:5\n");
   // A compiler that puts the pipes in order needs no wait.
   expect((await run(broken, "--auto-sync")).status).toBe(0);
 });

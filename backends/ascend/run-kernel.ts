@@ -84,8 +84,8 @@ export async function runKernel(run: KernelRun): Promise<KernelResult> {
       if (status !== 0) throw refused(run, compiler.version, output);
       return output;
     };
-    // Whatever the file includes counts: what is compiled anew is what changed after the preprocessor.
-    const text = await compile("-std=c++17", "-I", emulatorInclude(), "-E", "-P", main);
+    // Whatever the file includes counts, and so do the names of files and the lines, which the program tells of its faults.
+    const text = await compile("-std=c++17", "-I", emulatorInclude(), "-E", main);
     const sources = new Map([["main.cpp", text.replaceAll(folder, "")]]);
     const program = await cachedLibrary(cacheFolder("ascend"), buildKey(sources, [key]), async () => {
       const path = join(folder, "program");
