@@ -59,8 +59,8 @@ timed("in this process: DSL source → layer IR", async () => void (await read()
 for (const name of targetNames) {
   const backend = await loadBackend(name);
   const target = backend.target(backend.isas[0] ?? "");
-  suite.add(`in this process: layer IR → ${name} (${target.isa}) sources`, () => {
-    backend.emit(compileLayer(layer, target, "f32").program, target);
+  timed(`in this process: layer IR → ${name} (${target.isa}) sources`, async () => {
+    await backend.emit(compileLayer(layer, target, "f32").program, target);
   });
 }
 const ms = (seconds: number): string => (seconds * 1e3).toFixed(seconds < 0.1 ? 1 : 0);

@@ -15,16 +15,7 @@ import { DiagnosticError, IrError } from "../../ir/core/diagnostic.ts";
 import { noSpan } from "../../ir/core/span.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { type Backend, type KernelSource, LackError, type LoadedLayer, type SourceTree } from "../backend.ts";
-import {
-  chooseAdapter,
-  type DeviceOptions,
-  describeAdapter,
-  findAdapter,
-  listAdapters,
-  type OpenedDevice,
-  openDevice,
-  probeWebGpu,
-} from "./adapter/index.ts";
+import type { AdapterDescription, DeviceOptions, OpenedDevice } from "./adapter/index.ts";
 import { elementsOf } from "./elements.ts";
 import { wgslLanguage } from "./functions.ts";
 import { limitsOf, limitTarget, namedLimits, type WgslLimits } from "./limits.ts";
@@ -38,7 +29,15 @@ const isOfDevice = (name: string): name is DeviceFeature => isFeature(name) && w
 const LARGER =
   "choose smaller sizes with --param, or a device that allows more (UNMOOR_ADAPTER: system, swiftshader or lavapipe)";
 
+// Each is loaded when first used: most commands need one of them, or none.
 const emitter = () => import("../../codegen/emit/wgsl/index.ts");
+const adapters = () => import("./adapter/index.ts");
+
+/** The adapter that these options lead to, described. */
+async function adapterHere(options: DeviceOptions): Promise<AdapterDescription> {
+  const { chooseAdapter, describeAdapter, findAdapter } = await adapters();
+  return describeAdapter(await findAdapter(chooseAdapter(options.adapter)));
+}
 
 /** The WebGPU backend: WGSL modules with a launch plan, run in this process by Dawn. */
 export function createWgsl(options: DeviceOptions = {}): Backend {
@@ -50,9 +49,9 @@ export function createWgsl(options: DeviceOptions = {}): Backend {
       throw new IrError(`wgsl has no variant ${isa}`, `Use ${wgslTarget.isa}.`);
     },
     tunings: () => wgslTunings,
-    deviceName: async () => describeAdapter(await findAdapter(chooseAdapter(options.adapter))).name,
+    deviceName: async () => (await adapterHere(options)).name,
     async devices() {
-      const reports = await listAdapters();
+      const reports = await (await adapters()).listAdapters();
       return reports.map(({ kind, ...report }) =>
         report.ok
           ? { name: kind, ok: true, how: `${report.description.name} by ${report.description.backend}` }
@@ -68,11 +67,11 @@ export function createWgsl(options: DeviceOptions = {}): Backend {
       };
     },
     async bestIsa() {
-      const { run, emulate } = await probeWebGpu();
+      const { run, emulate } = await backend.probe();
       if (run.ok || emulate.ok) return wgslTarget.isa;
       throw new LackError(emulate.why, emulate.mend);
     },
-    probe: probeWebGpu,
+    probe: async () => (await adapters()).probeWebGpu(),
     emit,
     kernels,
     load: (program, target) => load(program, target, options),
@@ -85,7 +84,7 @@ async function readLimits(named: string, options: DeviceOptions): Promise<WgslLi
   const known = Object.hasOwn(namedLimits, named) ? namedLimits[named] : undefined;
   if (known) return known;
   if (named === "adapter") {
-    const found = describeAdapter(await findAdapter(chooseAdapter(options.adapter)));
+    const found = await adapterHere(options);
     return limitsOf(found.limits, found.name, wgslLanguage.workgroupSize);
   }
   let text: string;
@@ -138,6 +137,7 @@ async function load(program: Program, target: Target, options: DeviceOptions): P
   const { plan, modules } = emitWgsl(program, languageOf(target), target.limits.bufferBytes);
   const { LaunchError, createRunner } = await loadRunModule();
   const requiredFeatures = plan.requires.features.filter(isOfDevice);
+  const { openDevice } = await adapters();
   const opened = await openDevice({ limits: "adapter", ...options, requiredFeatures });
   const translate = (error: unknown): unknown => {
     if (!(error instanceof LaunchError)) return error;
