@@ -18,6 +18,8 @@ const PIECE = 2 ** 24;
 const ALIGNMENT = 64;
 /** Bytes of all files of the folder; those that were used last are kept. */
 const MOST = 2 ** 34;
+/** Milliseconds after which nobody writes to an unfinished file any more. */
+const ABANDONED = 3600_000;
 
 /** What stands before the buffers of a kept file. */
 interface Header {
@@ -196,13 +198,15 @@ function headerOf(
   return out;
 }
 
+/** Removes what was used longest ago, and what processes left that were ended while they wrote. */
 async function removeOldest(folder: string): Promise<void> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".weights"));
+  const names = (await readdir(folder)).filter((name) => /\.weights$|^\.[0-9a-f]{32}-[0-9a-f]{16}$/.test(name));
   const files = await Promise.all(names.map(async (name) => ({ name, ...(await stat(join(folder, name))) })));
   files.sort((a, b) => b.mtimeMs - a.mtimeMs);
   let sum = 0;
-  for (const { name, size } of files) {
-    sum += size;
-    if (sum > MOST) await rm(join(folder, name), { force: true });
+  for (const { name, size, mtimeMs } of files) {
+    const isWhole = name.endsWith(".weights");
+    if (isWhole) sum += size;
+    if (isWhole ? sum > MOST : mtimeMs < Date.now() - ABANDONED) await rm(join(folder, name), { force: true });
   }
 }

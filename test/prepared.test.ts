@@ -1,5 +1,5 @@
 // Weights that an earlier run rounded and laid out: the same results from the user's folder, and nothing wrong from it.
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { compileLayer } from "../codegen/compile.ts";
@@ -76,6 +76,19 @@ test("a damaged file is made anew, with a warning", async () => {
   expect(await run(weights, folder)).toEqual(first);
   expect(warned).toHaveBeenCalledWith(`the kept weights ${path} are not what was written there: they are made anew`);
   expect((await run(weights, folder)).kept).toBe(true);
+});
+
+test("what an ended process left unfinished goes, what another writes now stays, as do files of others", async () => {
+  const [folder, weights] = [temporaryFolder(), await fileOf("weight", 1)];
+  const [key, hours] = ["0".repeat(32), new Date(Date.now() - 2 * 3600_000)];
+  const [abandoned, written, foreign] = [`.${key}-${"1".repeat(16)}`, `.${key}-${"2".repeat(16)}`, "notes.txt"];
+  for (const name of [abandoned, written, foreign]) writeFileSync(join(folder, name), "");
+  for (const name of [abandoned, foreign]) utimesSync(join(folder, name), hours, hours);
+  await run(weights, folder);
+  const names = readdirSync(folder);
+  expect(names).toEqual(expect.arrayContaining([written, foreign]));
+  expect(names).not.toContain(abandoned);
+  expect(kept(folder)).toHaveLength(1);
 });
 
 test("exec uses the folder", async () => {
