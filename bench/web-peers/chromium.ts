@@ -95,7 +95,7 @@ async function serve(told: Told): Promise<Server> {
     const { pathname } = new URL(request.url ?? "", "http://localhost");
     if (pathname === "/") return html;
     const name = pathname.match(/^\/told\/(\w+)$/)?.[1];
-    if (name === undefined) return readFileSync(join(root, decodeURIComponent(pathname)));
+    if (name === undefined) return readFileSync(join(root, pathname));
     if (request.method !== "POST") return told.at(name);
     told.hear(name, await buffer(request));
     return "";
