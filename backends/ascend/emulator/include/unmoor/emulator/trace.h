@@ -1,5 +1,6 @@
 // When each instruction runs, by a cost in cycles per instruction. Modelled, never measured.
 #pragma once
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -71,11 +72,14 @@ class Trace {
           add("{\"name\":\"thread_name\"" + head + ",\"tid\":" + std::to_string(pipe) + ",\"args\":{\"name\":\"" +
               detail::nameOf(static_cast<pipe_t>(pipe)) + "\"}}");
     }
-    for (const TraceEvent &event : events)
+    for (const TraceEvent &event : events) {
+      // Both ends are rounded: a duration rounded alone would reach into what follows, which readers take for nesting.
+      const double begin = picoseconds(event.begin, mhz);
       add("{\"name\":\"" + event.name + "\",\"cat\":\"" + detail::nameOf(event.pipe) + "\",\"ph\":\"X\",\"pid\":" +
           std::to_string(event.core) + ",\"tid\":" + std::to_string(event.pipe) + ",\"ts\":" +
-          number(event.begin / mhz) + ",\"dur\":" + number((event.end - event.begin) / mhz) +
+          number(begin / 1e6) + ",\"dur\":" + number((picoseconds(event.end, mhz) - begin) / 1e6) +
           ",\"args\":{\"line\":\"" + event.where.text() + "\"}}");
+    }
     return out + "\n]}\n";
   }
 
@@ -89,6 +93,8 @@ class Trace {
   }
 
  private:
+  static double picoseconds(double cycles, double mhz) { return std::round(cycles / mhz * 1e6); }
+
   static std::string number(double value) {
     char text[32];
     std::snprintf(text, sizeof text, "%.6f", value);
