@@ -1,5 +1,5 @@
 import type { Compilation } from "../codegen/compile.ts";
-import { type BlockFormatName, blockFormats, codeBits } from "../ir/core/block-formats.ts";
+import { type BlockFormatName, codeBits, formatOf } from "../ir/core/block-formats.ts";
 import { f32ToF16 } from "../ir/core/float16.ts";
 import { elementArrays, type Tensor } from "../ir/core/tensor.ts";
 import { dtypeBytes } from "../ir/core/types.ts";
@@ -23,7 +23,7 @@ export function drawWeights({ stored }: Compilation, arena: Arena, seed: number)
     const count = dims.reduce((a, b) => a * b, 1);
     const scale = seededScale(stored, argument);
     if (dtype === "q8_0" || dtype === "q4_0") {
-      const { bytes, elements } = blockFormats[dtype];
+      const { bytes, elements } = formatOf(dtype, dims.at(-1) ?? 0);
       const data = arena.allocate((count / elements) * bytes);
       drawBlocks(data, dtype, scale, seed + weights.size);
       weights.set(name, { dtype, dims, data });
@@ -37,8 +37,9 @@ export function drawWeights({ stored }: Compilation, arena: Arena, seed: number)
 }
 
 /** Any codes, and scales from half of what gives values up to `scale` to all of it. */
-function drawBlocks(data: Uint8Array, format: BlockFormatName, scale: number, seed: number): void {
-  const { bytes } = blockFormats[format];
+function drawBlocks(data: Uint8Array, name: BlockFormatName, scale: number, seed: number): void {
+  const format = formatOf(name, 0);
+  const { bytes } = format;
   const words = new Uint32Array(data.buffer, data.byteOffset, data.byteLength >> 2);
   let state = Math.imul(seed, 0x9e3779b9) | 1;
   for (let i = 0; i < words.length; i++) {
@@ -48,7 +49,7 @@ function drawBlocks(data: Uint8Array, format: BlockFormatName, scale: number, se
     state ^= state << 5;
     words[i] = state;
   }
-  const full = scale / 2 ** (codeBits(blockFormats[format]) - 1);
+  const full = scale / 2 ** (codeBits(format) - 1);
   const scales = Uint16Array.from({ length: 256 }, (_, i) => f32ToF16(full * (0.5 + i / 512)));
   for (let at = 0; at < data.length; at += bytes) {
     const chosen = scales[data[at] ?? 0] ?? 0;

@@ -3,7 +3,7 @@ import type { Backend } from "../backends/backend.ts";
 import type { Program, ProgramBuffer } from "../codegen/program.ts";
 import { isStorage, type RegisterMatmul, type Storage, type Target } from "../codegen/target.ts";
 import { type KernelBuilder, kernelBuilder, range, view, whole } from "../codegen/tile/builder.ts";
-import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import { formatOf, isBlockFormat } from "../ir/core/block-formats.ts";
 import { Dim } from "../ir/core/dim.ts";
 import { apply } from "../ir/core/scalar.ts";
 import { noSpan } from "../ir/core/span.ts";
@@ -182,7 +182,7 @@ interface Operands {
 
 /** Of a block format, the products of codes alone are the roof: scaling them is the format's own cost. */
 function operandsOf(storage: Storage, dot: NonNullable<RegisterMatmul["dot"][Storage]>): Operands {
-  if (isBlockFormat(storage) && blockFormats[storage].codes === "f8")
+  if (isBlockFormat(storage) && formatOf(storage, 0).codes === "f8")
     return { a: "f32", w: "f8", sums: "f32", depth: 1 };
   if (isBlockFormat(storage) || isBlockFormat(dot.activations)) return { a: "i8", w: "u8", sums: "i32", depth: 4 };
   return { a: dot.activations, w: storage, sums: "f32", depth: dot.depth };

@@ -1,10 +1,10 @@
 import { compileLayer } from "../codegen/compile.ts";
+import { programWeights } from "../codegen/program-weights.ts";
 import type { Storage } from "../codegen/target.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { ChosenTarget } from "../runtime/backends.ts";
 import { weightBytes } from "../runtime/check/check.ts";
 import { requireMemory } from "../runtime/machine.ts";
-import { programWeights } from "../runtime/program-weights.ts";
 import { targetFor } from "../runtime/tune/target.ts";
 import { type Measurement, type MeasureOptions, measure, seededWeights } from "./measure.ts";
 

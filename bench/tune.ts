@@ -1,12 +1,12 @@
 import { type Backend, type Evidence, LackError, type LoadedLayer } from "../backends/backend.ts";
 import { type Compilation, compileLayer } from "../codegen/compile.ts";
+import { programWeights } from "../codegen/program-weights.ts";
 import type { Storage, Target } from "../codegen/target.ts";
 import { DiagnosticError } from "../ir/core/diagnostic.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { weightBytes } from "../runtime/check/check.ts";
 import { requireMemory } from "../runtime/machine.ts";
-import { programWeights } from "../runtime/program-weights.ts";
 import { compareSample, seededInputs, seededWeights } from "./measure.ts";
 
 /** How one schedule did beside the default. */

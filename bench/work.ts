@@ -4,7 +4,7 @@ import type { Program } from "../codegen/program.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
 import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
-import { dtypeBytes, elementCount } from "../ir/core/types.ts";
+import { elementCount, tensorBytes } from "../ir/core/types.ts";
 import type { Cost } from "../ir/ops/definition.ts";
 import { operationFlops } from "../ir/ops/index.ts";
 
@@ -64,7 +64,11 @@ export function workOf(layer: Layer, dims: Readonly<Record<string, number>>, cho
         if (constant.has(weight)) sharedWeights.set(weight, source.experts === 0 ? 0 : source.hit / source.experts);
     }
   }
-  const bytesOf = (value: Value): number => elementCount(value.type).evaluate(sizes) * dtypeBytes[value.type.dtype];
+  const bytesOf = (value: Value): number =>
+    tensorBytes(
+      value.type.dtype,
+      value.type.dims.map((d) => d.evaluate(sizes)),
+    );
   const read = layer.args.reduce((sum, { value }) => sum + bytesOf(value) * (sharedWeights.get(value) ?? 1), 0);
   const written = layer.results.reduce((sum, { value }) => sum + bytesOf(value), 0);
   return { flops: Math.round(flops), bytes: Math.round(read + written) };

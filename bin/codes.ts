@@ -26,7 +26,7 @@ export const codes = {
     help: "Say it with other functions, or choose another target.",
   },
   U218: {
-    title: "Rows that the blocks of a storage do not divide",
+    title: "Rows that a storage cannot hold: its blocks do not divide them, or they are too long",
     help: "Choose sizes that are multiples of the block, or another storage.",
   },
   U221: { title: "No such kernel in a C++ file", help: "Name a kernel of the file with --kernel." },

@@ -4,7 +4,6 @@ import { interpret } from "../ir/interpreter/index.ts";
 import { parseLayer } from "../ir/text/index.ts";
 import { compileLayer } from "./compile.ts";
 import { checkCompilation, sizesFor, tensorsFor } from "./oracle-testing.ts";
-import type { Storage } from "./target.ts";
 import { cubeTarget, packedTarget, plainTarget } from "./testing.ts";
 
 const folder = new URL("./fixtures/", import.meta.url);
@@ -12,11 +11,10 @@ const layers = readdirSync(folder).map(
   (name) => [name, parseLayer(readFileSync(new URL(name, folder), "utf8"), name)] as const,
 );
 const targets = [packedTarget, plainTarget, cubeTarget];
-const storages: readonly Storage[] = ["f32", "bf16"];
 
 describe.each(layers)("%s", (_, layer) => {
   for (const target of targets) {
-    for (const storage of storages) {
+    for (const storage of target.storages) {
       test(`${target.isa}, ${storage}: kernels agree with the oracle`, () => {
         const compilation = compileLayer(layer, target, storage);
         for (const tokens of [0, 1, 5, 6, 7, 13]) checkCompilation(compilation, tokens);

@@ -63,6 +63,14 @@ describe("a target refuses, in words and before anything is emitted,", () => {
     expect(text).toMatch(/expected: a multiple of 32 for I\n\s+found:\s+100/);
     expect(text.match(/U218/g)).toHaveLength(1);
   });
+  test("rows whose products no sum of 32 bits holds", () => {
+    const long = { ...layer, params: { ...layer.params, I: 132105 } };
+    const text = refusal(cubeTarget, "int8", long);
+    expect(text).toContain(
+      "error[U218]: int8 sums products of bytes in 32 bits, and the rows of the weight down are too",
+    );
+    expect(text).toMatch(/expected: at most 132104 for I\n\s+found:\s+132105/);
+  });
   test("buffers beyond its size", () => {
     expect(refusal({ ...plainTarget, limits: { bufferBytes: 2 ** 20 } })).toMatch(
       /gate is too large for one buffer on wgsl.*\n\s+expected: at most 1.0 MiB\n\s+found:\s+2.0 MiB/,

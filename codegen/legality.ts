@@ -1,4 +1,5 @@
-import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import { blockMultiple, hasWholeRows, isBlockFormat } from "../ir/core/block-formats.ts";
+import { longestRow } from "../ir/core/blocks/rows.ts";
 import { type Diagnostic, DiagnosticError } from "../ir/core/diagnostic.ts";
 import { type Layer, walk } from "../ir/core/layer.ts";
 import type { Span } from "../ir/core/span.ts";
@@ -50,10 +51,21 @@ export function checkStorage(layer: Layer, target: Target, storage: Storage): vo
 /** Rows of weights that a block format is to hold are made of whole blocks. */
 function checkBlocks(layer: Layer, storage: Storage): void {
   if (!isBlockFormat(storage)) return;
-  const { elements } = blockFormats[storage];
+  const elements = blockMultiple(storage);
   const found = blockWeights(layer).flatMap(({ value }): Diagnostic[] => {
     const row = value.type.dims.at(-1);
     const size = row?.substitute(layer.params).constant ?? 0;
+    if (hasWholeRows(storage) && size > longestRow)
+      return [
+        {
+          code: "U218",
+          span: layer.span,
+          message: `${storage} sums products of bytes in 32 bits, and the rows of the weight ${value.name} are too long for that`,
+          expected: `at most ${longestRow} for ${row}`,
+          found: String(size),
+          help: "Choose other sizes with --param, or --storage bf16.",
+        },
+      ];
     if (size % elements === 0) return [];
     return [
       {

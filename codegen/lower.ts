@@ -1,11 +1,4 @@
-import {
-  type BlockFormat,
-  blockFormats,
-  codeBytes,
-  groupOf,
-  isBlockFormat,
-  partsOf,
-} from "../ir/core/block-formats.ts";
+import { type BlockFormat, codeBytes, formatOf, groupOf, isBlockFormat, partsOf } from "../ir/core/block-formats.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
 import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
@@ -30,6 +23,7 @@ export function lowerLayer(layer: Layer, target: Target): Program {
     return found;
   };
   const dim = (d: Dim): Dim => d.substitute(layer.params);
+  const innerOf = ({ type }: Value): number => dim(type.dims.at(-1) ?? Dim.of(0)).constant ?? 0;
   const context: ScheduleContext = {
     target,
     dim,
@@ -44,13 +38,14 @@ export function lowerLayer(layer: Layer, target: Target): Program {
       const [codes, ...beside] = parts(value);
       if (!isBlockFormat(dtype) || !codes)
         throw new IrError(`${value.name} is ${dtype}, which has no blocks`, "Store it in a block format.");
-      const format = blockFormats[dtype];
+      const format = formatOf(dtype, innerOf(value));
       const [first, sums] = beside;
-      if (first && sums && codes.dtype === "i8")
+      if (first && codes.role === "temporary")
         return { format, codes, scales: [{ buffer: first, every: format.step }], mins: [], sums };
       const all = partsOf(format).flatMap(({ every }, i) => (beside[i] ? [{ buffer: beside[i], every }] : []));
       const count = format.scales.length;
-      return { format, codes, scales: all.slice(0, count), mins: all.slice(count), sums: undefined };
+      const own = codes.dtype === "i8" ? { ...format, offset: 0 } : format;
+      return { format: own, codes, scales: all.slice(0, count), mins: all.slice(count), sums: undefined };
     },
     size: (d) => {
       const size = dim(d).constant;
@@ -108,7 +103,11 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, readonly ProgramB
   const add = (value: Value, role: ProgramBuffer["role"], padded: boolean, packed: boolean): void => {
     const dims = value.type.dims.map((d) => d.substitute(layer.params));
     const parts = isBlockFormat(value.type.dtype)
-      ? blockParts(blockFormats[value.type.dtype], dims, role === "temporary", packed)
+      ? blockParts(formatOf(value.type.dtype, dims.at(-1)?.constant ?? 0), dims, {
+          activations: role === "temporary",
+          packed,
+          signed: target.matmul.kind === "cube",
+        })
       : [{ suffix: "", dtype: value.type.dtype, dims }];
     buffers.set(
       value,
@@ -158,15 +157,21 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, readonly ProgramB
   }
 }
 
-/** The buffers of a value in a block format, as BlockBuffers describes them: codes, then scales and minima, or scale and sums. */
+/**
+ * The buffers of a value in a block format, as BlockBuffers describes them: codes, then scales and minima, or scale and sums.
+ * `signed`: products take codes of weights as signed bytes, and then need no sums.
+ */
 function blockParts(
   format: BlockFormat,
   dims: readonly Dim[],
-  activations: boolean,
-  packed: boolean,
+  {
+    activations,
+    packed,
+    signed,
+  }: { readonly activations: boolean; readonly packed: boolean; readonly signed: boolean },
 ): { readonly suffix: string; readonly dtype: ElementType; readonly dims: readonly Dim[] }[] {
   const { step } = format;
-  const codes = format.codes === "f8" ? "f8" : "u8";
+  const codes = format.codes === "f8" ? "f8" : signed ? "i8" : "u8";
   if (packed) {
     const [steps = Dim.of(1), rows = Dim.of(1)] = dims.slice(-3);
     const lead = dims.slice(0, -3);
@@ -191,7 +196,7 @@ function blockParts(
     return [
       { suffix: "", dtype: "i8", dims },
       { suffix: "_scales", dtype: "f32", dims: [...lead, Dim.of(inner / step)] },
-      { suffix: "_sums", dtype: "i32", dims: [...lead, Dim.of(inner / step)] },
+      ...(signed ? [] : [{ suffix: "_sums", dtype: "i32" as const, dims: [...lead, Dim.of(inner / step)] }]),
     ];
   return [
     { suffix: "", dtype: codes, dims: [...lead, Dim.of(codeBytes(format, inner))] },

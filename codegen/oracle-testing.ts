@@ -1,9 +1,11 @@
+import { encodeBlocks, isBlockFormat } from "../ir/core/block-formats.ts";
 import { bf16ToF32, f32ToBf16 } from "../ir/core/float16.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor, TensorStorage } from "../ir/core/tensor.ts";
 import { interpret } from "../ir/interpreter/index.ts";
 import { choosersOf } from "../ir/ops/index.ts";
 import type { Compilation } from "./compile.ts";
+import { programWeights } from "./program-weights.ts";
 import { runProgram } from "./tile/interpreter.ts";
 
 /** For tests: compiled kernels held against the oracle, in the tile interpreter. */
@@ -38,8 +40,9 @@ export function tensorsFor(layer: Layer, tokens: number): Map<string, Tensor> {
         dims.reduce((a, b) => a * b, 1),
         i + 1,
       );
-      const bf16 = value.type.dtype === "bf16";
-      return [value.name, { dtype: value.type.dtype, dims, data: bf16 ? Uint16Array.from(values, f32ToBf16) : values }];
+      const { dtype } = value.type;
+      const data = isBlockFormat(dtype) ? encodeBlocks(dtype, values, dims) : values;
+      return [value.name, { dtype, dims, data: dtype === "bf16" ? Uint16Array.from(values, f32ToBf16) : data }];
     }),
   );
 }
@@ -49,11 +52,10 @@ export function checkCompilation(compilation: Compilation, tokens: number): void
   const { stored, rounded, program } = compilation;
   const tensors = tensorsFor(stored, tokens);
   const dims = sizesFor(stored, tokens);
+  const held = programWeights(program, tensors);
   const given = (role: string) =>
     new Map(
-      stored.args
-        .filter((a) => a.role === role)
-        .map((a) => [a.value.name, tensors.get(a.value.name)?.data as Float32Array]),
+      program.buffers.filter((b) => b.role === role).map((b) => [b.name, held.get(b.name)?.data as Float32Array]),
     );
   const buffers = runProgram(program, { weights: given("weight"), inputs: given("input"), dims });
   const named = (layer: Layer, chosen: (i: number) => TensorStorage | undefined) =>

@@ -101,7 +101,7 @@ export interface CubeMatmul {
   readonly depth: number;
   /** Output columns that a block has at least, where there are as many. */
   readonly leastColumns: number;
-  /** Per weight storage: dtype that activations are converted to. */
+  /** Per weight storage: dtype that activations are converted to. Codes of bytes are multiplied as signed numbers. */
   readonly dot: Readonly<Partial<Record<Storage, { readonly activations: DType }>>>;
 }
 

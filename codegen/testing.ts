@@ -64,6 +64,7 @@ export const cubeTarget: Target = {
     columns: 16,
     depth: 16,
     leastColumns: 16,
-    dot: { f32: { activations: "f32" }, bf16: { activations: "bf16" } },
+    dot: { f32: { activations: "f32" }, bf16: { activations: "bf16" }, int8: { activations: "int8" } },
   },
+  storages: ["f32", "bf16", "int8"],
 };

@@ -1,13 +1,13 @@
 import type { Compilation } from "../codegen/compile.ts";
 import { goldenFiles } from "../codegen/emit/ascend/index.ts";
 import { bufferBytes } from "../codegen/memory.ts";
+import { programWeights } from "../codegen/program-weights.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { interpret } from "../ir/interpreter/index.ts";
 import { choosersOf } from "../ir/ops/index.ts";
 import { seededTensor } from "./check/cases.ts";
-import { programWeights } from "./program-weights.ts";
 
 /** The most bytes of weights for which golden data is written. */
 const mostBytes = 8 * 2 ** 20;

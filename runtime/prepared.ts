@@ -3,12 +3,12 @@ import { mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises
 import { join } from "node:path";
 import type { Backend, LoadedLayer } from "../backends/backend.ts";
 import type { Compilation } from "../codegen/compile.ts";
+import { programWeights } from "../codegen/program-weights.ts";
 import { isBlockFormat } from "../ir/core/block-formats.ts";
 import { compilerStamp } from "./cache.ts";
 import type { CheckpointMatch } from "./checkpoint/match.ts";
 import { checkIds } from "./ids.ts";
 import { NativeMemory } from "./native.ts";
-import { programWeights } from "./program-weights.ts";
 import type { SafetensorsFile } from "./safetensors/index.ts";
 import { loadWeights } from "./weights.ts";
 

@@ -5,7 +5,7 @@ import { isPerExpert, sourcesOf } from "../ir/core/bindings.ts";
 import { type BlockFormatName, isBlockFormat } from "../ir/core/block-formats.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
-import { type DType, dtypeBytes } from "../ir/core/types.ts";
+import { type DType, dtypeBytes, tensorBytes } from "../ir/core/types.ts";
 import { copyBlocks, holdsBlocks } from "./checkpoint/blocks.ts";
 import { type ElementArray, isVerbatim, openElements } from "./checkpoint/elements.ts";
 import { numericLayout, runLength, scatter } from "./checkpoint/layout.ts";
@@ -105,7 +105,7 @@ export async function loadWeights(
       const argument = layer.args.find((a) => a.value.name === name) ?? each.argument;
       const { dtype } = argument.value.type;
       const dims = argument.value.type.dims.map((d) => d.evaluate(layer.params));
-      const size = dims.reduce((a, b) => a * b, dtypeBytes[dtype]);
+      const size = tensorBytes(dtype, dims);
       bytes += size;
       if (isBlockFormat(dtype)) {
         tensors.set(name, await inBlocks(file, each, dims, dtype));

@@ -13,7 +13,7 @@ import { runnableIsas } from "../backends/simd-c/testing.ts";
 import { exampleSizes } from "../bench/example-sizes.ts";
 import { compileLayer } from "../codegen/compile.ts";
 import { type Storage, storages } from "../codegen/target.ts";
-import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import { blockMultiple, isBlockFormat } from "../ir/core/block-formats.ts";
 import { loadBackend } from "../runtime/backends.ts";
 import * as native from "../runtime/native.ts";
 import { readLayer } from "../runtime/source.ts";
@@ -74,7 +74,7 @@ async function selfTest(
   change: (text: string) => string = (text) => text,
 ): Promise<{ readonly status: number; readonly output: string }> {
   const backend = await loadBackend("simd-c");
-  const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockFormats[storage].elements) : params;
+  const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockMultiple(storage)) : params;
   const layer = await readLayer({ file, params: fitting, cache: undefined });
   const programs = variants.map((isa) => [isa, compileLayer(layer, backend.target(isa), storage).program] as const);
   const sources = await backend.emitVariants?.(new Map(programs));

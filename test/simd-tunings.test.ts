@@ -4,11 +4,11 @@ import { describe, expect, test } from "vitest";
 import { simdTarget, simdTunings } from "../backends/simd-c/targets.ts";
 import { seededInputs, seededWeights } from "../bench/measure.ts";
 import { type Compilation, compileLayer } from "../codegen/compile.ts";
+import { programWeights } from "../codegen/program-weights.ts";
 import { balancedRows } from "../codegen/schedule/balance.ts";
 import type { RegisterMatmul, Storage, Target } from "../codegen/target.ts";
 import { runProgram, type TypedArray } from "../codegen/tile/interpreter.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
-import { programWeights } from "../runtime/program-weights.ts";
 import { readLayer } from "../runtime/source.ts";
 import { installFolder } from "../runtime/version.ts";
 

@@ -1,7 +1,7 @@
 /** One layer in every storage that a target reads, against the oracle; and the storages that only some layers' rows are read in. */
 import { test } from "vitest";
 import { type Storage, storages, type TargetName } from "../codegen/target.ts";
-import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import { blockMultiple, isBlockFormat } from "../ir/core/block-formats.ts";
 import { example, expectAgreement, small, variants } from "./support.ts";
 
 /** Milliseconds. Several tests share one thread while they wait for compilers, on a machine that may be busy. */
@@ -9,14 +9,15 @@ const patience = 600_000;
 
 /** The example with rows of two blocks, and of one. */
 const sizes = (storage: Storage) => {
-  const block = isBlockFormat(storage) ? blockFormats[storage].elements : 32;
+  const block = isBlockFormat(storage) ? blockMultiple(storage) : 32;
   return { ...small, H: block >= 128 ? block : 2 * block, I: block };
 };
 
 /** Those that the matrix of examples leaves out, on WGSL few; all of them in the long run of tests. */
 const storagesOf = (target: TargetName): readonly Storage[] => {
   if (process.env.UNMOOR_TEST_ALL === "1") return storages;
-  return target === "simd-c" ? ["f16", "q4_k", "q6_k", "int4_64", "mxfp4", "fp8"] : ["f16"];
+  if (target === "simd-c") return ["f16", "q4_k", "q6_k", "int4_64", "mxfp4", "fp8"];
+  return target === "ascend" ? ["f16", "int8"] : ["f16"];
 };
 
 const targets = await variants();

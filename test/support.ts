@@ -9,7 +9,7 @@ import type { Environment } from "../bin/environment.ts";
 import { main } from "../bin/main.ts";
 import { compileLayer } from "../codegen/compile.ts";
 import { type Storage, type TargetName, targetNames } from "../codegen/target.ts";
-import { blockFormats, isBlockFormat } from "../ir/core/block-formats.ts";
+import { blockMultiple, isBlockFormat } from "../ir/core/block-formats.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { isFloat } from "../ir/core/types.ts";
@@ -185,7 +185,7 @@ export async function expectStorages(
   storages: readonly Storage[],
 ): Promise<void> {
   for (const storage of storages) {
-    const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockFormats[storage].elements) : params;
+    const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockMultiple(storage)) : params;
     const layer = await layerOf(file, fitting);
     const { cases, agrees } = await checkTarget(layer, backend, backend.target(isa), storage, 1);
     expect(cases.flatMap((c) => c.disagreements)).toEqual([]);

@@ -13,13 +13,13 @@ import { type Compilation, compileLayer } from "../codegen/compile.ts";
 import { emitWgsl } from "../codegen/emit/wgsl/index.ts";
 import { checkLegality } from "../codegen/legality.ts";
 import type { Program } from "../codegen/program.ts";
+import { programWeights } from "../codegen/program-weights.ts";
 import type { Storage } from "../codegen/target.ts";
 import { DiagnosticError } from "../ir/core/diagnostic.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import { casesFor } from "../runtime/check/cases.ts";
 import { splitByRole } from "../runtime/check/check.ts";
 import { compareWithOracle } from "../runtime/check/compare.ts";
-import { programWeights } from "../runtime/program-weights.ts";
 import { readLayer } from "../runtime/source.ts";
 import { sourceFile } from "./support.ts";
 

@@ -19,6 +19,7 @@ const SCALAR = 3;
 const types = {
   f32: { cpp: "float", array: Float32Array },
   i32: { cpp: "int32_t", array: Int32Array },
+  i8: { cpp: "int8_t", array: Int8Array },
   i16: { cpp: "int16_t", array: Int16Array },
   bf16: { cpp: "bfloat16_t", array: Uint16Array },
   f16: { cpp: "half", array: Uint16Array },

@@ -46,8 +46,9 @@ export const instructions: readonly AscendInstruction[] = [
   cast("f32", "f16", "RINT", encodeOne(encodeF16), 64),
   cast("i32", "f32", "RINT", Math.fround, 64),
   { ...cast("f32", "f32", "FLOOR", Math.floor, 64), op: "floor.f32" },
+  cast("f16", "i8", "RINT", (bits) => clampTo(nearestEven(f16ToF32(bits)), 127), 64),
   // Out of range saturates.
-  cast("f32", "i32", "TRUNC", (a) => Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, Math.trunc(a))), 64),
+  cast("f32", "i32", "TRUNC", (a) => clampTo(Math.trunc(a), 2 ** 31 - 1), 64),
   compare("LT", "lt.f32", (a, b) => a < b),
   compare("LE", "le.f32", (a, b) => a <= b),
   compare("EQ", "eq.f32", (a, b) => a === b),
@@ -82,6 +83,15 @@ export const instructions: readonly AscendInstruction[] = [
 ];
 
 type Meaning = AscendInstruction["meaning"];
+
+/** A whole number kept within −most − 1 and most. */
+const clampTo = (x: number, most: number): number => Math.max(-most - 1, Math.min(most, x));
+
+function nearestEven(x: number): number {
+  const floor = Math.floor(x);
+  const up = x - floor > 0.5 || (x - floor === 0.5 && floor % 2 !== 0);
+  return up ? floor + 1 : floor;
+}
 
 function zip(f: (a: number, b: number) => number): Meaning {
   return (a = [], b = []) => a.map((x, i) => f(x, b[i] ?? 0));

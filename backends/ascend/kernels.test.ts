@@ -259,8 +259,8 @@ suite.kernel("accumulate", (k, input, output) => {
 
 function product(
   name: string,
-  dtype: "f32" | "bf16",
-  result: "f32" | "bf16",
+  dtype: "f32" | "bf16" | "i8",
+  result: "f32" | "bf16" | "i32",
   m: number,
   n: number,
   depth: number,
@@ -268,7 +268,7 @@ function product(
   suite.kernel(name, (k, input, output) => {
     const [a, b] = [input("a", dtype, m, depth), input("b", dtype, n, depth)];
     const c = output("c", result, m, n);
-    const sums = k.alloc("sums", "f32", [32, 48], "l0c");
+    const sums = k.alloc("sums", dtype === "i8" ? "i32" : "f32", [32, 48], "l0c");
     k.forLoop("k", 0, depth, 32, (at0) => {
       const [left, right] = [k.alloc("a1", dtype, [32, 32], "l1"), k.alloc("b1", dtype, [48, 32], "l1")];
       const valid = k.letScalar("valid", min(sub(depth, at0), 32));
@@ -286,6 +286,24 @@ product("product_f32", "f32", "f32", 17, 33, 75);
 product("product_bf16", "bf16", "f32", 32, 48, 64);
 product("product_row", "f32", "f32", 1, 1, 5);
 product("product_narrow", "bf16", "bf16", 3, 20, 41);
+product("product_bytes", "i8", "i32", 17, 33, 75);
+product("product_whole_bytes", "i8", "i32", 32, 48, 64);
+product("product_row_of_bytes", "i8", "i32", 1, 1, 5);
+product("product_narrow_bytes", "i8", "i32", 3, 20, 41);
+
+suite.kernel("bytes", (k, input, output) => {
+  const [x, positions] = [input("x", "i8", 5, 37), input("v", "i32", 5, 37)];
+  const [y, z] = [output("y", "i8", 5, 70), output("z", "i8", 5, 37)];
+  const row = k.grid("row", 5);
+  const tile = k.alloc("tile", "i8", [70], "ub");
+  k.copy(whole(tile), view(x, row, range(0, 70)), { valid: [37] });
+  k.copy(view(y, row, range(0, 70)), whole(tile));
+  const kept = k.alloc("kept", "i32", [37], "ub");
+  k.map(whole(kept), { v: view(positions, row, range(0, 37)) }, ({ v }) =>
+    call("max", call("min", v, i32(9)), i32(-9)),
+  );
+  k.copy(view(z, row, range(0, 37)), whole(kept));
+});
 
 const program = suite.program();
 const T = 7;
@@ -346,7 +364,7 @@ describe("statements on the emulator agree with the tile interpreter", () => {
       expect(got.length).toBe(expected.length);
       expect(got.length).toBeGreaterThan(0);
       // One rounding of the dtype, and for sums and functions a few of f32.
-      const tolerance = b.dtype === "i32" ? 0 : b.dtype === "bf16" ? 2 ** -8 : 2 ** -20;
+      const tolerance = b.dtype === "i32" || b.dtype === "i8" ? 0 : b.dtype === "bf16" ? 2 ** -8 : 2 ** -20;
       got.forEach((value, i) => {
         const target = expected[i] ?? Number.NaN;
         const bound = tolerance * Math.max(1, Math.abs(target));

@@ -31,6 +31,16 @@ const backend = createAscend(native);
 const target = backend.target("dav-2201");
 const { program } = compileLayer(layer, target, "bf16");
 const tree = await backend.emit(program, target);
+const inBytes = await backend.emit(compileLayer(layer, target, "int8").program, target);
+
+function expectGolden(name: string, text: string): void {
+  const golden = new URL(`./goldens/${name}.cpp`, import.meta.url);
+  if (process.env.UPDATE_GOLDENS === "1") {
+    mkdirSync(new URL("./goldens/", import.meta.url), { recursive: true });
+    writeFileSync(golden, text);
+  }
+  expect(text).toBe(readFileSync(golden, "utf8"));
+}
 
 describe("the project", () => {
   it("has these files", () => {
@@ -42,14 +52,14 @@ describe("the project", () => {
 
   it.each(["route_ids", "grouped_linear_h", "combine_y"])(
     "prints %s as in goldens/ (UPDATE_GOLDENS=1 writes it)",
+    (name) => expectGolden(name, tree.get(`kernels/${name}.cpp`) ?? ""),
+  );
+
+  it.each(["cast_x_int8", "grouped_linear_h"])(
+    "prints %s in int8 as in goldens/ (UPDATE_GOLDENS=1 writes it)",
     (name) => {
-      const golden = new URL(`./goldens/${name}.cpp`, import.meta.url);
-      const text = tree.get(`kernels/${name}.cpp`) ?? "";
-      if (process.env.UPDATE_GOLDENS === "1") {
-        mkdirSync(new URL("./goldens/", import.meta.url), { recursive: true });
-        writeFileSync(golden, text);
-      }
-      expect(text).toBe(readFileSync(golden, "utf8"));
+      const text = inBytes.get(`kernels/${name}.cpp`) ?? "";
+      expectGolden(`int8_${name}`, text);
     },
   );
 

@@ -47,9 +47,14 @@ export const ascendTargetOf = (soc: SocName): Target => ({
     columns: 128,
     depth: 128,
     leastColumns: 48,
-    dot: { f32: { activations: "f32" }, f16: { activations: "f16" }, bf16: { activations: "bf16" } },
+    dot: {
+      f32: { activations: "f32" },
+      f16: { activations: "f16" },
+      bf16: { activations: "bf16" },
+      int8: { activations: "int8" },
+    },
   },
-  storages: ["f32", "f16", "bf16"],
+  storages: ["f32", "f16", "bf16", "int8"],
   limits: {},
 });
 

@@ -1,6 +1,6 @@
 import type { VectorIsa } from "../../codegen/emit/c/index.ts";
-import { type RegisterMatmul, storages, type Target } from "../../codegen/target.ts";
-import { type BlockFormatName, blockFormats, isBlockFormat } from "../../ir/core/block-formats.ts";
+import { storages as all, type RegisterMatmul, type Target } from "../../codegen/target.ts";
+import { type BlockFormatName, formatOf, hasWholeRows, isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { avx2 } from "./isa/avx2.ts";
 import { avx512 } from "./isa/avx512.ts";
@@ -9,6 +9,9 @@ import { neon } from "./isa/neon.ts";
 import { neonBf16 } from "./isa/neon-bf16.ts";
 import { scalar } from "./isa/scalar.ts";
 import { wasmSimd128 } from "./isa/wasm-simd128.ts";
+
+/** Sums are scaled block by block here: no storage of whole rows. */
+const storages = all.filter((storage) => !(isBlockFormat(storage) && hasWholeRows(storage)));
 
 /** One variant: its vectors, and the sizes that schedules take. */
 interface Variant {
@@ -155,7 +158,7 @@ function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Ta
   const cyclesOf = (products: number, ...ops: readonly string[]): number =>
     products * columnVectors * (ops.map((op) => costs.get(op)).find((cost) => cost !== undefined) ?? 1);
   const block = (name: BlockFormatName) => {
-    const { codes, step, values } = blockFormats[name];
+    const { codes, step, values } = formatOf(name, 0);
     const activations = codes === "f8" ? "f32" : step === 16 ? "q8_16" : "q8_0";
     const halves = codes === "u4" && values === undefined ? ["dot.halves"] : [];
     const cycles = codes === "f8" ? cyclesOf(step, "fma.f32") : cyclesOf(step / 4, ...halves, "dot.quads");

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import type { Backend } from "../../backends/backend.ts";
 import { compileLayer } from "../../codegen/compile.ts";
+import { programWeights } from "../../codegen/program-weights.ts";
 import { weightBytes } from "../../runtime/check/check.ts";
 import { requireMemory } from "../../runtime/machine.ts";
-import { programWeights } from "../../runtime/program-weights.ts";
 import { readLayer } from "../../runtime/source.ts";
 import { installFolder } from "../../runtime/version.ts";
 import { Arena } from "../arena.ts";

@@ -1,4 +1,4 @@
-import { blockFormats, codeBits, splitBlocks } from "../../ir/core/block-formats.ts";
+import { codeBits, formatOf, splitBlocks } from "../../ir/core/block-formats.ts";
 import { f16ToF32 } from "../../ir/core/float16.ts";
 import { Arena } from "../arena.ts";
 import { packages } from "./install.ts";
@@ -50,7 +50,7 @@ export const onnxruntime: Peer = {
     });
     let output: Float32Array = new Float32Array();
     return {
-      title: `ONNX Runtime ${packages.version("onnxruntime-node")}, ${storage === "f32" ? "MoE" : `QMoE with ${codeBits(blockFormats[storage])} bits in blocks of ${blockFormats[storage].elements}`}`,
+      title: `ONNX Runtime ${packages.version("onnxruntime-node")}, ${storage === "f32" ? "MoE" : `QMoE with ${codeBits(formatOf(storage, 0))} bits in blocks of ${formatOf(storage, 0).elements}`}`,
       wake: async () => {},
       rest: () => new Promise((done) => setTimeout(done, REST_MS)),
       async run(x, tokens) {
@@ -92,8 +92,8 @@ export function moeGraph(
   /** A matrix of the experts [E, rows, columns]: one input, or codes and scales. */
   const matrix = (name: string, rows: number, columns: number, bytes: Uint8Array): readonly string[] => {
     if (storage === "f32") return [given(name, [E, rows, columns], bytes)];
-    const { elements } = blockFormats[storage];
-    const bits = codeBits(blockFormats[storage]);
+    const { elements } = formatOf(storage, 0);
+    const bits = codeBits(formatOf(storage, 0));
     const { codes, scales } = quantised(storage, bytes, arena);
     initializers.push({ name, type: "u8", dims: [E, rows, (columns * bits) / 8], bytes: codes });
     return [name, given(`${name}_scales`, [E, rows, columns / elements], scales)];
@@ -113,7 +113,7 @@ export function moeGraph(
   const quantisation =
     storage === "f32"
       ? {}
-      : { expert_weight_bits: codeBits(blockFormats[storage]), block_size: blockFormats[storage].elements };
+      : { expert_weight_bits: codeBits(formatOf(storage, 0)), block_size: formatOf(storage, 0).elements };
   // QMoE's own weights are always softmax over the chosen: others are given as its input number 14, router_weights.
   const unlike = storage !== "f32" && problem.shape.weigh === "all";
   const weighs = unlike ? [...Array.from({ length: 6 }, () => ""), "scores"] : [];
@@ -152,8 +152,8 @@ function quantised(
   bytes: Uint8Array,
   arena: Arena,
 ): { readonly codes: Uint8Array; readonly scales: Uint8Array } {
-  const format = blockFormats[storage];
-  const parts = splitBlocks(storage, bytes);
+  const format = formatOf(storage, 0);
+  const parts = splitBlocks(format, bytes);
   const [halves = new Uint16Array()] = parts.parts;
   const scales = arena.allocate(4 * halves.length);
   new Float32Array(scales.buffer, 0, halves.length).set(Float32Array.from(halves, f16ToF32));

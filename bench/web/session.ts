@@ -5,6 +5,7 @@ import { wgslTarget } from "../../backends/wgsl/target.ts";
 import { type Compilation, compileLayer } from "../../codegen/compile.ts";
 import { emitWgsl } from "../../codegen/emit/wgsl/index.ts";
 import { bufferBytes } from "../../codegen/memory.ts";
+import { programWeights } from "../../codegen/program-weights.ts";
 import type { Storage } from "../../codegen/target.ts";
 import { DiagnosticError, IrError } from "../../ir/core/diagnostic.ts";
 import { layerHash } from "../../ir/core/hash.ts";
@@ -12,7 +13,6 @@ import type { Tensor } from "../../ir/core/tensor.ts";
 import { parseLayer } from "../../ir/text/index.ts";
 import { seededTensor } from "../../runtime/check/cases.ts";
 import { type Agreement, compareWithOracle } from "../../runtime/check/compare.ts";
-import { programWeights } from "../../runtime/program-weights.ts";
 import { grouped, workOf } from "../work.ts";
 import { withParams } from "./example.ts";
 

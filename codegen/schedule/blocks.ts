@@ -6,14 +6,9 @@ import type { ProgramBuffer } from "../program.ts";
 import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, mul } from "../tile/fold.ts";
 import type { Kernel } from "../tile/types.ts";
+import { inverseOf, scaleOf } from "./codes.ts";
 import { type BlockBuffers, besideOf, type Schedule } from "./context.ts";
 import { columnsOf, kernelName, operandBuffer, originOf, resultOf } from "./elementwise.ts";
-
-/** The largest code of activations, by magnitude. */
-const largest = 127;
-
-/** Below this, 127/max|x| may exceed f32: all codes are zero. */
-const smallest = 2 ** -119;
 
 /**
  * Activations to blocks of 8-bit numbers: per block, codes x·127/max|x| rounded to the nearest whole number, halves away from zero;
@@ -49,8 +44,7 @@ export const scheduleBlocks: Schedule = (operation, context) => {
     const extreme = b.alloc("extreme", "f32", [1], target.scratch);
     b.reduce("max", view(extreme, 0), whole(sizes));
     const most = b.letScalar("most", load(extreme, 0));
-    const factor = apply("select", apply("lt", most, f32(smallest)), f32(0), apply("div", f32(largest), most));
-    const inverse = b.letScalar("inverse", factor);
+    const inverse = b.letScalar("inverse", inverseOf(most));
     const rounded = b.alloc("rounded", "i32", [elements], space);
     b.map(whole(rounded), { v: whole(values) }, ({ v }) =>
       apply(
@@ -59,7 +53,7 @@ export const scheduleBlocks: Schedule = (operation, context) => {
       ),
     );
     b.copy(view(codes, ...row, columns), whole(rounded));
-    b.set(scales, [...row, block], apply("mul", most, f32(1 / largest)));
+    b.set(scales, [...row, block], scaleOf(most));
     const sum = b.alloc("sum", "i32", [1], target.scratch);
     b.reduce("sum", view(sum, 0), whole(rounded));
     b.set(sums, [...row, block], load(sum, 0));

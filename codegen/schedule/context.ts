@@ -8,10 +8,11 @@ import type { Kernel } from "../tile/types.ts";
 /**
  * A value in a block format, in parts. K is the last dimension, S = K / step.
  *
- * A weight: codes [..., K], or [..., K/2] where two lie in a byte; each scale and minimum [..., K/every].
+ * A weight: codes [..., K], i8 without offset where products take signed bytes, or [..., K/2] where two lie in a byte; each scale and minimum [..., K/every].
  * A weight in panels of R rows: codes [..., P, S, groups, R, G], where a group is the G neighbouring bytes of a step's codes that
  * `groupOf` says; scales and minima [..., P, K/every, R].
- * Activations: codes i8 [T, K], the numbers themselves, without offset; a scale f32 [T, S]; sums i32 [T, S], of a step's codes.
+ * Activations: codes i8 [T, K], the numbers themselves, without offset; a scale f32 [T, S]; sums i32 [T, S], of a step's codes, where
+ * weights have an offset.
  */
 export interface BlockBuffers {
   readonly format: BlockFormat;

@@ -1,5 +1,6 @@
+import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
-import type { Dim } from "../../ir/core/dim.ts";
+import { Dim } from "../../ir/core/dim.ts";
 import { divides } from "../../ir/core/integer-form.ts";
 import type { Operation, Value } from "../../ir/core/layer.ts";
 import { apply, f32, formatScalar, type ScalarExpr, variable } from "../../ir/core/scalar.ts";
@@ -9,8 +10,8 @@ import type { ProgramBuffer } from "../program.ts";
 import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, floorDiv, int, lt, not } from "../tile/fold.ts";
 import type { Tile } from "../tile/types.ts";
-import { columnGrid, rowGrid, rowsOf, type Stretch, shifted, validOf } from "./columns.ts";
-import type { Schedule, ScheduleContext } from "./context.ts";
+import { columnGrid, rowGrid, rowsOf, type Stretch, shifted, stretches, validOf } from "./columns.ts";
+import { besideOf, type Schedule, type ScheduleContext } from "./context.ts";
 
 export const resultOf = (operation: Operation, i = 0): Value => {
   const value = operation.results[i];
@@ -144,23 +145,39 @@ const replaceScalars = (fn: ScalarExpr, scalars: ReadonlyMap<string, ScalarExpr>
       ? apply(fn.op, ...fn.args.map((a) => replaceScalars(a, scalars)))
       : fn;
 
-/** row r = x[slots[r] div top_k], for rows that hold a slot. */
+/** row r = x[slots[r] div top_k], for rows that hold a slot; of values in blocks, codes and what is beside them. */
 export const schedulePermute: Schedule = (operation, context) => {
   const { target } = context;
-  const b = kernelBuilder(kernelName(operation, context), originOf(operation, "tokens in the order of their experts"));
-  const x = b.read(operandBuffer(operation, 0, context));
+  const result = resultOf(operation);
+  const [from = result] = operation.operands;
+  const inBlocks = isBlockFormat(from.type.dtype);
+  const parts = (value: Value): readonly ProgramBuffer[] => {
+    if (!inBlocks) return [context.buffer(value)];
+    const blocks = context.blocks(value);
+    return [blocks.codes, ...besideOf(blocks).map(({ buffer }) => buffer), ...(blocks.sums ? [blocks.sums] : [])];
+  };
+  const into = parts(result);
+  const name = kernelName(operation, context, into[0]);
+  const b = kernelBuilder(name, originOf(operation, "tokens in the order of their experts"));
+  const sources = parts(from).map((x) => b.read(x));
   const slots = b.read(operandBuffer(operation, 1, context));
-  const y = b.write(context.buffer(resultOf(operation)));
+  const results = into.map((y) => b.write(y));
   const topK = sizeAttribute(operation, "top_k", context);
-  const row = b.grid("row", y.dims[0] as Dim);
-  const inColumns = columnGrid(b, target, columnsOf(resultOf(operation), context));
+  const row = b.grid("row", result.type.dims[0] ? context.dim(result.type.dims[0]) : 1);
+  const inColumns = inBlocks ? undefined : columnGrid(b, target, columnsOf(result, context));
   const slot = b.letScalar("slot", load(slots, row));
   b.when(not(lt(slot, 0)), () => {
     const token = b.letScalar("token", floorDiv(slot, topK));
-    inColumns((stretch) => {
-      const tile = b.alloc("tile", x.dtype, [stretch.width], target.vector.space);
-      b.copy(whole(tile), view(x, token, range(stretch.start, stretch.width)), validOf(stretch));
-      b.copy(view(y, row, range(stretch.start, stretch.width)), whole(tile), validOf(stretch));
+    sources.forEach((x, i) => {
+      const y = results[i] ?? x;
+      const copy = (stretch: Stretch): void => {
+        const tile = b.alloc("tile", x.dtype, [stretch.width], target.vector.space);
+        b.copy(whole(tile), view(x, token, range(stretch.start, stretch.width)), validOf(stretch));
+        b.copy(view(y, row, range(stretch.start, stretch.width)), whole(tile), validOf(stretch));
+      };
+      if (inColumns) inColumns(copy);
+      else if (i === 0) stretches(b, target, columnsOf(result, context), copy);
+      else copy({ start: int(0), width: context.size(x.dims[1] ?? Dim.of(1)) });
     });
   });
   return [b.build()];

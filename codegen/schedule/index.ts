@@ -1,4 +1,4 @@
-import { isBlockFormat } from "../../ir/core/block-formats.ts";
+import { hasWholeRows, isBlockFormat } from "../../ir/core/block-formats.ts";
 import { scheduleArgMax } from "./arg-max.ts";
 import { scheduleAttention } from "./attention.ts";
 import { scheduleBlocks } from "./blocks.ts";
@@ -12,6 +12,7 @@ import { scheduleRegisterProduct } from "./matmul-registers.ts";
 import { scheduleNgramIds } from "./ngram-ids.ts";
 import { scheduleNorm } from "./norm.ts";
 import { schedulePack } from "./pack.ts";
+import { scheduleQuantise } from "./quantise.ts";
 import { scheduleReduce } from "./reduce.ts";
 import { scheduleConstant, scheduleRope } from "./rope.ts";
 import { scheduleRoute } from "./router.ts";
@@ -26,8 +27,11 @@ import {
 import { scheduleConcat, scheduleExpand, scheduleReshape, scheduleSlice, scheduleTranspose } from "./shapes.ts";
 import { scheduleSoftmax } from "./softmax.ts";
 
-const scheduleCast: Schedule = (operation, context) =>
-  (isBlockFormat(operation.results[0]?.type.dtype ?? "f32") ? scheduleBlocks : scheduleRounding)(operation, context);
+const scheduleCast: Schedule = (operation, context) => {
+  const to = operation.results[0]?.type.dtype ?? "f32";
+  if (!isBlockFormat(to)) return scheduleRounding(operation, context);
+  return (hasWholeRows(to) ? scheduleQuantise : scheduleBlocks)(operation, context);
+};
 
 const scheduleProduct: Schedule = (operation, context) =>
   (context.target.matmul.kind === "cube" ? scheduleCubeProduct : scheduleRegisterProduct)(operation, context);

@@ -1,10 +1,11 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
-import type { ScalarExpr } from "../../ir/core/scalar.ts";
+import { apply, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { dtypeBytes } from "../../ir/core/types.ts";
+import type { ProgramBuffer } from "../program.ts";
 import { at, type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, eq, int, min, mul, sub } from "../tile/fold.ts";
 import type { Tile } from "../tile/types.ts";
-import type { Schedule } from "./context.ts";
+import type { BlockBuffers, Schedule } from "./context.ts";
 import { type CubeTiling, cubeTiling, epilogueRows } from "./cube-tiling.ts";
 import { kernelName, originOf } from "./elementwise.ts";
 import { describeProduct, type Product } from "./product.ts";
@@ -15,7 +16,7 @@ import { describeProduct, type Product } from "./product.ts";
  * it and go to global memory. Blocks are dealt to the cores across the experts: experts outside, panels inside.
  *
  * With an epilogue, the sums of all its weights are made side by side and go to an exchange tile, from which vector cores compute
- * the epilogue while the cube core makes the next sums.
+ * the epilogue while the cube core makes the next sums. Sums of whole numbers go the same way: vector cores scale them.
  */
 export const scheduleCubeProduct: Schedule = (operation, context) => {
   const { target } = context;
@@ -28,6 +29,8 @@ export const scheduleCubeProduct: Schedule = (operation, context) => {
     throw new IrError("a matrix unit multiplies rows that lie in order by weights as they are", "Leave them in place.");
   const b = kernelBuilder(kernelName(operation, context), originOf(operation, p.summary));
   b.read(p.x);
+  const scales = scaleBuffers(p);
+  if (scales) for (const buffer of [scales.x, ...scales.weights]) b.read(buffer);
   if (p.offsets) b.read(p.offsets);
   for (const weight of p.weights) b.read(weight);
   b.write(p.y);
@@ -54,13 +57,13 @@ export const scheduleCubeProduct: Schedule = (operation, context) => {
       const validRows = b.letScalar("valid_rows", min(sub(count, row), rows));
       const place: TilePlace = { expert, top, n, validRows, validColumns };
       const sums = multiply(b, p, tiling, place);
-      if (epilogue) {
-        const exchange = b.alloc("exchange", "f32", [p.weights.length, rows, columns], "exchange");
+      if (epilogue || scales) {
+        const exchange = b.alloc("exchange", sumType(p), [p.weights.length, rows, columns], "exchange");
         sums.forEach((s, q) => {
           b.copy(view(exchange, q, range(0, rows), range(0, columns)), whole(s), { valid: [validRows, validColumns] });
         });
         const chunk = epilogueRows(target, tiling);
-        finish(b, p, place, { exchange, chunk, columns, space: target.vector.space });
+        finish(b, p, place, { exchange, chunk, columns, space: target.vector.space, scales });
         return;
       }
       const head = p.heads ? [at(expert)] : [];
@@ -89,7 +92,7 @@ function multiply(b: KernelBuilder, p: Product, tiling: CubeTiling, place: TileP
   const lead = p.offsets || p.heads ? [at(expert)] : [];
   const head = p.heads ? [at(expert)] : [];
   const names = p.weights.length === 1 ? [""] : p.weights.map((w) => `_${w.name}`);
-  const sums = names.map((name) => b.alloc(`sums${name}`, "f32", [rows, columns], "l0c"));
+  const sums = names.map((name) => b.alloc(`sums${name}`, sumType(p), [rows, columns], "l0c"));
   stretches(b, "k", p.inner, l1Depth, (k, long) => {
     const x1 = b.alloc("x_l1", p.x.dtype, [rows, long], "l1");
     b.copy(whole(x1), view(p.x, range(top, rows), ...head, range(k, long)), { valid: [validRows, long] });
@@ -111,33 +114,89 @@ function multiply(b: KernelBuilder, p: Product, tiling: CubeTiling, place: TileP
   return sums;
 }
 
-/** The epilogue of a tile of sums, some rows at a time. */
-function finish(
-  b: KernelBuilder,
-  p: Product,
-  { top, n, validRows, validColumns }: TilePlace,
-  { exchange, chunk, columns, space }: { exchange: Tile; chunk: number; columns: number; space: string },
-): void {
-  const { epilogue } = p;
-  if (epilogue === undefined) return;
+/** What whole-number sums are scaled by: a scale for each row of x, and for each column of each weight. */
+interface ScaleBuffers {
+  readonly x: ProgramBuffer;
+  readonly weights: readonly ProgramBuffer[];
+}
+
+function scaleBuffers({ blocks, inner, heads }: Product): ScaleBuffers | undefined {
+  if (blocks === undefined) return undefined;
+  const one = (of: BlockBuffers | undefined): ProgramBuffer => {
+    const [scale, ...more] = of?.scales ?? [];
+    if (scale === undefined || of?.codes.dtype !== "i8" || scale.every !== inner || more.length > 0 || heads)
+      throw new IrError("a matrix unit multiplies signed bytes with one scale for each row", "Use --storage int8.");
+    return scale.buffer;
+  };
+  return { x: one(blocks.x), weights: blocks.weights.map(one) };
+}
+
+const sumType = ({ blocks }: Product): "i32" | "f32" => (blocks ? "i32" : "f32");
+
+interface FinishContext {
+  readonly exchange: Tile;
+  /** Rows at a time. */
+  readonly chunk: number;
+  readonly columns: number;
+  readonly space: string;
+  readonly scales: ScaleBuffers | undefined;
+}
+
+/** What vector cores make of a tile of sums, some rows at a time: scaled where they are whole numbers, and the epilogue. */
+function finish(b: KernelBuilder, p: Product, place: TilePlace, context: FinishContext): void {
+  const { top, n, validRows, validColumns } = place;
+  const { exchange, chunk, columns, space, scales } = context;
+  // Scales are spread over a tile, so that one instruction scales all of its rows.
+  const columnScales = scales?.weights.map((w) => {
+    const tile = b.alloc(w.name, "f32", [columns], space);
+    const lead = p.offsets ? [at(place.expert)] : [];
+    b.copy(whole(tile), view(w, ...lead, range(n, columns), at(0)), { valid: [validColumns] });
+    const spread = b.alloc(`${w.name}_spread`, "f32", [chunk, columns], space);
+    b.map(whole(spread), { scale: whole(tile) }, ({ scale }) => scale);
+    return spread;
+  });
   b.forLoop(
     "part",
     0,
     validRows,
     chunk,
     (part) => {
-      const valid = [b.letScalar("part_rows", min(sub(validRows, part), chunk)), validColumns];
-      const inputs = epilogue.params.map((name, q) => {
-        const sums = b.alloc(`${name}_sums`, "f32", [chunk, columns], space);
+      const rows = b.letScalar("part_rows", min(sub(validRows, part), chunk));
+      const valid = [rows, validColumns];
+      const rowScales = scales && spreadRows(scales.x, add(top, part), rows);
+      const inputs = p.weights.map((w, q) => {
+        const sums = b.alloc(`${w.name}_sums`, sumType(p), [chunk, columns], space);
         b.copy(whole(sums), view(exchange, q, range(part, chunk), range(0, columns)), { valid });
-        return whole(sums);
+        const ofColumns = columnScales?.[q];
+        if (rowScales === undefined || ofColumns === undefined) return whole(sums);
+        const scaled = b.alloc(`${w.name}_scaled`, "f32", [chunk, columns], space);
+        const factors = { dots: whole(sums), column: whole(ofColumns), row: whole(rowScales) };
+        b.map(whole(scaled), factors, ({ dots, column, row }) =>
+          apply("mul", apply("mul", apply("toFloat", dots), column), row),
+        );
+        return whole(scaled);
       });
+      const to = view(p.y, range(add(top, part), chunk), range(n, columns));
+      const [only] = inputs;
+      if (p.epilogue === undefined) {
+        if (only) b.copy(to, only, { valid });
+        return;
+      }
       const result = b.alloc("result", "f32", [chunk, columns], space);
-      b.mapFunction(whole(result), inputs, epilogue);
-      b.copy(view(p.y, range(add(top, part), chunk), range(n, columns)), whole(result), { valid });
+      b.mapFunction(whole(result), inputs, p.epilogue);
+      b.copy(to, whole(result), { valid });
     },
     { shared: true },
   );
+
+  function spreadRows(x: ProgramBuffer, from: ScalarExpr, rows: ScalarExpr): Tile {
+    const tile = b.alloc(x.name, "f32", [chunk], space);
+    b.copy(whole(tile), view(x, range(from, chunk), at(0)), { valid: [rows] });
+    const spread = b.alloc(`${x.name}_spread`, "f32", [chunk, columns], space);
+    b.fill(whole(spread), 0);
+    b.forLoop("r", 0, rows, 1, (r) => b.fill(view(spread, r, range(0, columns)), b.letScalar("scale", load(tile, r))));
+    return spread;
+  }
 }
 
 /** 0 … total in stretches of one width, and a last one of what is left. */

@@ -29,14 +29,22 @@ export class RowKernel {
   readonly row: readonly ScalarExpr[];
   readonly #vectors: readonly KernelBuffer[];
 
-  /** @param vectors further operands, which the columns of every row share */
-  constructor(operation: Operation, context: ScheduleContext, summary: string, vectors: readonly number[] = []) {
+  /**
+   * @param vectors further operands, which the columns of every row share
+   * @param result where the rows go
+   */
+  constructor(
+    operation: Operation,
+    context: ScheduleContext,
+    summary: string,
+    vectors: readonly number[] = [],
+    result: ProgramBuffer = context.buffer(resultOf(operation)),
+  ) {
     this.target = context.target;
     const [x = resultOf(operation)] = operation.operands;
-    this.b = kernelBuilder(kernelName(operation, context), originOf(operation, summary));
+    this.b = kernelBuilder(kernelName(operation, context, result), originOf(operation, summary));
     this.x = this.b.read(operandBuffer(operation, 0, context));
     this.#vectors = vectors.map((i) => this.b.read(operandBuffer(operation, i, context)));
-    const result: ProgramBuffer = context.buffer(resultOf(operation));
     this.y = this.b.write(result);
     this.columns = columnsOf(x, context);
     this.row = this.x.dims.slice(0, -1).map((d, i) => this.b.grid(i === 0 ? "row" : `row${i}`, d));

@@ -242,13 +242,17 @@ class KernelChecker extends PartChecker {
     const b = this.view(s.b, scope, { reads: true });
     if (this.base(s.acc.base, scope).space === undefined)
       this.fail("sums in a tile", `buffer ${s.acc.base}`, "Sum in a tile and copy it out.");
-    const whole = a === "i8" && b === "u8";
+    const whole = a === "i8" && (b === "u8" || b === "i8");
     const mixed = [a, b].includes("f32");
     if (!whole && (!isFloatElement(a) || !isFloatElement(b) || (a !== b && !mixed)))
-      this.fail("factors of one float dtype, f32 and another, or i8 and u8", `${a} and ${b}`, "Convert one of them.");
+      this.fail(
+        "factors of one float dtype, f32 and another, or i8 and bytes",
+        `${a} and ${b}`,
+        "Convert one of them.",
+      );
     const sum = whole ? "i32" : "f32";
     if (acc !== sum) this.fail(`sums in ${sum}`, acc, `Allocate the tile of sums as ${sum}.`);
-    if (s.half !== undefined && !whole) this.fail("halves of bytes in u8", b, "Leave half out.");
+    if (s.half !== undefined && b !== "u8") this.fail("halves of bytes in u8", b, "Leave half out.");
     if (s.values !== undefined && (s.half === undefined || !isByteTable(s.values)))
       this.fail("16 bytes for the values of halves", `${s.values.length} numbers`, "Give a byte for each half.");
     const [sums, left, given] = [viewShape(s.acc), viewShape(s.a), viewShape(s.b)];

@@ -1,4 +1,4 @@
-import { blockFormatNames, blockFormats, partsOf } from "../../ir/core/block-formats.ts";
+import { blockFormatNames, formatOf, partsOf } from "../../ir/core/block-formats.ts";
 import { DiagnosticError, IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { noSpan, type Span } from "../../ir/core/span.ts";
@@ -201,7 +201,7 @@ class TileParser {
       blockFormatNames.find((f) => cursor.accept(f)) ??
       cursor.unexpected("a block format", `The block formats are ${blockFormatNames.join(", ")}.`);
     cursor.expect("with", "Name the buffers beside the codes: in q8_0 with gate_scales.");
-    return { blocks: { format, parts: partsOf(blockFormats[format]).map(() => this.#name("a buffer")) } };
+    return { blocks: { format, parts: partsOf(formatOf(format, 0)).map(() => this.#name("a buffer")) } };
   }
 
   #typedName(): { name: string; dtype: ElementType; dims: Dim[] } {

@@ -5,21 +5,25 @@ import { describe, expect, test } from "vitest";
 import {
   type BlockFormatName,
   blockFormatNames,
-  blockFormats,
   decodeBlocks,
   encodeBlocks,
+  formatOf,
   partsOf,
   splitBlocks,
 } from "./block-formats.ts";
 import { e4m3 } from "./float8.ts";
 import { bf16ToF32, f16ToF32 } from "./float16.ts";
+import { tensorBytes } from "./types.ts";
 
 const seed = 20261128;
 
-const decode = (name: BlockFormatName, bytes: Uint8Array): Float64Array => {
-  const { elements, bytes: size } = blockFormats[name];
-  const out = new Float64Array((bytes.length / size) * elements);
-  decodeBlocks(name, bytes, 0, out.length, out);
+/** Elements of a row, where blocks are rows. */
+const row = 64;
+
+const decode = (name: BlockFormatName, bytes: Uint8Array, of = row): Float64Array => {
+  const format = formatOf(name, of);
+  const out = new Float64Array((bytes.length / format.bytes) * format.elements);
+  decodeBlocks(format, bytes, 0, out.length, out);
   return out;
 };
 
@@ -28,8 +32,8 @@ const roundTrip = (name: BlockFormatName, values: Float32Array, dims: readonly n
 
 /** What kernels read of parts, by what they do with them: scale · (code − offset) − minimum. */
 function fromParts(name: BlockFormatName, bytes: Uint8Array): Float64Array {
-  const format = blockFormats[name];
-  const { codes, parts } = splitBlocks(name, bytes);
+  const format = formatOf(name, row);
+  const { codes, parts } = splitBlocks(format, bytes);
   const { step, offset, values } = format;
   const elements = (bytes.length / format.bytes) * format.elements;
   const part = (from: number, count: number, i: number): number =>
@@ -96,11 +100,26 @@ describe("published bytes", () => {
     bytes.set([0x00, 0x00, 0x00, 0x40, 0x7e, 0x81, 0x38, 0x7f]); // 2, then 448, −2⁻⁹, 1, NaN
     expect([...decode("fp8", bytes).slice(0, 4)]).toEqual([896, -(2 ** -8), 2, Number.NaN]);
   });
+  test("of int8: a row's factor, then as many signed bytes as it has elements", () => {
+    const bytes = Uint8Array.of(0x00, 0x00, 0x00, 0x3f, 0x7f, 0x81, 0xff, 0x00, 0x00, 0x00, 0x40, 0x01, 0x00, 0x80);
+    expect([...decode("int8", bytes, 3)]).toEqual([63.5, -63.5, -0.5, 2, 0, -256]); // factors 0.5 and 2
+  });
+  test.each([1, 5, 97])("of int8 in rows of %i, each with a scale of its own", (length) => {
+    const values = Float32Array.from({ length: 6 * length }, (_, i) => Math.cos(i) * 10 ** Math.floor(i / length));
+    const bytes = encodeBlocks("int8", values, [3, 2, length]);
+    expect(bytes.length).toBe(tensorBytes("int8", [3, 2, length]));
+    const { codes, parts } = splitBlocks(formatOf("int8", length), bytes);
+    expect([codes.length, parts[0]?.length]).toEqual([6 * length, 6]);
+    decode("int8", bytes, length).forEach((value, i) => {
+      const own = values.subarray(i - (i % length), i - (i % length) + length);
+      expect(Math.abs(value - (values[i] ?? 0))).toBeLessThanOrEqual((0.501 * Math.max(...own.map(Math.abs))) / 127);
+    });
+  });
   test("from the middle", () => {
     const values = Float32Array.from({ length: 96 }, (_, i) => i - 40);
     const bytes = encodeBlocks("q8_0", values, [96]);
     const out = new Float64Array(32);
-    decodeBlocks("q8_0", bytes, 64, 32, out);
+    decodeBlocks(formatOf("q8_0", 96), bytes, 64, 32, out);
     expect([...out]).toEqual([...decode("q8_0", bytes).slice(64)]);
   });
 });
@@ -122,10 +141,11 @@ const errors: Readonly<Record<BlockFormatName, (extreme: number, block: number) 
   int4_128: (extreme) => (0.51 * 2 * extreme) / 15,
   mxfp4: (extreme) => extreme / 4,
   fp8: (extreme) => extreme / 28,
+  int8: (extreme) => (0.501 * extreme) / 127,
 };
 
 describe.each(blockFormatNames)("%s", (name) => {
-  const format = blockFormats[name];
+  const format = formatOf(name, row);
   const { elements, bytes } = format;
   const finest = Math.min(...partsOf(format).map((p) => p.every));
   const size = Math.max(64, elements);
@@ -203,6 +223,6 @@ test("128 rows of fp8 share a factor, those of another matrix do not", () => {
   values[0] = 448;
   values[130 * 128] = 896;
   const bytes = encodeBlocks("fp8", values, [2, 130, 128]);
-  const { parts } = splitBlocks("fp8", bytes);
+  const { parts } = splitBlocks(formatOf("fp8", 128), bytes);
   expect([0, 127, 128, 130, 257, 258].map((row) => parts[0]?.[row])).toEqual([1, 1, 1, 2, 2, 1]);
 });

@@ -1,6 +1,7 @@
 import { fp8, mxfp4 } from "./blocks/float-codes.ts";
 import { type BlockFormat, extremeOf, type PartArray } from "./blocks/format.ts";
 import { q4_k, q6_k } from "./blocks/k-quants.ts";
+import { int8 } from "./blocks/rows.ts";
 import { int4, q4_0, q8_0, q8_16 } from "./blocks/scaled.ts";
 
 export type { BlockFormat } from "./blocks/format.ts";
@@ -16,13 +17,14 @@ export const weightFormats = [
   "int4_128",
   "mxfp4",
   "fp8",
+  "int8",
 ] as const;
 
 /** All formats: activations have one of their own, beside weights with a scale for each 16. */
 export const blockFormatNames = [...weightFormats, "q8_16"] as const;
 export type BlockFormatName = (typeof blockFormatNames)[number];
 
-export const blockFormats: Readonly<Record<BlockFormatName, BlockFormat>> = {
+const formats: Readonly<Record<BlockFormatName, BlockFormat | ((row: number) => BlockFormat)>> = {
   q8_0,
   q8_16,
   q4_0,
@@ -33,9 +35,22 @@ export const blockFormats: Readonly<Record<BlockFormatName, BlockFormat>> = {
   int4_128: int4(128),
   mxfp4,
   fp8,
+  int8,
 };
 
-export const isBlockFormat = (dtype: string): dtype is BlockFormatName => Object.hasOwn(blockFormats, dtype);
+export const isBlockFormat = (dtype: string): dtype is BlockFormatName => Object.hasOwn(formats, dtype);
+
+/** A format as it is for rows of so many elements: blocks of some formats are whole rows. */
+export function formatOf(name: BlockFormatName, row: number): BlockFormat {
+  const format = formats[name];
+  return typeof format === "function" ? format(row) : format;
+}
+
+/** Whether blocks are rows, of any length. */
+export const hasWholeRows = (name: BlockFormatName): boolean => typeof formats[name] === "function";
+
+/** What the rows that a format holds are a multiple of. */
+export const blockMultiple = (name: BlockFormatName): number => formatOf(name, 1).elements;
 
 /** Codes that lie side by side in a panel, and that one instruction sums: four bytes, or one E4M3 number. */
 export const groupOf = ({ codes }: BlockFormat): number => (codes === "f8" ? 1 : 4);
@@ -55,11 +70,13 @@ export const partsOf = ({ scales, mins }: BlockFormat) => [...scales, ...mins];
  * @param dims their dimensions, which say what rows share scales
  */
 export function encodeBlocks(name: BlockFormatName, values: ArrayLike<number>, dims: readonly number[]): Uint8Array {
-  const format = blockFormats[name];
+  const row = dims.at(-1) ?? values.length;
+  if (row === 0) return new Uint8Array();
+  const format = formatOf(name, row);
   const { elements, rows = 1 } = format;
   const bytes = new Uint8Array((values.length / elements) * format.bytes);
-  const [n = 1, k = elements] = dims.slice(-2);
-  const perRow = dims.length < 2 ? values.length / elements : k / elements;
+  const [n = 1] = dims.slice(-2);
+  const perRow = row / elements;
   const count = values.length / elements / perRow;
   for (let top = 0; top < count; ) {
     // Rows of one matrix only.
@@ -81,15 +98,17 @@ export function encodeBlocks(name: BlockFormatName, values: ArrayLike<number>, d
   return bytes;
 }
 
-/** Decodes the blocks that hold elements start … start + length, both multiples of a block, of published bytes. */
+/**
+ * Decodes the blocks that hold elements start … start + length, both multiples of a block, of published bytes.
+ * @param format that of the row's length
+ */
 export function decodeBlocks(
-  name: BlockFormatName,
+  format: BlockFormat,
   bytes: Uint8Array,
   start: number,
   length: number,
   out: Float64Array,
 ): void {
-  const format = blockFormats[name];
   for (let i = 0; i < length; i += format.elements)
     format.decode(bytes, ((start + i) / format.elements) * format.bytes, out, i);
 }
@@ -102,9 +121,11 @@ export interface BlockArrays {
 
 const arrays = { f32: Float32Array, f16: Uint16Array, bf16: Uint16Array, u8: Uint8Array, i8: Int8Array } as const;
 
-/** The parts of published bytes. */
-export function splitBlocks(name: BlockFormatName, bytes: Uint8Array): BlockArrays {
-  const format = blockFormats[name];
+/**
+ * The parts of published bytes.
+ * @param format that of the row's length
+ */
+export function splitBlocks(format: BlockFormat, bytes: Uint8Array): BlockArrays {
   const { elements } = format;
   const blocks = bytes.length / format.bytes;
   const codes = new Uint8Array(codeBytes(format, blocks * elements));

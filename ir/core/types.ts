@@ -1,4 +1,4 @@
-import { type BlockFormatName, blockFormatNames, blockFormats, isBlockFormat } from "./block-formats.ts";
+import { type BlockFormatName, blockFormatNames, formatOf, hasWholeRows, isBlockFormat } from "./block-formats.ts";
 import { Dim } from "./dim.ts";
 
 /** Types of single elements in memory. f8 is E4M3, which only codes of weights are. */
@@ -16,7 +16,7 @@ export type AuthorType = (typeof authorTypes)[number];
 export type DType = ElementType | BlockFormatName;
 export const dtypes: readonly DType[] = [...elementTypes, ...blockFormatNames];
 
-/** Bytes of an element; of a block format, its share of the block. */
+/** Bytes of an element; of a block format, its share of the block, where that is a row without the scale. */
 export const dtypeBytes: Readonly<Record<DType, number>> = {
   f32: 4,
   f16: 2,
@@ -28,9 +28,21 @@ export const dtypeBytes: Readonly<Record<DType, number>> = {
   u8: 1,
   bool: 1,
   ...(Object.fromEntries(
-    blockFormatNames.map((name) => [name, blockFormats[name].bytes / blockFormats[name].elements]),
+    blockFormatNames.map((name) => {
+      const { bytes, elements } = formatOf(name, 1);
+      return [name, hasWholeRows(name) ? 1 : bytes / elements];
+    }),
   ) as Record<BlockFormatName, number>),
 };
+
+/** Bytes of a tensor. */
+export function tensorBytes(dtype: DType, dims: readonly number[]): number {
+  const count = dims.reduce((a, b) => a * b, 1);
+  const row = dims.at(-1) ?? 1;
+  if (!isBlockFormat(dtype) || row === 0) return count * dtypeBytes[dtype];
+  const { bytes, elements } = formatOf(dtype, row);
+  return (count / elements) * bytes;
+}
 
 /** Whether a type stands for real numbers: a float, or a block format. */
 export const isReal = (dtype: DType): dtype is "f32" | "f16" | "bf16" | BlockFormatName =>

@@ -2,7 +2,7 @@ import { isBlockFormat } from "../core/block-formats.ts";
 import { IrError } from "../core/diagnostic.ts";
 import type { Argument, Layer } from "../core/layer.ts";
 import type { Tensor, TensorStorage } from "../core/tensor.ts";
-import { type DType, dtypeBytes, formatType } from "../core/types.ts";
+import { type DType, formatType, tensorBytes } from "../core/types.ts";
 import { count } from "../ops/reals.ts";
 
 /** Which arrays may hold a dtype's elements. The interpreter's own floats are Float64Array, whatever the dtype. */
@@ -55,7 +55,7 @@ export function checkArgument(
       help,
     );
   const unit = isBlockFormat(tensor.dtype) && tensor.data instanceof Uint8Array ? "bytes" : "elements";
-  const expectedLength = count(sizes) * (unit === "bytes" ? dtypeBytes[tensor.dtype] : 1);
+  const expectedLength = unit === "bytes" ? tensorBytes(tensor.dtype, sizes) : count(sizes);
   if (tensor.data.length !== expectedLength)
     throw new IrError(
       `${role} ${value.name} has ${tensor.data.length} ${unit}, expected ${expectedLength}`,

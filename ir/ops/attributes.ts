@@ -1,4 +1,4 @@
-import { blockFormatNames, blockFormats, isBlockFormat } from "../core/block-formats.ts";
+import { type BlockFormatName, blockFormatNames, formatOf, isBlockFormat } from "../core/block-formats.ts";
 import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { Attribute, AttributeMap } from "../core/layer.ts";
@@ -112,12 +112,14 @@ export function floatTypeAttribute(op: string, attributes: AttributeMap, name: s
   return wrong(op, name, 'one of "f32", "f16", "bf16"', attributes[name]);
 }
 
+const isRounded = (name: BlockFormatName): boolean => formatOf(name, 1).error !== undefined;
+
 /** What values may be rounded to: a float type or a block format. */
 export function realTypeAttribute(op: string, attributes: AttributeMap, name: string): DType {
   const value = attributes[name];
-  if (typeof value === "string" && isReal(value as DType) && !(isBlockFormat(value) && !blockFormats[value].error))
+  if (typeof value === "string" && isReal(value as DType) && !(isBlockFormat(value) && !isRounded(value)))
     return value as DType;
-  const names = ["f32", "f16", "bf16", ...blockFormatNames.filter((n) => blockFormats[n].error)];
+  const names = ["f32", "f16", "bf16", ...blockFormatNames.filter(isRounded)];
   return wrong(op, name, `one of ${names.map((n) => `"${n}"`).join(", ")}`, value);
 }
 

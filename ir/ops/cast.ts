@@ -50,6 +50,7 @@ export const cast: OpDefinition = {
   evaluate(operands, attributes) {
     const x = operands[0];
     const to = targetOf(attributes);
+    const row = x.dims.at(-1) ?? 1;
     if (to === "i32") return [x.dtype === "i32" ? x : truncate(x)];
     if (x.dtype === "i32") {
       const values = Float64Array.from(intsOf(x));
@@ -58,10 +59,12 @@ export const cast: OpDefinition = {
         (v, i) => (Math.abs(v) <= 2 ** 24 ? 0 : 2 * unitRoundoff.f32 * Math.abs(v)) + (x.bound?.[i] ?? 0),
       );
       const bound = own.some((e) => e > 0) ? own : undefined;
-      return [floats(to, x.dims, values, to === "f32" ? bound : roundedBound(values, bound, to))];
+      return [floats(to, x.dims, values, to === "f32" ? bound : roundedBound(values, bound, to, row))];
     }
     const values = realsOf(x);
-    return [floats(to, x.dims, values, to === "f32" || to === x.dtype ? x.bound : roundedBound(values, x.bound, to))];
+    return [
+      floats(to, x.dims, values, to === "f32" || to === x.dtype ? x.bound : roundedBound(values, x.bound, to, row)),
+    ];
   },
   flops: () => 0,
 };

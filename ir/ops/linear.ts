@@ -61,7 +61,7 @@ export function finish(op: string, sums: Sums, attributes: AttributeMap, dims: r
       ? { values: sums.values[0], bound: sums.bounds[0] }
       : scalarKernel(epilogue)(sums.values, sums.bounds, count(dims));
   const dtype = attributes.result === "bf16" || attributes.result === "f16" ? attributes.result : "f32";
-  return floats(dtype, dims, values, dtype === "f32" ? bound : roundedBound(values, bound, dtype));
+  return floats(dtype, dims, values, dtype === "f32" ? bound : roundedBound(values, bound, dtype, dims.at(-1) ?? 1));
 }
 
 /** 2·m·n·k for each weight, and the epilogue on each of the m·n results. */

@@ -1,8 +1,14 @@
-import { type BlockFormatName, blockFormats, decodeBlocks, isBlockFormat } from "../core/block-formats.ts";
+import {
+  type BlockFormat,
+  type BlockFormatName,
+  decodeBlocks,
+  formatOf,
+  isBlockFormat,
+} from "../core/block-formats.ts";
 import { IrError } from "../core/diagnostic.ts";
 import { bf16ToF32, decodeBf16, decodeF16, f16ToF32 } from "../core/float16.ts";
 import type { Tensor, TensorStorage } from "../core/tensor.ts";
-import { type DType, dtypeBytes, isFloat, unitRoundoff } from "../core/types.ts";
+import { type DType, isFloat, tensorBytes, unitRoundoff } from "../core/types.ts";
 
 /**
  * Numbers of the reference meanings: reals in f64, each with a bound on the error of an implementation that works in f32.
@@ -39,7 +45,7 @@ export const integers = (dims: readonly number[], data: Int32Array): Tensor => (
 
 export const count = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
 
-/** Writes the reals behind `length` stored elements from `start` on into `out`; whole blocks of a block format. */
+/** Writes the reals behind a row of `length` stored elements from `start` on into `out`. */
 export function decodeInto(
   data: TensorStorage,
   dtype: DType,
@@ -53,7 +59,7 @@ export function decodeInto(
     (dtype === "bf16" ? decodeBf16 : decodeF16)(data.subarray(start, start + length), part);
     out.set(part);
   } else if (data instanceof Uint8Array && isBlockFormat(dtype)) {
-    decodeBlocks(dtype, data, start, length, out);
+    decodeBlocks(formatOf(dtype, length), data, start, length, out);
   } else {
     out.set(data.subarray(start, start + length));
   }
@@ -64,7 +70,7 @@ export function realsOf(t: Tensor): Float64Array {
   if (t.data instanceof Float64Array) return t.data;
   if (t.data instanceof Uint8Array && isBlockFormat(t.dtype)) {
     const decoded = new Float64Array(count(t.dims));
-    decodeBlocks(t.dtype, t.data, 0, decoded.length, decoded);
+    decodeBlocks(formatOf(t.dtype, t.dims.at(-1) ?? 0), t.data, 0, decoded.length, decoded);
     return decoded;
   }
   const out = new Float64Array(t.data.length);
@@ -86,9 +92,15 @@ const largest = { f32: 3.4028234663852886e38, bf16: 3.3895313892515355e38, f16: 
 /**
  * Bounds after rounding to `dtype`: adds its unit roundoff (relative to the largest value the machine may hold), and is
  * infinite where that value overflows the type. Values already held to f32 are not rounded again by f32.
+ * @param row elements of a row, which blocks lie in
  */
-export function roundedBound(values: Float64Array, bound: Float64Array | undefined, dtype: DType): Float64Array {
-  if (isBlockFormat(dtype)) return blockBound(values, bound, dtype);
+export function roundedBound(
+  values: Float64Array,
+  bound: Float64Array | undefined,
+  dtype: DType,
+  row: number,
+): Float64Array {
+  if (isBlockFormat(dtype)) return blockBound(values, bound, formatOf(dtype, row), dtype);
   if (!isFloat(dtype)) throw new IrError(`${dtype} is not a float type`, "Round to f32, f16 or bf16.");
   const out = new Float64Array(values.length);
   const roundoff = unitRoundoff[dtype];
@@ -109,9 +121,13 @@ export function roundedBound(values: Float64Array, bound: Float64Array | undefin
  * scale has no inverse in f32.
  */
 const flushed = 2 ** -119;
-function blockBound(values: Float64Array, bound: Float64Array | undefined, dtype: BlockFormatName): Float64Array {
-  const { elements, error } = blockFormats[dtype];
-  if (error === undefined) throw new IrError(`no op rounds to ${dtype}`, "Store weights in it.");
+function blockBound(
+  values: Float64Array,
+  bound: Float64Array | undefined,
+  { elements, error }: BlockFormat,
+  name: BlockFormatName,
+): Float64Array {
+  if (error === undefined) throw new IrError(`no op rounds to ${name}`, "Store weights in it.");
   const out = new Float64Array(values.length);
   for (let from = 0; from < values.length; from += elements) {
     let extreme = 0;
@@ -126,8 +142,8 @@ function blockBound(values: Float64Array, bound: Float64Array | undefined, dtype
 export function slice(t: Tensor, index: number): Tensor {
   const dims = t.dims.slice(1);
   const size = count(dims);
-  const unit = t.data instanceof Uint8Array && isBlockFormat(t.dtype) ? dtypeBytes[t.dtype] : 1;
-  const data = t.data.subarray(index * size * unit, (index + 1) * size * unit);
+  const length = t.data instanceof Uint8Array && isBlockFormat(t.dtype) ? tensorBytes(t.dtype, dims) : size;
+  const data = t.data.subarray(index * length, (index + 1) * length);
   return t.bound === undefined
     ? { dtype: t.dtype, dims, data }
     : { dtype: t.dtype, dims, data, bound: t.bound.subarray(index * size, (index + 1) * size) };

@@ -1,4 +1,4 @@
-import { type BlockFormatName, blockFormats } from "../core/block-formats.ts";
+import { type BlockFormatName, blockMultiple } from "../core/block-formats.ts";
 import { IrError } from "../core/diagnostic.ts";
 import type { Dim } from "../core/dim.ts";
 import type { Region } from "../core/layer.ts";
@@ -76,7 +76,7 @@ export function expectRows(op: string, x: TensorType, whole = false): void {
 
 /** A tensor whose last dimension, where it is known, holds whole blocks of a format. */
 export function expectBlocks(op: string, type: TensorType, format: BlockFormatName): void {
-  const { elements } = blockFormats[format];
+  const elements = blockMultiple(format);
   const size = type.dims.at(-1)?.constant;
   if (type.dims.length === 0 || (size !== undefined && size % elements !== 0))
     throw new IrError(

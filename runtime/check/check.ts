@@ -1,12 +1,12 @@
 import type { Backend, Evidence, LoadedLayer } from "../../backends/backend.ts";
 import { type Compilation, compileLayer } from "../../codegen/compile.ts";
 import { bufferBytes } from "../../codegen/memory.ts";
+import { programWeights } from "../../codegen/program-weights.ts";
 import type { Storage, Target } from "../../codegen/target.ts";
 import { layerHash } from "../../ir/core/hash.ts";
 import type { Layer } from "../../ir/core/layer.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { requireMemory } from "../machine.ts";
-import { programWeights } from "../program-weights.ts";
 import { unmoorVersion } from "../version.ts";
 import { type Case, casesFor } from "./cases.ts";
 import { compareWithOracle, differingOutput } from "./compare.ts";

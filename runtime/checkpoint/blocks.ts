@@ -1,5 +1,5 @@
 import type { TensorFormat } from "../../ir/core/bindings.ts";
-import { type BlockFormatName, blockFormats } from "../../ir/core/block-formats.ts";
+import { type BlockFormatName, blockMultiple, formatOf } from "../../ir/core/block-formats.ts";
 import { putFp8Scale } from "../../ir/core/blocks/float-codes.ts";
 import { e8m0 } from "../../ir/core/float8.ts";
 import type { SafetensorsFile } from "../safetensors/index.ts";
@@ -15,7 +15,7 @@ const PIECE = 2 ** 16;
 /** Whether a weight's published codes and scales are those of the block format, and rows of its tensors are rows of the weight. */
 export function holdsBlocks({ source, layout }: WeightMatch, dtype: BlockFormatName): boolean {
   const { size = 0, step } = layout.factors.at(-1) ?? {};
-  const whole = step === 1 && size === layout.shape.at(-1) && size % blockFormats[dtype].elements === 0;
+  const whole = step === 1 && size === layout.shape.at(-1) && size % blockMultiple(dtype) === 0;
   return source.format !== undefined && same[source.format] === dtype && whole;
 }
 
@@ -26,7 +26,7 @@ export async function copyBlocks(
   dtype: BlockFormatName,
   elements: number,
 ): Promise<Uint8Array> {
-  const format = blockFormats[dtype];
+  const format = formatOf(dtype, layout.shape.at(-1) ?? 0);
   const perKey = elements / format.elements / Math.max(1, keys.length);
   const places = placesOf(layout, format.elements, perKey);
   const out = new Uint8Array(keys.length * perKey * format.bytes);

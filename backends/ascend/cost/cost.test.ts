@@ -207,10 +207,26 @@ describe("generated kernels", () => {
 });
 
 describe("the schedule on a 910B3", () => {
-  const sized = (sizes: Readonly<Record<string, number>>) => {
+  const sized = (sizes: Readonly<Record<string, number>>, storage: "bf16" | "int8" = "bf16") => {
     const layer = parseLayer(readFileSync(new URL("longcat.moe", fixtures), "utf8"), "longcat.moe");
-    return compileLayer({ ...layer, params: { ...layer.params, ...sizes } }, ascendTargetOf("910B3"), "bf16").program;
+    return compileLayer({ ...layer, params: { ...layer.params, ...sizes } }, ascendTargetOf("910B3"), storage).program;
   };
+
+  it("multiplies bytes in half of the cube units' time, and fetches them in half of the memory's", () => {
+    const sizes = { H: 4096, I: 1024, E: 12, Z: 4, K: 8 };
+    const [halves, bytes] = (["bf16", "int8"] as const).map((storage) =>
+      modelLayer(sized(sizes, storage), chipOf("910B3"), { T: 1024 }, balanced).kernels.filter((k) =>
+        k.name.startsWith("grouped_linear"),
+      ),
+    );
+    const sum = (kernels: typeof halves, pick: (k: NonNullable<typeof halves>[number]) => number): number =>
+      (kernels ?? []).reduce((n, k) => n + pick(k), 0);
+    expect(sum(bytes, (k) => k.roofs.cube)).toBeCloseTo(sum(halves, (k) => k.roofs.cube) / 2, 6);
+    expect(sum(bytes, (k) => k.seconds)).toBeLessThan(0.85 * sum(halves, (k) => k.seconds));
+    const one = (storage: "bf16" | "int8") =>
+      modelLayer(sized(sizes, storage), chipOf("910B3"), { T: 1 }, balanced).seconds;
+    expect(one("int8")).toBeLessThan(0.75 * one("bf16"));
+  });
 
   it("fetches weights at 80 % of the memory's rate or more, for one token of a large layer", () => {
     const program = sized({ H: 8192, I: 2048, E: 768, Z: 128, K: 12 });

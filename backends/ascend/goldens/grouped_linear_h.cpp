@@ -130,10 +130,10 @@ extern "C" __global__ __aicore__ void swiglu_grouped_linear_h(GM_ADDR tokens_gm,
 
   if ASCEND_IS_AIV {
     TPipe pipe;
-    TBuf<TPosition::VECCALC> a_sums_buffer;
-    pipe.InitBuffer(a_sums_buffer, 8192);
-    TBuf<TPosition::VECCALC> b_sums_buffer;
-    pipe.InitBuffer(b_sums_buffer, 8192);
+    TBuf<TPosition::VECCALC> gate_sums_buffer;
+    pipe.InitBuffer(gate_sums_buffer, 8192);
+    TBuf<TPosition::VECCALC> up_sums_buffer;
+    pipe.InitBuffer(up_sums_buffer, 8192);
     TBuf<TPosition::VECCALC> result_buffer;
     pipe.InitBuffer(result_buffer, 8192);
     TBuf<TPosition::VECCALC> value_buffer;
@@ -156,18 +156,18 @@ extern "C" __global__ __aicore__ void swiglu_grouped_linear_h(GM_ADDR tokens_gm,
         GlobalTensor<float> exchange = exchanged[(group * 2 + turn % 2) * 16384];
         for (int64_t part = GetSubBlockIdx() * 64; part < valid_rows; part += GetSubBlockNum() * 64) {
           const int64_t part_rows = Smaller(valid_rows - part, 64);
-          LocalTensor<float> a_sums = a_sums_buffer.Get<float>();
-          Duplicate(a_sums, 0.0f, 2048);
+          LocalTensor<float> gate_sums = gate_sums_buffer.Get<float>();
+          Duplicate(gate_sums, 0.0f, 2048);
           WaitFor<HardEvent::V_MTE2>();
-          DataCopyPad(a_sums, exchange[part * 32], DataCopyExtParams(part_rows, 96, 32, 1, 0), ZeroPad<float>(0));
-          LocalTensor<float> b_sums = b_sums_buffer.Get<float>();
-          Duplicate(b_sums, 0.0f, 2048);
+          DataCopyPad(gate_sums, exchange[part * 32], DataCopyExtParams(part_rows, 96, 32, 1, 0), ZeroPad<float>(0));
+          LocalTensor<float> up_sums = up_sums_buffer.Get<float>();
+          Duplicate(up_sums, 0.0f, 2048);
           WaitFor<HardEvent::V_MTE2>();
-          DataCopyPad(b_sums, exchange[part * 32 + 8192], DataCopyExtParams(part_rows, 96, 32, 1, 0), ZeroPad<float>(0));
+          DataCopyPad(up_sums, exchange[part * 32 + 8192], DataCopyExtParams(part_rows, 96, 32, 1, 0), ZeroPad<float>(0));
           LocalTensor<float> result = result_buffer.Get<float>();
           LocalTensor<float> value = value_buffer.Get<float>();
           WaitFor<HardEvent::MTE2_V>();
-          Muls(value, a_sums, -1.0f, 2048);
+          Muls(value, gate_sums, -1.0f, 2048);
           PipeBarrier<PIPE_V>();
           Exp(value, value, 2048);
           PipeBarrier<PIPE_V>();
@@ -177,9 +177,9 @@ extern "C" __global__ __aicore__ void swiglu_grouped_linear_h(GM_ADDR tokens_gm,
           PipeBarrier<PIPE_V>();
           Div(value_2, value_2, value, 2048);
           PipeBarrier<PIPE_V>();
-          Mul(value_2, a_sums, value_2, 2048);
+          Mul(value_2, gate_sums, value_2, 2048);
           PipeBarrier<PIPE_V>();
-          Mul(result, value_2, b_sums, 2048);
+          Mul(result, value_2, up_sums, 2048);
           LocalTensor<bfloat16_t> h_out = h_out_queue.AllocTensor<bfloat16_t>();
           PipeBarrier<PIPE_V>();
           Cast(h_out, result, RoundMode::CAST_RINT, 2048);

@@ -117,15 +117,14 @@ export function fillRows(to: Lowering, dst: Place, given: readonly number[], fro
     }
     const offset = to.offset(dst, counters).plus(Offset.constant(from)).toString();
     const tensor = offset === "" ? dst.binding.name : `${dst.binding.name}[${offset}]`;
-    const bits = dst.dtype === "bf16" || dst.dtype === "f16";
+    const size = dtypeBytes[dst.dtype];
+    const bits = size < 4;
     const op = bits ? "fill.i16" : `fill.${dst.dtype}`;
     const d16 = `${tensor}.ReinterpretCast<int16_t>()`;
-    to.vector(
-      op,
-      { d: bits ? d16 : tensor, s: bits ? "static_cast<int16_t>(0)" : value, n: String((shape.at(-1) ?? 1) - from) },
-      [dst.binding.name],
-      [],
-    );
+    const count = (shape.at(-1) ?? 1) - from;
+    // What pads a row of bytes to 32 is filled with it.
+    const n = String(size === 1 ? Math.ceil(count / 2) : count);
+    to.vector(op, { d: bits ? d16 : tensor, s: bits ? "static_cast<int16_t>(0)" : value, n }, [dst.binding.name], []);
   };
   rows(0);
 }

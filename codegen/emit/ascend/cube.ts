@@ -7,7 +7,7 @@ import { viewShape } from "../../tile/shape.ts";
 import type { Statement, View } from "../../tile/types.ts";
 import { atom } from "../c-family/atom.ts";
 import { access, type Lowering } from "./lowering.ts";
-import type { LocalBinding } from "./scope.ts";
+import { elementType, type LocalBinding } from "./scope.ts";
 
 type CopyStatement = Extract<Statement, { kind: "copy" }>;
 type MmaStatement = Extract<Statement, { kind: "mma" }>;
@@ -276,6 +276,6 @@ function copyOut(to: Lowering, s: CopyStatement): void {
   to.emit(`FixpipeParamsV220 ${name}(${columns}, ${rows}, ${stride}, ${rowStride}, false);`);
   if (dst.dtype === "bf16") to.emit(`${name}.quantPre = QuantMode_t::F322BF16;`);
   if (dst.dtype === "f16") to.emit(`${name}.quantPre = QuantMode_t::F322F16;`);
-  const type = dst.dtype === "bf16" ? "bfloat16_t" : dst.dtype === "f16" ? "half" : "float";
-  to.emit(`Fixpipe<${type}, float, CFG_ROW_MAJOR>(${to.tensor(dst)}, ${src.name}, ${name});`, accesses);
+  const [type, sums] = [dst.dtype, src.tile.dtype].map((dtype) => elementType(dtype, src.name));
+  to.emit(`Fixpipe<${type}, ${sums}, CFG_ROW_MAJOR>(${to.tensor(dst)}, ${src.name}, ${name});`, accesses);
 }

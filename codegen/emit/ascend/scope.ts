@@ -45,6 +45,7 @@ export const elementTypes: Readonly<Partial<Record<ElementType, string>>> = {
   bf16: "bfloat16_t",
   f16: "half",
   i32: "int32_t",
+  i8: "int8_t",
 };
 
 export function elementType(dtype: ElementType, what: string): string {
@@ -52,7 +53,7 @@ export function elementType(dtype: ElementType, what: string): string {
   if (type === undefined)
     throw new IrError(
       `${what} has elements of type ${dtype}, which the Ascend target does not compute with`,
-      "Use f32, bf16, f16 or i32.",
+      "Use f32, bf16, f16, i32 or i8.",
     );
   return type;
 }

@@ -8,7 +8,7 @@ import { cubeTileBytes, lowerMma } from "./cube.ts";
 import { reduceWorkElements } from "./isa.ts";
 import { access, type Lowering } from "./lowering.ts";
 import { lowerExchange, releaseExchange } from "./mix.ts";
-import type { Access, LocalVariable } from "./nodes.ts";
+import { type Access, accessesOf, type LocalVariable, type Node } from "./nodes.ts";
 import { gcd, type LocalBinding, tileStrides } from "./scope.ts";
 import { lowerMap, setElement } from "./vector.ts";
 
@@ -110,7 +110,25 @@ function lowerFor(to: Lowering, s: Of<"for">): void {
     to.scope.bind(s.name, { kind: "scalar", name: counter, type: "i32", divisor, most: undefined, below: s.to });
     lowerList(to, s.body);
   });
+  to.touch(readThroughout(body));
   to.push({ kind: "loop", head: `for (int64_t ${counter} = ${begin}; ${counter} < ${end}; ${step})`, body });
+}
+
+/** What the scalar unit reads in a loop and nothing in it writes: it waits for that once, before the loop. */
+function readThroughout(body: readonly Node[]): Access[] {
+  const all = [...accessesOf(body)];
+  const own = new Set([...all.filter((a) => a.write).map((a) => a.resource), ...variablesOf(body)]);
+  const read = new Set(all.filter((a) => a.pipe === "S" && !own.has(a.resource)).map((a) => a.resource));
+  return [...read].map((resource) => access("S", resource, false));
+}
+
+/** Names of the local tensors that nodes declare. */
+function* variablesOf(nodes: readonly Node[]): Generator<string> {
+  for (const node of nodes) {
+    if (node.kind === "local") yield node.variable.name;
+    else if (node.kind === "loop") yield* variablesOf(node.body);
+    else if (node.kind === "if") yield* variablesOf([...node.then, ...node.otherwise]);
+  }
 }
 
 function lowerAlloc(to: Lowering, tile: Tile, rest: readonly Statement[]): void {
@@ -153,7 +171,7 @@ function lowerFill(to: Lowering, s: Of<"fill">): void {
     return;
   }
   const dst = to.vectorPlace(s.dst);
-  if ((dst.dtype === "bf16" || dst.dtype === "f16") && !(s.value.kind === "const" && s.value.value === 0)) {
+  if (dtypeBytes[dst.dtype] < 4 && !(s.value.kind === "const" && s.value.value === 0)) {
     lowerMap(to, { kind: "map", dst: s.dst, inputs: [], value: s.value });
     return;
   }

@@ -142,7 +142,7 @@ interface RowOperand {
 
 function convertRow(to: Lowering, dst: RowOperand, src: RowOperand, count: number): void {
   const n = String(count);
-  if (dst.dtype === src.dtype) {
+  if (dst.dtype === src.dtype && dst.dtype !== "i8") {
     // As integers, which keep every bit; adding 0.0 would turn -0.0.
     const int = dst.dtype === "bf16" || dst.dtype === "f16" ? "i16" : "i32";
     const cast = dst.dtype === "i32" ? "" : `.ReinterpretCast<${int === "i16" ? "int16_t" : "int32_t"}>()`;
@@ -158,6 +158,14 @@ function convertRow(to: Lowering, dst: RowOperand, src: RowOperand, count: numbe
   const direct = `cast.${src.dtype}.${dst.dtype}`;
   if (to.table.has(direct)) {
     to.vector(direct, { d: dst.text, a: src.text, n }, [dst.resource], [src.resource]);
+    return;
+  }
+  if (dst.dtype === "i8" && src.dtype !== "f16") {
+    // Only halves become bytes; whole numbers of a byte are halves too.
+    const half = to.temporary("half_wide", "f16", count);
+    convertRow(to, { text: half.name, dtype: "f16", resource: half.name }, src, count);
+    to.vector("cast.f16.i8", { d: dst.text, a: half.name, n }, [dst.resource], [half.name]);
+    to.release(half);
     return;
   }
   const wide = to.temporary("wide", "f32", count);
