@@ -45,7 +45,7 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
   }
   const rows = s.rows && context.hold("rows", context.scalar(s.rows));
   const init = s.init && context.scalar(s.init);
-  const isSmall = m * n <= context.largestUnrolled;
+  const isSmall = m * n <= (acc.memory.kind === "array" ? longestUnrolled : context.largestUnrolled);
   const hasScalars = (...views: readonly BoundView[]): boolean => views.some((v) => v.memory.kind === "scalars");
   // Named scalars have constant positions: what counts their rows or columns stands in the text.
   const rowsInText = isSmall || hasScalars(acc, a);
@@ -112,6 +112,15 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
     });
   };
 
+  if (s.transposed && init === undefined && n % 4 === 0 && k <= longestUnrolled && readsFours(context, given)) {
+    walkRows((i) => {
+      const four = (j: Code): void => addRows(context, acc, a, given, { i, j, k });
+      if (!columnsInText) loop(context, n, four, 4);
+      else for (let j = 0; j < n; j += 4) four(constant("i32", j));
+    });
+    return;
+  }
+
   const whole = k - (k % 4);
   if (k <= longestUnrolled || hasScalars(a, b)) {
     for (let at = 0; at < whole; at += 4) step(constant("i32", at), 4, startsAtOnce && at === 0);
@@ -119,6 +128,31 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
     loop(context, whole, (at) => step(at, 4, false), 4);
   }
   if (whole < k) step(constant("i32", whole), k - whole, startsAtOnce && whole === 0);
+}
+
+/** Whether four neighbours in a row of f32 can be read together. */
+function readsFours(context: Context, view: BoundView): boolean {
+  const start = view.shape.map(() => constant("i32", 0));
+  return view.isInnermost && context.vectorAt(view.memory, view.at(start)) !== undefined;
+}
+
+/** acc[i, j …] += Σ_k a[i, k] · b[k, j …] for four neighbouring columns: rows of b are read as they lie in memory. */
+function addRows(
+  context: Context,
+  acc: BoundView,
+  a: BoundView,
+  b: BoundView,
+  { i, j, k }: { readonly i: Code; readonly j: Code; readonly k: number },
+): void {
+  const places = Array.from({ length: 4 }, (_, c) => [i, add(j, constant("i32", c))]);
+  const name = context.names.unique(`${acc.memory.name}_four`);
+  context.line(`var ${name} = vec4(${places.map((at) => print(acc.read(at))).join(", ")});`);
+  for (let step = 0; step < k; step++) {
+    const at = constant("i32", step);
+    const four = context.vectorAt(b.memory, b.at([at, j])) ?? "";
+    context.line(`${name} += ${print(a.read([i, at]), "multiplicative")} * ${four};`);
+  }
+  for (const [c, part] of ["x", "y", "z", "w"].entries()) acc.write(places[c] ?? [], primary("f32", `${name}.${part}`));
 }
 
 /**
