@@ -10,6 +10,7 @@ import { main } from "../bin/main.ts";
 import { compileLayer } from "../codegen/compile.ts";
 import { type Storage, type TargetName, targetNames } from "../codegen/target.ts";
 import { blockMultiple, isBlockFormat } from "../ir/core/block-formats.ts";
+import { layerHash } from "../ir/core/hash.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { isFloat } from "../ir/core/types.ts";
@@ -176,7 +177,10 @@ export async function expectAgreement(
   await expectStorages(file, params, backend, isa, held);
 }
 
-/** A layer agrees with the oracle in these storages; sizes grow to whole blocks where one needs them. */
+/**
+ * A layer agrees with the oracle in these storages; sizes grow to whole blocks where one needs them. What comes out the same in several,
+ * because the layer has no weights that they are for, is checked once.
+ */
 export async function expectStorages(
   file: string,
   params: Readonly<Record<string, number>>,
@@ -184,9 +188,15 @@ export async function expectStorages(
   isa: string,
   storages: readonly Storage[],
 ): Promise<void> {
+  const checked = new Set<string>();
   for (const storage of storages) {
     const fitting = isBlockFormat(storage) ? wholeBlocks(params, blockMultiple(storage)) : params;
     const layer = await layerOf(file, fitting);
+    const hashes = compileLayer(layer, backend.target(isa), storage)
+      .stages.map((s) => layerHash(s.layer))
+      .join();
+    if (checked.has(hashes)) continue;
+    checked.add(hashes);
     const { cases, agrees } = await checkTarget(layer, backend, backend.target(isa), storage, 1);
     expect(cases.flatMap((c) => c.disagreements)).toEqual([]);
     expect(agrees).toBe(true);
