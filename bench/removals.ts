@@ -2,6 +2,7 @@ import { createAscend } from "../backends/ascend/index.ts";
 import type { NativeLibrary } from "../backends/native-host.ts";
 import type { Compilation } from "../codegen/compile.ts";
 import { cInterface } from "../codegen/emit/c-family/interface.ts";
+import { programWeights } from "../codegen/program-weights.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { type Case, casesFor } from "../runtime/check/cases.ts";
 import { splitByRole } from "../runtime/check/check.ts";
@@ -69,7 +70,7 @@ export async function removeCalls(compilation: Compilation, seeds: number): Prom
     const cases = [...casesFor(compilation, 1)].filter((c) => Object.values(c.dims).every((n) => n > 0));
     const run = async (each: Case): Promise<ReadonlyMap<string, Tensor>> => {
       const { weights, inputs } = splitByRole(compilation.stored, each.tensors);
-      await loaded.setWeights(weights);
+      await loaded.setWeights(programWeights(compilation.program, weights));
       return (await loaded.run(inputs, each.dims)).outputs;
     };
     const leaveOut = (calls: readonly number[]) => library?.run(`${prefix}_leave_out`, [], [calls.length, ...calls]);

@@ -41,8 +41,11 @@ export async function emitLayer(
   const several = async (): Promise<SourceTree> =>
     backend.emitVariants?.(new Map(compiled.map(({ target, program }) => [target.isa, program]))) ?? new Map();
   const files = await (first && !second ? backend.emit(first.program, first.target) : several());
-  const golden = backend.usesGoldenData && first ? (await import("./golden.ts")).goldenData(first) : undefined;
-  const data: EmittedLayer["data"] = golden ?? new Map();
+  let data: EmittedLayer["data"] = new Map();
+  if (backend.usesGoldenData && first) {
+    const { goldenData, withDraws } = await import("./golden.ts");
+    data = goldenData(first, withDraws);
+  }
   if (path !== undefined) keep(path, { kernels, files: [...files], data: [...data] });
   return { kernels, files, data };
 }

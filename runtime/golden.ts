@@ -3,14 +3,24 @@ import { goldenFiles } from "../codegen/emit/ascend/index.ts";
 import { bufferBytes } from "../codegen/memory.ts";
 import { programWeights } from "../codegen/program-weights.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
-import type { Layer } from "../ir/core/layer.ts";
+import type { Argument, Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
+import { isReal } from "../ir/core/types.ts";
 import { interpret } from "../ir/interpreter/index.ts";
 import { choosersOf } from "../ir/ops/index.ts";
-import { seededTensor } from "./check/cases.ts";
+import { seededScale, seededTensor } from "./check/cases.ts";
 
-/** The most bytes of weights for which golden data is written. */
-const mostBytes = 8 * 2 ** 20;
+/**
+ * The most bytes of weights for which there is golden data: as files, and where main draws the matrices itself. The second bounds the
+ * seconds that the oracle takes, since compiling waits for it.
+ */
+export interface GoldenLimits {
+  readonly written: number;
+  readonly drawn: number;
+}
+const usual: GoldenLimits = { written: 8 * 2 ** 20, drawn: 0 };
+/** Those of a project whose main draws. */
+export const withDraws: GoldenLimits = { ...usual, drawn: 2 ** 28 };
 
 /** Tokens, and whatever else is known at run time only: several, and no multiple of a tile. */
 const size = 5;
@@ -19,17 +29,20 @@ const size = 5;
 const seeds = 64;
 
 /**
- * Inputs and weights of a layer, seeded, and what the oracle says that comes of them, as files of `goldenFiles`: path → bytes. Empty
- * where the weights are large: what belongs to a program of that size is then not small.
+ * Inputs and weights of a layer, seeded, and what the oracle says that comes of them, as files of `goldenFiles`: path → bytes. Matrices
+ * beyond what is written are named with their seed, for a main that draws them. Empty where the weights are larger still.
  */
-export function goldenData(compilation: Compilation): ReadonlyMap<string, Uint8Array> {
+export function goldenData(compilation: Compilation, limits: GoldenLimits = usual): ReadonlyMap<string, Uint8Array> {
   const { program, stored, rounded } = compilation;
   const given = program.buffers.filter((b) => b.role === "weight");
-  if (given.reduce((sum, b) => sum + bufferBytes(b).evaluate(), 0) > mostBytes) return new Map();
+  const bytes = given.reduce((sum, b) => sum + bufferBytes(b).evaluate(), 0);
+  if (bytes > Math.max(limits.written, limits.drawn)) return new Map();
+  const isDrawn = ({ role, value }: Argument): boolean =>
+    bytes > limits.written && role === "weight" && value.type.dims.length >= 2 && isReal(value.type.dtype);
   const dims = Object.fromEntries(program.symbols.map((s) => [s, size]));
   const found = unambiguous(rounded, stored, dims);
   if (found === undefined) return new Map();
-  const { tensors, bounded } = found;
+  const { tensors, bounded, seed } = found;
   const trusted = new Map(
     choosersOf(stored.body).map(({ results }, i) => [results[0]?.name ?? "", choice(i)] as const),
   );
@@ -40,7 +53,14 @@ export function goldenData(compilation: Compilation): ReadonlyMap<string, Uint8A
     files.set(`${goldenFiles.folder}/${name}`, bytes);
   };
   put(goldenFiles.dims, new TextEncoder().encode(program.symbols.map((s) => `${s} ${size}\n`).join("")));
-  const own = programWeights(program, tensors);
+  const drawn = stored.args.filter(isDrawn);
+  if (drawn.length > 0) {
+    const lines = drawn.map((a) => `${a.value.name} ${seededScale(stored, a)}\n`);
+    put(goldenFiles.drawn, new TextEncoder().encode(`seed ${seed}\n${lines.join("")}`));
+  }
+  const left = new Set(drawn.map((a) => a.value.name));
+  for (const b of program.buffers) if (left.has(b.name)) for (const part of b.blocks?.parts ?? []) left.add(part);
+  const own = programWeights(program, new Map([...tensors].filter(([name]) => !left.has(name))));
   for (const b of program.buffers) {
     const tensor = b.role === "weight" || b.role === "input" ? own.get(b.name) : undefined;
     if (tensor) put(goldenFiles.given(b.name), bytesOf(tensor.data));
@@ -68,7 +88,7 @@ function unambiguous(rounded: Layer, stored: Layer, dims: Readonly<Record<string
   for (let seed = 1; seed <= seeds; seed++) {
     const tensors = new Map(stored.args.map((a) => [a.value.name, seededTensor(stored, a, dims, seed)]));
     const bounded = interpret(rounded, { dims, tensors });
-    if (bounded.choices.every((c) => c.outcome.ambiguous.length === 0)) return { tensors, bounded };
+    if (bounded.choices.every((c) => c.outcome.ambiguous.length === 0)) return { tensors, bounded, seed };
   }
   return undefined;
 }

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compileLayer } from "../../codegen/compile.ts";
 import { parseLayer } from "../../ir/text/index.ts";
@@ -40,6 +40,9 @@ describe.skipIf(skipped !== undefined)(`the project's CMakeLists.txt ${skipped ?
     const library = ["-shared", "-fPIC", join(home, "source", "acl.cpp"), "-o", join(home, "lib64", "libascendcl.so")];
     execFileSync(compiler, ["-std=c++17", ...includes, ...library], { stdio: "pipe" });
     const compilation = compileLayer(layer, backend.target("dav-2201"), "int8");
+    mkdirSync(join(folder, "drawn"));
+    for (const [path, content] of goldenData(compilation, { written: 0, drawn: 2 ** 28 }))
+      writeFileSync(join(folder, "drawn", basename(path)), content);
     for (const [path, content] of [
       ...(await backend.emit(compilation.program, compilation.target)),
       ...goldenData(compilation),
@@ -76,6 +79,9 @@ describe.skipIf(skipped !== undefined)(`the project's CMakeLists.txt ${skipped ?
         status: 0,
         output: expect.stringContaining("agrees with the golden data"),
       });
+
+      const drawn = run(main, [join(folder, "drawn")]);
+      expect(drawn.status, drawn.output).toBe(0);
 
       const damaged = join(build, "damaged");
       cpSync(join(folder, "project", "golden"), damaged, { recursive: true });

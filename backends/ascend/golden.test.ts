@@ -1,13 +1,15 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compileLayer } from "../../codegen/compile.ts";
 import { parseLayer } from "../../ir/text/index.ts";
-import { goldenData } from "../../runtime/golden.ts";
+import { type GoldenLimits, goldenData } from "../../runtime/golden.ts";
 import * as native from "../../runtime/native.ts";
+import { fillSeeded } from "../../runtime/safetensors/index.ts";
 import { createAscend } from "./index.ts";
+import { supportHeaders } from "./support.ts";
 
 /** The project as it is written, its main and its golden data, built against the emulator in place of CANN. */
 
@@ -38,6 +40,14 @@ function run(golden: string, env: Readonly<Record<string, string>> = {}) {
   return { status, stdout, stderr };
 }
 
+/** Writes golden data to a folder beside the usual; the names of its files. */
+function write(name: string, limits: GoldenLimits): readonly string[] {
+  const files = [...goldenData(compilation, limits)].map(([path, content]) => [basename(path), content] as const);
+  mkdirSync(join(folder, name), { recursive: true });
+  for (const [path, content] of files) writeFileSync(join(folder, name, path), content);
+  return files.map(([path]) => path).sort();
+}
+
 /** A copy of the golden data with one file changed. */
 function changed(name: string, file: string, change: (bytes: Buffer) => Buffer): string {
   cpSync(join(folder, "golden"), join(folder, name), { recursive: true });
@@ -52,6 +62,18 @@ describe("the project's main", () => {
     expect(stderr).toBe("");
     expect(stdout).toContain("agrees with the golden data");
     expect(status).toBe(0);
+  });
+
+  it("draws weights that are too large for files, the same as the oracle", () => {
+    const names = write("drawn", { written: 0, drawn: 2 ** 28 });
+    expect(names.filter((name) => name.endsWith(".bin"))).toEqual(["bias.bin", "x.bin"]);
+    expect(run("drawn")).toMatchObject({ status: 0, stderr: "" });
+    const list = join(folder, "drawn", "drawn.txt");
+    expect(readFileSync(list, "utf8")).toMatch(/^seed \d+\nrouter 0\.\d+\ngate /);
+    writeFileSync(list, readFileSync(list, "utf8").replace(/seed \d+/, "seed 77"));
+    expect(run("drawn").status).toBe(1);
+    writeFileSync(list, "");
+    expect(run("drawn")).toMatchObject({ status: 2, stderr: expect.stringContaining("router.bin cannot be read") });
   });
 
   it("exits with 1 where a result is not what is expected", () => {
@@ -89,6 +111,41 @@ describe("the project's main", () => {
       status: 2,
       stderr: expect.stringContaining("Ascend310P3"),
     });
+  });
+});
+
+describe("unmoor_draw.h draws what fillSeeded draws", () => {
+  const elements = 4099;
+  const dtypes = { F32: "float, [](float x) { return x; }", BF16: "uint16_t, toBfloat16", F16: "uint16_t, toHalf" };
+  it.each([2 ** -16, 2 ** -14, 0.125, 2 ** 15])("with scale %d", (scale) => {
+    const own = mkdtempSync(join(tmpdir(), "unmoor-ascend-draw-"));
+    try {
+      for (const [name, text] of supportHeaders()) writeFileSync(join(own, name), text);
+      const parts = Object.values(dtypes).map((each) => {
+        const [type, encode] = each.split(", ");
+        return `put(unmoor::drawElements<${type}>(draw, ${elements}, ${encode?.startsWith("[") ? encode : `unmoor::${encode}`}));`;
+      });
+      writeFileSync(
+        join(own, "draw.cpp"),
+        [
+          '#include "unmoor_draw.h"',
+          "#include <cstdio>",
+          "static void put(const std::vector<char> &bytes) { std::fwrite(bytes.data(), 1, bytes.size(), stdout); }",
+          `int main() { const unmoor::Draw draw("w.gate", ${2 ** 33 + 5}ull, ${scale}); ${parts.join(" ")} }`,
+        ].join("\n"),
+      );
+      const flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror"];
+      execFileSync(process.env.CXX ?? "g++", [...flags, join(own, "draw.cpp"), "-o", join(own, "draw")]);
+      const found = execFileSync(join(own, "draw"), { encoding: "buffer" });
+      const wanted = (["F32", "BF16", "F16"] as const).map((dtype) => {
+        const target = new Uint8Array(elements * (dtype === "F32" ? 4 : 2));
+        fillSeeded(target, { seed: 2 ** 33 + 5, name: "w.gate", dtype, scale });
+        return target;
+      });
+      expect(found.equals(Buffer.concat(wanted))).toBe(true);
+    } finally {
+      rmSync(own, { recursive: true, force: true });
+    }
   });
 });
 

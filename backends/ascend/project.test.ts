@@ -45,7 +45,7 @@ function expectGolden(name: string, text: string): void {
 describe("the project", () => {
   it("has these files", () => {
     const kernels = program.kernels.map((k) => `kernels/${k.name}.cpp`);
-    const others = ["CMakeLists.txt", "README.md", "emulator_host.cpp", "main.cpp", "unmoor_kernel.h"];
+    const others = ["CMakeLists.txt", "README.md", "emulator_host.cpp", "main.cpp", "unmoor_draw.h", "unmoor_kernel.h"];
     const own = ["swiglu.h", "swiglu_launch.cpp", "swiglu_tiling.h"];
     expect([...tree.keys()].sort()).toEqual([...kernels, ...others, ...own].sort());
   });

@@ -2,9 +2,14 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Headers that generated kernels include: file name → text. */
+/** Headers that generated kernels and mains include: file name → text. */
 export const supportHeaders = (): Map<string, string> =>
-  new Map([["unmoor_kernel.h", readFileSync(join(ascendFolder(), "support", "unmoor_kernel.h"), "utf8")]]);
+  new Map(
+    ["unmoor_kernel.h", "unmoor_draw.h"].map((name) => [
+      name,
+      readFileSync(join(ascendFolder(), "support", name), "utf8"),
+    ]),
+  );
 
 /** How to find a C++ compiler for the emulator. */
 export const cppCompiler = {

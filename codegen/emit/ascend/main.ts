@@ -1,6 +1,7 @@
+import { hasWholeRows } from "../../../ir/core/block-formats.ts";
 import { Dim } from "../../../ir/core/dim.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
-import type { Program } from "../../program.ts";
+import type { Program, ProgramBuffer } from "../../program.ts";
 import { cInterface } from "../c-family/interface.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 import { sizeText } from "./sizes.ts";
@@ -11,6 +12,8 @@ export const goldenFiles = {
   folder: "golden",
   /** One line "NAME SIZE" for each run-time size. */
   dims: "dims.txt",
+  /** The weights that main draws: a line "seed N", then a line "NAME SCALE" for each. Absent where all are files. */
+  drawn: "drawn.txt",
   /** The bytes of an input or a weight. */
   given: (buffer: string): string => `${buffer}.bin`,
   /** Of an output, what is right, and by how much a result may differ from it: float64, one for each element. */
@@ -39,6 +42,7 @@ export function emitMain(program: Program): string {
     "#include <vector>",
     '#include "acl/acl.h"',
     `#include "${prefix}.h"`,
+    '#include "unmoor_draw.h"',
     "",
     "namespace {",
     "",
@@ -131,11 +135,18 @@ export function emitMain(program: Program): string {
     out.line("};");
     out.line("std::vector<void *> buffers;");
     out.line("for (const size_t bytes : sizes) buffers.push_back(allocate(bytes));");
+    const draws = drawable(buffers);
+    if (draws.size > 0) out.line(`const unmoor::Draws draws(golden + "/${goldenFiles.drawn}");`);
     buffers.forEach((b, i) => {
       if (b.role !== "input" && b.role !== "weight") return;
-      out.line(
-        `upload(buffers[${i}], read(golden + "/${goldenFiles.given(b.name)}", sizes[${i}]).data(), sizes[${i}]);`,
-      );
+      const file = `read(golden + "/${goldenFiles.given(b.name)}", sizes[${i}])`;
+      const draw = draws.get(b.name);
+      if (draw === undefined) out.line(`upload(buffers[${i}], ${file}.data(), sizes[${i}]);`);
+      else
+        out.block("", () => {
+          out.line(`const unmoor::Draw *const draw = draws.find("${draw.of}");`);
+          out.line(`upload(buffers[${i}], (draw == nullptr ? ${file} : ${draw.text}).data(), sizes[${i}]);`);
+        });
     });
     out.line("void *const device_tiling = allocate(sizeof(tiling));");
     out.line("upload(device_tiling, &tiling, sizeof(tiling));");
@@ -187,6 +198,31 @@ export function emitMain(program: Program): string {
     "",
   ]);
   return out.toString();
+}
+
+/** Weights that main can draw: by buffer, the one whose draw it is, and C++ that draws its bytes. */
+function drawable(
+  buffers: readonly ProgramBuffer[],
+): ReadonlyMap<string, { readonly of: string; readonly text: string }> {
+  const found = new Map<string, { of: string; text: string }>();
+  const count = (b: ProgramBuffer): number => b.dims.reduce((n, d) => n * d.evaluate(), 1);
+  const encoders: Readonly<Record<string, string>> = {
+    f32: "drawElements<float>(*draw, COUNT, [](float x) { return x; })",
+    bf16: "drawElements<uint16_t>(*draw, COUNT, unmoor::toBfloat16)",
+    f16: "drawElements<uint16_t>(*draw, COUNT, unmoor::toHalf)",
+  };
+  const parts = new Set(buffers.flatMap((b) => b.blocks?.parts ?? []));
+  for (const b of buffers.filter((each) => each.role === "weight" && !parts.has(each.name))) {
+    const [scales] = b.blocks?.parts ?? [];
+    if (b.blocks && hasWholeRows(b.blocks.format) && scales !== undefined) {
+      const row = b.dims.at(-1)?.evaluate() ?? 1;
+      const rows = `*draw, ${count(b) / row}, ${row}`;
+      found.set(b.name, { of: b.name, text: `unmoor::drawCodes(${rows})` });
+      found.set(scales, { of: b.name, text: `unmoor::drawScales(${rows})` });
+    } else if (b.blocks === undefined && b.dims.length >= 2 && encoders[b.dtype] !== undefined)
+      found.set(b.name, { of: b.name, text: `unmoor::${encoders[b.dtype]?.replace("COUNT", String(count(b)))}` });
+  }
+  return found;
 }
 
 /** How the host holds a dtype, and the function that makes a number of it. */
