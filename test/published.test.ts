@@ -31,12 +31,20 @@ test.each(Object.entries(published))("%s has the sizes of a published config by 
   expect((await read({ path: "config.json", values })).params).toEqual((await read()).params);
 });
 
+const dtypes = [
+  ["F32", "f32"],
+  ["F16", "f16"],
+  ["BF16", "bf16"],
+] as const;
+
+/** Kernels take their time to compile: examples take turns with the types of files, and have all of them in the long run of tests. */
+const dtypesOf = (example: string) => {
+  const turn = Object.keys(models).indexOf(example) % dtypes.length;
+  return process.env.UNMOOR_TEST_ALL === "1" ? dtypes : dtypes.slice(turn, turn + 1);
+};
+
 describe.each(Object.entries(models))("%s", (example, { config, params, prefix, publish }) => {
-  test.each([
-    ["F32", "f32"],
-    ["F16", "f16"],
-    ["BF16", "bf16"],
-  ] as const)(
+  test.each(dtypesOf(example))(
     `runs on a layer of its checkpoint in %s, stored as %s (seed ${seed})`,
     async (dtype: FileDtype, storage) => {
       const compilation = await compiled(example, params, storage);
