@@ -1,7 +1,7 @@
 import type { Backend, KernelSource } from "../backends/backend.ts";
 import type { Compilation } from "../codegen/compile.ts";
 import { workspaceBytes } from "../codegen/memory.ts";
-import { printKernel, printProgram } from "../codegen/tile/text.ts";
+import { formatRange, printKernel, printProgram } from "../codegen/tile/text.ts";
 import type { Kernel } from "../codegen/tile/types.ts";
 import { layerHash, sha256 } from "../ir/core/hash.ts";
 import { noSpan, type Span } from "../ir/core/span.ts";
@@ -71,7 +71,7 @@ export async function explain(
       op: k.origin.op,
       summary: k.origin.summary,
       span: k.origin.span,
-      grid: k.grid.map((g) => `${g.name} < ${g.extent}`),
+      grid: [...k.grid.map((g) => `${g.name} < ${g.extent}`), ...(k.when ? [`when ${formatRange(k.when)}`] : [])],
       work: works.map((work, i) => ({ tokens: tokens[i] ?? 0, ...(work.get(k.name) ?? { flops: 0, bytes: 0 }) })),
       tile: printKernel(k),
       source: sources.get(k) ?? { path: "", text: "", memory: [] },

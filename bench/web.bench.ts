@@ -17,6 +17,7 @@ type Place = (typeof places)[number];
 interface Options extends RaceOptions {
   readonly contest: readonly Contest[];
   readonly place: readonly Place[];
+  readonly tuning?: string;
   readonly json?: string;
 }
 
@@ -31,6 +32,7 @@ const program = new Command("npm run bench:web --")
       .argParser(positive)
       .default(180),
   )
+  .option("--tuning <name>", "one of Unmoor's schedules, as unmoor tune calls them (default: what it recorded here)")
   .addOption(jsonOption());
 
 const open: Readonly<Record<Place, () => Promise<RaceTrack>>> = {
@@ -50,7 +52,7 @@ async function run(options: Options): Promise<number> {
       for (const contest of options.contest) {
         const arena = new Arena();
         try {
-          const made = await makeCase(contest, backend, arena);
+          const made = await makeCase(contest, backend, arena, options.tuning);
           const outcome = judge(made, track.where, await track.race(made.entries, options));
           outcomes.push(outcome);
           console.log(`\n${outcomeText(outcome)}`);

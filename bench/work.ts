@@ -1,6 +1,7 @@
 import type { Compilation } from "../codegen/compile.ts";
 import { bufferBytes } from "../codegen/memory.ts";
 import type { Program } from "../codegen/program.ts";
+import { isLaunched } from "../codegen/tile/launch.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
 import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
@@ -108,6 +109,7 @@ export function kernelWork(
   const buffers = new Map(program.buffers.map((b) => [b.name, b]));
   return new Map(
     [...program.prepare, ...program.kernels].map((kernel) => {
+      if (!isLaunched(kernel, sizes)) return [kernel.name, { flops: 0, bytes: 0 }] as const;
       let flops = 0;
       let bytes = 0;
       const product = kernel.buffers.map((b) => writers.get(b.name)).find((o) => o?.op === "grouped_linear");

@@ -42,12 +42,17 @@ export interface RegisterMatmul {
   readonly kind: "registers";
   /** Rows of activations in a register tile, largest first; the last is 1. */
   readonly rows: readonly number[];
-  /** Output columns of a register tile, over all weights of a fused product. */
+  /**
+   * Where matrices have fewer than `below` rows, the experts' on average, a kernel of its own computes them in tiles of these rows:
+   * code for large tiles costs time and registers even where no row needs it. It is chosen at run time, by the number of tokens.
+   */
+  readonly few?: { readonly below: number; readonly rows: readonly number[] };
+  /** Output columns of a register tile, over all weights of a fused product; of floats in `lanes`, of each weight. */
   readonly columns: number;
   /**
    * Per weight storage: dtype that activations are converted to, and elements of k of a step, for a block format those of a block or
    * of a part with its own scale. `cycles`: in how many one row of a register tile takes a step. `rows` and `packed` where this
-   * storage has others.
+   * storage has others; with `rows` there is no kernel for few.
    */
   readonly dot: Readonly<
     Partial<
@@ -77,8 +82,8 @@ export interface RegisterMatmul {
    */
   readonly prefetch?: { readonly bytesPerCycle: number; readonly tile: number };
   /**
-   * Whether blocks that differ in their columns alone run in step, and share rows of activations. Their number of columns is then one
-   * that leaves no rest.
+   * Whether blocks that differ in their columns alone run in step, and share rows of activations. Where weights are not packed,
+   * their number of columns is one that leaves no rest.
    */
   readonly lanes?: true;
   /** Output panels that one block computes; 1 where they are lanes. */

@@ -6,6 +6,7 @@ import { dtypeOf } from "../codegen/emit/hub/dtype.ts";
 import { argument } from "../codegen/emit/hub/expression.ts";
 import { hubPackage, type Json } from "../codegen/emit/hub/package.ts";
 import { emitWgsl, type LaunchPlan } from "../codegen/emit/wgsl/index.ts";
+import type { Target } from "../codegen/target.ts";
 import { elementArrays } from "../ir/core/tensor.ts";
 import { goldenData } from "./golden.ts";
 import { unmoorVersion } from "./version.ts";
@@ -17,6 +18,10 @@ const mostElements = 2 ** 16;
 
 /** Tokens of the benchmark cases: one, a few, many. */
 const benchTokens = [1, 16, 128];
+
+/** A target for packages. They have no step at load: floats are read where they are, not packed at each call. */
+export const hubTarget = (target: Target): Target =>
+  target.matmul.kind === "registers" ? { ...target, matmul: { ...target.matmul, packed: false } } : target;
 
 /**
  * A layer compiled for WebGPU as a package in the layout of Hugging Face's WebGPU kernels. test.json has a case with what the oracle says

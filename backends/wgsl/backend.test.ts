@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, expectTypeOf, it } from "vitest";
+import { compileLayer } from "../../codegen/compile.ts";
 import { emitWgsl, type LaunchPlan } from "../../codegen/emit/wgsl/index.ts";
 import type { Program } from "../../codegen/program.ts";
 import { kernelBuilder, load, range, view, whole } from "../../codegen/tile/builder.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { apply } from "../../ir/core/scalar.ts";
+import { parseLayer } from "../../ir/text/index.ts";
 import { LackError } from "../backend.ts";
 import { openDevice } from "./adapter/index.ts";
 import { createWgsl } from "./backend.ts";
@@ -171,6 +173,43 @@ describe("a loaded layer", () => {
     } finally {
       opened.close();
     }
+  });
+
+  it("holds few weights twice while it lays them out", async () => {
+    const layer = parseLayer(
+      `layer @three {N = 64} (input fixed %x: f32[T, N], weight auto %a: f32[N, N], weight auto %b: f32[N, N], weight auto %c: f32[N, N]) {
+        %u = linear(%x, %a) : f32[T, N]
+        %v = linear(%u, %b) : f32[T, N]
+        %y = linear(%v, %c) : f32[T, N]
+        return y = %y
+      }`,
+      "three",
+    );
+    const { createRunner } = await loadRunModule();
+    const { plan, modules } = emitWgsl(compileLayer(layer, wgslTarget, "f32").program, wgslLanguage);
+    expect(plan.prepare.length).toBe(3);
+    const opened = await openDevice();
+    const { device } = opened;
+    const runner = await createRunner(device, { plan, modules: Object.fromEntries(modules) });
+    const create = device.createBuffer.bind(device);
+    let [held, most] = [0, 0];
+    device.createBuffer = (descriptor) => {
+      const buffer = create(descriptor);
+      held += descriptor.size;
+      most = Math.max(most, held);
+      const destroy = buffer.destroy.bind(buffer);
+      buffer.destroy = () => {
+        held -= descriptor.size;
+        destroy();
+      };
+      return buffer;
+    };
+    const one = 64 * 64 * 4;
+    const [a, b, c] = [1, 2, 3].map((seed) => random(seed, 64 * 64));
+    await runner.setWeights({ a, b, c });
+    expect(held).toBe(3 * one);
+    expect(most).toBe(4 * one);
+    opened.close();
   });
 
   it("reports that the device has no memory left, and works on when it has", async () => {

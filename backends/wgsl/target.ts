@@ -1,19 +1,26 @@
 import type { WgslFeature } from "../../codegen/emit/wgsl/language.ts";
-import type { Target } from "../../codegen/target.ts";
+import type { RegisterMatmul, Target } from "../../codegen/target.ts";
 import { defaultLimits, limitTarget } from "./limits.ts";
 
-/** Codes and scales of all weights of a product in one buffer each: a kernel may bind few. */
-const blocks = { activations: "q8_0", depth: 32, packed: true } as const;
-
-/** Rows and columns of a register tile, and whether lanes along the columns share rows. */
+/** Register tiles, and what their columns and weights are laid out as. */
 interface TileSize {
   readonly rows: readonly number[];
   readonly columns: number;
+  /** Whether a workgroup is neighbouring columns of the same rows. */
   readonly lanes?: true;
+  /** Whether weights are read in the order of the panels that a tile takes. */
+  readonly packed?: true;
+  readonly few?: RegisterMatmul["few"];
 }
 
+/**
+ * Codes and scales of all weights of a product are in one buffer each, because a kernel may bind few. A step of a block is long text,
+ * and devices take long to compile more rows of it.
+ */
+const blocks = { activations: "q8_0", depth: 32, rows: [4, 1], packed: true } as const;
+
 /** One invocation per block, sums in named scalars. */
-const described = ({ rows, columns, lanes }: TileSize, features?: readonly WgslFeature[]): Target => ({
+const described = ({ rows, columns, lanes, few, packed }: TileSize, features?: readonly WgslFeature[]): Target => ({
   name: "wgsl",
   isa: "wgsl",
   ...(features ? { features } : {}),
@@ -26,6 +33,7 @@ const described = ({ rows, columns, lanes }: TileSize, features?: readonly WgslF
     rows,
     columns,
     ...(lanes ? { lanes } : {}),
+    ...(few ? { few } : {}),
     dot: {
       f32: { activations: "f32", depth: 4 },
       f16: { activations: "f32", depth: 4 },
@@ -34,7 +42,7 @@ const described = ({ rows, columns, lanes }: TileSize, features?: readonly WgslF
       q4_0: blocks,
       mxfp4: blocks,
     },
-    packed: false,
+    packed: packed === true,
     panelsPerBlock: 1,
     // A plain product, such as the router's, has few columns: its rows are what keeps a device busy.
     rowBlocks: { linear: 32, grouped: 1 },
@@ -44,7 +52,18 @@ const described = ({ rows, columns, lanes }: TileSize, features?: readonly WgslF
   limits: { cutsWeights: true },
 });
 
-const usual: TileSize = { rows: [4, 1], columns: 4 };
+/** Columns in lanes and weights in panels, and a kernel of its own for few rows. */
+const inPanels = (rows: readonly number[], few: Required<RegisterMatmul>["few"]): TileSize => ({
+  rows,
+  columns: 4,
+  lanes: true,
+  packed: true,
+  few,
+});
+const usual = inPanels([4, 1], { below: 2, rows: [2, 1] });
+/** Larger tiles take a device long to compile. */
+const eight = inPanels([8, 4, 1], { below: 4, rows: [4, 1] });
+const sixteen = inPanels([16, 4, 1], { below: 4, rows: [4, 1] });
 const packedDot = "packed_4x8_integer_dot_product";
 
 /** For devices with the limits that all have. */
@@ -63,26 +82,18 @@ const tuning = (name: string, size: TileSize, features?: readonly WgslFeature[])
  */
 export const wgslTunings: readonly Target[] = [
   ...[
+    [4, 4],
     [4, 8],
-    [8, 4],
     [8, 8],
-    [2, 4],
     [1, 4],
   ].map(([rows = 1, columns = 4]) => tuning(`${rows}×${columns}`, { rows: rows === 1 ? [1] : [rows, 1], columns })),
-  ...[
-    { rows: [4, 1], columns: 4 },
-    { rows: [8, 4, 1], columns: 4 },
-    { rows: [16, 4, 1], columns: 4 },
-  ].map((size) =>
-    tuning(`${size.rows.join(" ")} × ${size.columns} in lanes that share rows`, { ...size, lanes: true }, [
-      "subgroups",
-      packedDot,
-    ]),
-  ),
+  tuning("4 1 × 4 in lanes", { rows: [4, 1], columns: 4, lanes: true }),
+  tuning("8 4 1 × 4", eight),
+  tuning("16 4 1 × 4", sixteen),
+  tuning("4 1 × 4, rows shared", usual, ["subgroups", packedDot]),
+  tuning("8 4 1 × 4, rows shared", eight, ["subgroups", packedDot]),
+  tuning("16 4 1 × 4, rows shared", sixteen, ["subgroups", packedDot]),
   tuning("packed dot products", usual, [packedDot]),
   tuning("f16 elements", usual, ["shader-f16"]),
-  tuning("f16 elements, 8 4 1 × 4 in lanes that share rows", { rows: [8, 4, 1], columns: 4, lanes: true }, [
-    "subgroups",
-    "shader-f16",
-  ]),
+  tuning("f16 elements, 8 4 1 × 4, rows shared", eight, ["subgroups", "shader-f16"]),
 ];

@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import type { Backend } from "../../backends/backend.ts";
+import { type Backend, LackError } from "../../backends/backend.ts";
 import { elementsOf } from "../../backends/wgsl/elements.ts";
-import { wgslLanguage } from "../../backends/wgsl/functions.ts";
 import { type Compilation, compileLayer } from "../../codegen/compile.ts";
-import { emitWgsl } from "../../codegen/emit/wgsl/index.ts";
+import type { LaunchPlan } from "../../codegen/emit/wgsl/index.ts";
 import { routingsOf } from "../../codegen/program.ts";
 import { programWeights } from "../../codegen/program-weights.ts";
+import type { Target } from "../../codegen/target.ts";
 import type { Layer } from "../../ir/core/layer.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { parseLayer } from "../../ir/text/index.ts";
@@ -60,14 +60,35 @@ const sizes: MoeSizes = { H: 512, I: 256, E: 32, K: 4 };
 /** Gathered matrices of more tokens would not fit into a buffer that every device has. */
 const MOST_GATHERED = 16;
 
-export function makeCase(contest: Contest, backend: Backend, arena: Arena): Promise<Case> {
+/**
+ * @param tuning one of the backend's schedules; default: what tuning found for the layer here
+ * @throws LackError where there is none of that name
+ */
+export function makeCase(contest: Contest, backend: Backend, arena: Arena, tuning?: string): Promise<Case> {
   const [kind = "", count = ""] = contest.split("-");
   const tokens = Number(count);
-  if (kind === "product") return product(tokens, backend, arena);
-  return kind === "moe" ? moe(tokens, backend, arena) : quantisedMoe(tokens, backend, arena);
+  const setting = { backend, arena, tuning };
+  if (kind === "product") return product(tokens, setting);
+  return kind === "moe" ? moe(tokens, setting) : quantisedMoe(tokens, setting);
 }
 
-async function product(N: number, backend: Backend, arena: Arena): Promise<Case> {
+interface Setting {
+  readonly backend: Backend;
+  readonly arena: Arena;
+  readonly tuning: string | undefined;
+}
+
+/** The schedule of a layer: by its name, or what tuning recorded. */
+async function described(layer: Layer, storage: "f32" | "q4_0", { backend, tuning }: Setting): Promise<Target> {
+  const isa = await backend.bestIsa();
+  if (tuning === undefined) return targetFor({ backend, isa, records: tuningFolder() }, layer, storage);
+  const all = backend.tunings?.(isa) ?? [];
+  const found = all.find((target) => target.tuning === tuning);
+  if (found) return found;
+  throw new LackError(`there is no schedule ${tuning}`, `name one of: ${all.map((t) => t.tuning).join("; ")}`);
+}
+
+async function product(N: number, setting: Setting): Promise<Case> {
   const layer = parseLayer(
     `layer @product {N = ${N}} (input fixed %x: f32[T, N], weight auto %w: f32[N, N]) {
       %y = linear(%x, %w) : f32[T, N]
@@ -75,7 +96,7 @@ async function product(N: number, backend: Backend, arena: Arena): Promise<Case>
     }`,
     "web.bench",
   );
-  const made = await prepare(layer, "f32", N, backend, arena);
+  const made = await prepare(layer, "f32", N, setting);
   const { x } = made;
   const w = floats(made.weights, "w");
   return {
@@ -98,8 +119,8 @@ const titled = (what: string, tokens: number): string => {
 const example = (file: string): Promise<Layer> =>
   readLayer({ file: join(installFolder(), "examples", file), params: { ...sizes }, cache: undefined });
 
-async function moe(tokens: number, backend: Backend, arena: Arena): Promise<Case> {
-  const made = await prepare(await example("olmoe.ts"), "f32", tokens, backend, arena);
+async function moe(tokens: number, setting: Setting): Promise<Case> {
+  const made = await prepare(await example("olmoe.ts"), "f32", tokens, setting);
   const of = (name: string): Float32Array => floats(made.weights, name);
   const matrices = { router: of("router"), gate: of("gate"), up: of("up"), down: of("down") };
   const graphs = [
@@ -122,14 +143,14 @@ const quantisedShape: Shape = {
   activation: "silu",
 };
 
-async function quantisedMoe(tokens: number, backend: Backend, arena: Arena): Promise<Case> {
-  const made = await prepare(await example(quantisedShape.example), "q4_0", tokens, backend, arena);
+async function quantisedMoe(tokens: number, setting: Setting): Promise<Case> {
+  const made = await prepare(await example(quantisedShape.example), "q4_0", tokens, setting);
   const problem: Problem = { shape: quantisedShape, storage: "q4_0", sizes: { ...sizes }, weights: made.weights };
   const { H } = sizes;
   const graph: OnnxGraph = {
     inputs: [{ name: "x", dims: [tokens, H] }],
     outputs: [{ name: "y", dims: [tokens, H] }],
-    ...moeGraph(problem, "q4_0", arena),
+    ...moeGraph(problem, "q4_0", setting.arena),
   };
   const entries = [made.own, onnx("onnxruntime-web: QMoE", graph, made.x)];
   return { title: titled("MoE layer in 4 bits", tokens), tokens, entries, ...made };
@@ -150,9 +171,9 @@ const onnx = (name: string, graph: OnnxGraph, x: { dims: readonly number[]; data
 });
 
 /** Compiles a layer, with what tuning found for it here, and draws its weights and tokens. */
-async function prepare(layer: Layer, storage: "f32" | "q4_0", tokens: number, backend: Backend, arena: Arena) {
-  const isa = await backend.bestIsa();
-  const target = await targetFor({ backend, isa, records: tuningFolder() }, layer, storage);
+async function prepare(layer: Layer, storage: "f32" | "q4_0", tokens: number, setting: Setting) {
+  const { backend, arena } = setting;
+  const target = await described(layer, storage, setting);
   const compilation = compileLayer(layer, target, storage);
   const { program } = compilation;
   const weights = drawWeights(compilation, arena, SEED);
@@ -160,11 +181,12 @@ async function prepare(layer: Layer, storage: "f32" | "q4_0", tokens: number, ba
   if (!(batch?.data instanceof Float32Array)) throw new Error(`${layer.name} has no input in f32`);
   const x = { dims: batch.dims, data: batch.data };
   const symbols = Object.fromEntries(program.symbols.map((symbol) => [symbol, tokens]));
-  const { plan, modules } = emitWgsl(program, wgslLanguage, target.limits.bufferBytes);
+  const files = await backend.emit(program, target);
+  const plan: LaunchPlan = JSON.parse(files.get("plan.json") ?? "");
   const own: Entry = {
     kind: "unmoor",
     name: target.tuning === undefined ? "Unmoor" : `Unmoor, tuned (${target.tuning})`,
-    loaded: { plan, modules: Object.fromEntries(modules) },
+    loaded: { plan, modules: Object.fromEntries([...files].filter(([path]) => path.endsWith(".wgsl"))) },
     weights: elementsOf(program, programWeights(program, weights), "weight"),
     inputs: { x: x.data },
     symbols,

@@ -64,11 +64,11 @@ const layoutElsewhere = (layout: string, target: string): DiagnosticError =>
 
 /** The layer as a package for a loader of kernels. */
 async function packageLayer(layer: Layer, targets: readonly Target[], storage: Storage): Promise<EmittedLayer> {
-  const [{ compileLayer }, { hubFiles }] = await Promise.all([
+  const [{ compileLayer }, { hubFiles, hubTarget }] = await Promise.all([
     import("../../codegen/compile.ts"),
     import("../../runtime/hub.ts"),
   ]);
-  const [compilation] = targets.map((target) => compileLayer(layer, target, storage));
+  const [compilation] = targets.map((target) => compileLayer(layer, hubTarget(target), storage));
   if (!compilation) throw new Error("there is no target to compile for");
   const { prepare, kernels } = compilation.program;
   return { kernels: prepare.length + kernels.length, files: hubFiles(compilation), data: new Map() };

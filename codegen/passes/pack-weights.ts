@@ -1,3 +1,4 @@
+import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
@@ -54,6 +55,8 @@ function packing(operation: Operation, own: readonly Value[], matmul: RegisterMa
       `${operation.op} has a weight of type ${dtype}, which the target cannot multiply`,
       "Choose another storage.",
     );
+  // Sums of floats in lanes: each weight has as many columns.
+  if (matmul.lanes && !isBlockFormat(dtype ?? "f32")) return { rows: matmul.columns, depth: dot.depth };
   const rows = Math.floor(matmul.columns / own.length);
   if (rows * own.length !== matmul.columns) {
     throw new IrError(

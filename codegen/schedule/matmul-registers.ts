@@ -1,14 +1,15 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
+import type { Operation } from "../../ir/core/layer.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import type { ProgramBuffer } from "../program.ts";
-import { isStorage } from "../target.ts";
+import { isStorage, type RegisterMatmul, type Storage } from "../target.ts";
 import { at, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, floorDiv, int, lt, min, mul, select, sub } from "../tile/fold.ts";
-import type { Tile } from "../tile/types.ts";
+import type { Kernel, SizeRange, Tile } from "../tile/types.ts";
 import { balancedRows } from "./balance.ts";
-import { besideOf, type Schedule } from "./context.ts";
+import { besideOf, type Schedule, type ScheduleContext } from "./context.ts";
 import { kernelName, originOf } from "./elementwise.ts";
-import { describeProduct } from "./product.ts";
+import { describeProduct, type Product } from "./product.ts";
 import { walkRows } from "./rows.ts";
 import type { Sums, SumsContext } from "./sums.ts";
 import { BlockSums } from "./sums-blocks.ts";
@@ -26,9 +27,50 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   const p = describeProduct(operation, context);
   const dtype = operation.operands.at(-1)?.type.dtype ?? "f32";
   const dot = isStorage(dtype) ? matmul.dot[dtype] : undefined;
-  if (dot === undefined)
+  if (!isStorage(dtype) || dot === undefined)
     throw new IrError(`weights of type ${dtype} cannot be multiplied on this target`, "Choose another storage.");
-  const b = kernelBuilder(kernelName(operation, context), originOf(operation, p.summary));
+  const usual = { rows: dot.rows ?? matmul.rows, rowBlocks: rowBlocksOf(p, matmul) };
+  return formsOf(p, usual, dot.rows ? undefined : matmul.few).map((form) =>
+    productKernel(operation, context, p, { matmul, dtype, depth: dot.depth }, form),
+  );
+};
+
+/** One kernel of a product: its register tiles, the blocks that share rows, and for which numbers of rows it is launched. */
+interface Form {
+  readonly suffix?: string;
+  readonly rows: readonly number[];
+  readonly rowBlocks: number;
+  readonly when?: SizeRange;
+}
+
+const rowBlocksOf = (p: Product, { rowBlocks }: RegisterMatmul): number =>
+  (p.offsets || p.heads ? rowBlocks?.grouped : rowBlocks?.linear) ?? 1;
+
+/** The usual form; where the target asks for it another one for few rows, chosen at run time, or now where their number is known. */
+function formsOf(p: Product, usual: Form, few: RegisterMatmul["few"]): readonly Form[] {
+  if (few === undefined) return [usual];
+  const below = few.below * (p.offsets ? p.experts : 1);
+  // Of experts that have few rows on average, one may have many.
+  const rows = few.rows.filter((size) => size < below);
+  const small: Form = { suffix: "few", rows, rowBlocks: 1 };
+  const { constant } = p.rows;
+  if (constant !== undefined) return [constant < below ? small : usual];
+  return [
+    { ...small, when: { of: p.rows, from: 0, below } },
+    { ...usual, when: { of: p.rows, from: below } },
+  ];
+}
+
+function productKernel(
+  operation: Operation,
+  context: ScheduleContext,
+  p: Product,
+  { matmul, dtype, depth: step }: { readonly matmul: RegisterMatmul; readonly dtype: Storage; readonly depth: number },
+  { suffix, rows: sizes, rowBlocks, when }: Form,
+): Kernel {
+  const name = kernelName(operation, context);
+  const b = kernelBuilder(suffix ? `${name}_${suffix}` : name, originOf(operation, p.summary));
+  if (when) b.forSizes(when);
   b.read(p.x);
   const { x } = p.blocks ?? {};
   for (const { buffer } of x ? besideOf(x) : []) b.read(buffer);
@@ -42,7 +84,6 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   const width = p.packed?.rows ?? (matmul.lanes ? divisorUpTo(matmul.columns, p.columns) : matmul.columns);
   const panels = Math.ceil(p.columns / width);
   const { panelsPerBlock } = matmul;
-  const rowBlocks = (p.offsets || p.heads ? matmul.rowBlocks?.grouped : matmul.rowBlocks?.linear) ?? 1;
   const expert = b.grid("expert", p.experts);
   const inStep = matmul.lanes ? ({ lanes: true } as const) : undefined;
   const before = inStep && b.grid("part", rowBlocks);
@@ -51,7 +92,7 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
   const first = p.offsets ? b.letScalar("first", load(p.offsets, expert)) : int(0);
   const count = p.offsets ? b.letScalar("count", sub(load(p.offsets, add(expert, 1)), first)) : dimExpr(p.rows);
 
-  const depth = p.packed?.depth ?? dot.depth;
+  const depth = p.packed?.depth ?? step;
   const parts: SumsContext = { b, p, scratch: context.target.scratch, width, depth, expert };
   const tile = new ProductTile(parts, sumsOf(parts), first);
   const { prefetch } = matmul;
@@ -62,11 +103,13 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
     const next =
       balanced === undefined ? undefined : b.letScalar("next", select(lt(count, balanced), panel, following));
     const rows = (edge: boolean) =>
-      walkRows(b, dot.rows ?? matmul.rows, count, { part, parts: rowBlocks }, (size, row) =>
+      walkRows(b, sizes, count, { part, parts: rowBlocks }, (size, row) =>
         tile.emit(size, row, panel, edge, prefetch && size >= prefetch.tile ? next : undefined),
       );
     const fullPanels = Math.floor(p.columns / width);
     if (fullPanels === panels) rows(false);
+    // Lanes take one branch: what is beyond the last column is computed of zeros, and not stored.
+    else if (matmul.lanes) rows(true);
     else
       b.when(
         lt(panel, fullPanels),
@@ -79,8 +122,8 @@ export const scheduleRegisterProduct: Schedule = (operation, context) => {
     const from = b.letScalar("from", mul(block, panelsPerBlock));
     b.forLoop("panel", from, b.letScalar("to", min(add(from, panelsPerBlock), panels)), 1, onPanel);
   }
-  return [b.build()];
-};
+  return b.build();
+}
 
 /** The largest number up to `most` that divides `size`. */
 function divisorUpTo(most: number, size: number): number {

@@ -6,7 +6,17 @@ import { constantOf, type Int, int } from "./fold.ts";
 import { reservedNames } from "./part-spec.ts";
 import { conditional, scalarTypeOf } from "./shape.ts";
 import { checkKernel } from "./spec.ts";
-import type { GridCoordinate, Half, Kernel, KernelBuffer, Statement, Tile, View, ViewIndex } from "./types.ts";
+import type {
+  GridCoordinate,
+  Half,
+  Kernel,
+  KernelBuffer,
+  SizeRange,
+  Statement,
+  Tile,
+  View,
+  ViewIndex,
+} from "./types.ts";
 
 /** What a view may be of: a buffer or a tile. Program buffers fit too. */
 export interface Base {
@@ -72,6 +82,7 @@ export class KernelBuilder {
   readonly #grid: GridCoordinate[] = [];
   readonly #names = new Set<string>(reservedNames);
   readonly #dtypes = new Map<string, ElementType>();
+  #when: SizeRange | undefined;
   #list: Statement[] = [];
 
   constructor(name: string, origin: Kernel["origin"]) {
@@ -114,6 +125,11 @@ export class KernelBuilder {
     this.#buffers.set(name, made);
     this.#dtypes.set(name, dtype);
     return made;
+  }
+
+  /** The sizes for which the kernel is launched; the program has others for the rest. */
+  forSizes(sizes: SizeRange): void {
+    this.#when = sizes;
   }
 
   /** Adds a block coordinate, inside those already there. Returns it as an i32 scalar. An extent of 1 makes no coordinate. */
@@ -283,6 +299,7 @@ export class KernelBuilder {
         name: this.#name,
         buffers: [...this.#buffers.values()],
         grid: this.#grid,
+        ...(this.#when ? { when: this.#when } : {}),
         body: this.#list,
         origin: this.#origin,
       }),

@@ -3,6 +3,7 @@ import { isFloat } from "../../ir/core/types.ts";
 import type { Program, ProgramBuffer } from "../program.ts";
 import { slotOf } from "./evaluate.ts";
 import { compileList, type Executor } from "./execute.ts";
+import { isLaunched } from "./launch.ts";
 import { Memory, makeArray, storesDType, type TypedArray } from "./memory.ts";
 import type { Kernel } from "./types.ts";
 
@@ -91,7 +92,8 @@ export function runProgram(
     const shared = alias === undefined ? undefined : buffers.get(alias);
     if (shared !== undefined) buffers.set(name, shared);
   }
-  for (const kernel of [...program.prepare, ...program.kernels]) runKernel(kernel, buffers, given.dims, options);
+  for (const kernel of [...program.prepare, ...program.kernels])
+    if (isLaunched(kernel, given.dims)) runKernel(kernel, buffers, given.dims, options);
   return buffers;
 }
 

@@ -4,7 +4,7 @@ import { isFloat, isFloatElement } from "../../ir/core/types.ts";
 import { LaneNames } from "./lanes.ts";
 import { identifier, PartChecker, reservedNames, type Scope } from "./part-spec.ts";
 import { broadcasts, disjoint, formatShape, sameView, scalarTypeOf, viewShape } from "./shape.ts";
-import { formatBuffer, formatTile, formatView, statementHead } from "./text.ts";
+import { formatBuffer, formatRange, formatTile, formatView, statementHead } from "./text.ts";
 import type { Kernel, Statement, View } from "./types.ts";
 
 /**
@@ -45,13 +45,17 @@ class KernelChecker extends PartChecker {
   }
 
   check(): void {
-    const { name, buffers, grid, body } = this.#kernel;
+    const { name, buffers, grid, when, body } = this.#kernel;
     if (!identifier.test(name))
       this.fail("an identifier as the kernel's name", `"${name}"`, "Use letters, digits and _.");
     const scope: Scope = { scalars: new Map(), bases: new Map() };
     const symbols = new Set(
-      [...buffers.flatMap((b) => b.dims), ...grid.map((g) => g.extent)].flatMap((d) => d.symbols),
+      [...buffers.flatMap((b) => b.dims), ...grid.map((g) => g.extent), ...(when ? [when.of] : [])].flatMap(
+        (d) => d.symbols,
+      ),
     );
+    if (when && !(when.from >= 0 && when.from < (when.below ?? Number.POSITIVE_INFINITY)))
+      this.fail("sizes from some number on, below a larger one", formatRange(when), "Give a range that holds a size.");
     for (const symbol of symbols) {
       if (this.#symbols && !this.#symbols.includes(symbol))
         this.fail(

@@ -8,7 +8,7 @@ import type { MemoryPlan, Program, ProgramBuffer, ProgramChoice } from "../progr
 import { TileError } from "./part-spec.ts";
 import { checkKernel, checkProgram } from "./spec.ts";
 import { StatementParser } from "./statement-parser.ts";
-import type { Kernel, KernelBuffer } from "./types.ts";
+import type { Kernel, KernelBuffer, SizeRange } from "./types.ts";
 
 /**
  * Reads the text of a kernel, as text.ts describes it, and checks it. Throws DiagnosticError with the place: U101 where the
@@ -131,13 +131,26 @@ class TileParser {
         return { name: coordinate, extent: this.#dim(), ...(cursor.accept("lanes") ? { lanes: true as const } : {}) };
       }),
     );
-    const dims = [...buffers.flatMap((b) => b.dims), ...grid.map((g) => g.extent)];
+    const when = cursor.accept("when") ? { when: this.#range() } : {};
+    const dims = [
+      ...buffers.flatMap((b) => b.dims),
+      ...grid.map((g) => g.extent),
+      ...(when.when ? [when.when.of] : []),
+    ];
     const scalars = [...symbols, ...dims.flatMap((d) => d.symbols), ...grid.map((g) => g.name)];
     const body = new StatementParser(cursor, this.#places).body({
       scalars: new Map(scalars.map((scalar) => [scalar, "i32"])),
       bases: new Map(buffers.map((b) => [b.name, b.dtype])),
     });
-    return { name, buffers, grid, body, origin };
+    return { name, buffers, grid, ...when, body, origin };
+  }
+
+  /** Sizes for which a kernel is launched. */
+  #range(): SizeRange {
+    const cursor = this.#cursor;
+    const of = this.#dim();
+    const from = cursor.accept("from") ? this.#number() : 0;
+    return { of, from, ...(cursor.accept("below") ? { below: this.#number() } : {}) };
   }
 
   #title(word: string, help: string): string {

@@ -4,6 +4,7 @@ import { dtypeBytes, formatType } from "../../ir/core/types.ts";
 import type { Program, ProgramBuffer } from "../program.ts";
 import { checkKernel } from "./kernel-spec.ts";
 import { expressionsOf, subexpressions, viewsOf } from "./shape.ts";
+import { formatRange } from "./text.ts";
 import type { Kernel, Statement } from "./types.ts";
 
 export { checkKernel } from "./kernel-spec.ts";
@@ -15,6 +16,8 @@ export { checkKernel } from "./kernel-spec.ts";
  * - `prepare` reads weights and prepared buffers and writes prepared ones; `kernels` write temporaries and outputs.
  * - Temporaries, outputs and prepared buffers are written before they are read, and once read only a kernel that has them
  *   as readwrite changes them. Every output is written.
+ * - Kernels that are launched for some sizes only are forms of one: neighbours that write the same buffers, whose ranges of one size
+ *   follow each other from 0 on without a gap, the last without an end. None is in `prepare`.
  * - Results and choices name outputs, each once. Every temporary that kernels use has one slot; buffers of one slot are
  *   never in use at once, and the slot has room for each.
  * - An alias is a temporary with the dtype and as many elements as the temporary that it names, which is no alias itself. They
@@ -49,6 +52,7 @@ export function checkProgram(program: Program): Program {
   const checkOrder = (kernels: readonly Kernel[], reads: readonly string[], writes: readonly string[]): void => {
     for (const kernel of kernels) checkAccesses(program, kernel, buffers, { written, read, reads, writes });
   };
+  checkForms(program);
   checkOrder(program.prepare, ["weight", "prepared"], ["prepared"]);
   checkOrder(program.kernels, ["input", "weight", "prepared", "temporary", "output"], ["temporary", "output"]);
   for (const b of program.buffers) {
@@ -58,6 +62,40 @@ export function checkProgram(program: Program): Program {
   checkResults(program, buffers);
   checkMemory(program, buffers);
   return program;
+}
+
+/** Kernels for ranges of a size: for each size one of them writes what all of them write. */
+function checkForms(program: Program): void {
+  const help = "Give every size one kernel.";
+  const once = program.prepare.find((k) => k.when);
+  if (once) fail(program, "preparation for all sizes", `kernel ${once.name} under a condition`, help);
+  const writes = ({ buffers }: Kernel): string =>
+    buffers
+      .flatMap((b) => (b.access === "read" ? [] : [b.name]))
+      .sort()
+      .join(", ");
+  /** The form that another one must go on after. */
+  let open: { readonly kernel: Kernel; readonly of: Dim; readonly below: number } | undefined;
+  const expectClosed = (found: string): void => {
+    if (open === undefined) return;
+    const { kernel, of, below } = open;
+    fail(program, `a kernel that writes ${writes(kernel)} when ${of} from ${below} after ${kernel.name}`, found, help);
+  };
+  for (const kernel of program.kernels) {
+    const { name, when } = kernel;
+    const found = `${name}${when ? ` when ${formatRange(when)}` : ""}`;
+    const goesOn =
+      open !== undefined &&
+      when?.from === open.below &&
+      when.of.equals(open.of) &&
+      writes(kernel) === writes(open.kernel);
+    if (!goesOn) {
+      expectClosed(found);
+      if (when && when.from > 0) fail(program, `a kernel when ${when.of} from 0 before ${name}`, found, help);
+    }
+    open = when?.below === undefined ? undefined : { kernel, of: when.of, below: when.below };
+  }
+  expectClosed("none");
 }
 
 const countOf = (b: ProgramBuffer): Dim => b.dims.reduce((x, y) => x.times(y), Dim.of(1));

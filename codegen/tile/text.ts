@@ -1,7 +1,7 @@
 import { formatScalar, type ScalarExpr } from "../../ir/core/scalar.ts";
 import type { Span } from "../../ir/core/span.ts";
 import type { Program } from "../program.ts";
-import type { Kernel, KernelBuffer, Statement, Tile, View, ViewIndex } from "./types.ts";
+import type { Kernel, KernelBuffer, SizeRange, Statement, Tile, View, ViewIndex } from "./types.ts";
 
 /**
  * The text form of tile IR. parser.ts reads it back; print → parse → print is the identity. In short:
@@ -16,7 +16,8 @@ import type { Kernel, KernelBuffer, Statement, Tile, View, ViewIndex } from "./t
  *     }
  *
  * A view has one index per dimension: `t` keeps none of it, `0:+256` keeps 256 elements from 0, `gather(pos, 12)` keeps the
- * 12 elements at the positions in tile pos. `grid(t = T, column = 64 lanes)` has lanes. `#` begins a comment.
+ * 12 elements at the positions in tile pos. `grid(t = T, column = 64 lanes)` has lanes. After the
+ * grid, `when 4*T below 128` and `when 4*T from 128` say for which sizes the kernel is launched. `#` begins a comment.
  */
 export interface PrintOptions {
   /** Whether origins carry their place in the source. Hashes are over text without; default false. */
@@ -128,10 +129,18 @@ function kernelLines(kernel: Kernel, options: PrintOptions): string[] {
   return [
     `kernel @${kernel.name} origin(${JSON.stringify(op)}, ${JSON.stringify(summary)}${place}) (`,
     ...buffers,
-    `) grid(${grid}) {`,
+    `) grid(${grid})${kernel.when ? ` when ${formatRange(kernel.when)}` : ""} {`,
     ...indented(kernel.body),
     "}",
   ];
 }
+
+/** `4*T from 128`, `4*T below 128`, `4*T from 16 below 128`. */
+export const formatRange = ({ of, from, below }: SizeRange): string =>
+  [
+    `${of}`,
+    ...(from > 0 || below === undefined ? [`from ${from}`] : []),
+    ...(below === undefined ? [] : [`below ${below}`]),
+  ].join(" ");
 
 const formatPlace = (span: Span): string => `${JSON.stringify(span.file)}:${span.line}:${span.column}+${span.length}`;

@@ -13,9 +13,18 @@ export interface Kernel {
   readonly buffers: readonly KernelBuffer[];
   /** Block coordinates, outermost first. Blocks may run in any order, at once. */
   readonly grid: readonly GridCoordinate[];
+  /** The sizes for which a program launches it; absent: all. For other sizes another kernel does the same (spec.ts). */
+  readonly when?: SizeRange;
   readonly body: readonly Statement[];
   /** The layer op this kernel computes, in words for a comment ("expert gate and up, silu(gate) * up"), and its place in the source. */
   readonly origin: { readonly op: string; readonly summary: string; readonly span: Span };
+}
+
+/** from ≤ of < below; without `below` all from `from` on. `of` is over run-time symbols. */
+export interface SizeRange {
+  readonly of: Dim;
+  readonly from: number;
+  readonly below?: number;
 }
 
 /**

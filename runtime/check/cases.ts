@@ -1,4 +1,5 @@
 import type { Compilation } from "../../codegen/compile.ts";
+import { isLaunched } from "../../codegen/tile/launch.ts";
 import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
@@ -108,7 +109,8 @@ const range = (from: number, to: number): number[] =>
   Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 
 /**
- * Cases for a compiled layer: zero tokens, one, the tile size and one more or less, run-time sizes that differ, and, where the layer has a router that
+ * Cases for a compiled layer: zero tokens, one, the tile size and one more or less, as many as launch what these do not, run-time
+ * sizes that differ, and, where the layer has a router that
  * can be steered through its weights, all tokens on the same experts, an expert that nobody chooses, and ties.
  */
 export function* casesFor(compilation: Compilation, seed: number): Generator<Case> {
@@ -117,7 +119,8 @@ export function* casesFor(compilation: Compilation, seed: number): Generator<Cas
     compilation.target.matmul.kind === "registers"
       ? (compilation.target.matmul.rows[0] ?? 1)
       : compilation.target.matmul.rows;
-  const sizes = [...new Set([0, 1, 3, tile - 1, tile, tile + 1])].filter((n) => n >= 0).sort((a, b) => a - b);
+  const usual = [0, 1, 3, tile - 1, tile, tile + 1];
+  const sizes = [...new Set([...usual, ...launching(compilation, usual)])].filter((n) => n >= 0).sort((a, b) => a - b);
   for (const tokens of sizes) {
     const made = makeCase(layer, tokens === 1 ? "1 token" : `${tokens} tokens`, tokens, seed);
     yield tokens === sizes.at(-1) ? { ...made, repeated: true } : made;
@@ -138,6 +141,20 @@ export function* casesFor(compilation: Compilation, seed: number): Generator<Cas
     yield { ...made, tensors, ...(ties === true ? { tied: true } : {}) };
   }
 }
+
+/** The least numbers of tokens at which kernels are launched that none of the given ones launches. */
+function launching({ stored, program }: Compilation, given: readonly number[]): readonly number[] {
+  const sizes = (tokens: number): Record<string, number> =>
+    Object.fromEntries(symbolsOf(stored).map((s) => [s, tokens]));
+  return program.kernels.flatMap((kernel) => {
+    if (given.some((tokens) => isLaunched(kernel, sizes(tokens)))) return [];
+    for (let tokens = 1; tokens <= mostTokens; tokens++) if (isLaunched(kernel, sizes(tokens))) return [tokens];
+    return [];
+  });
+}
+
+/** The oracle takes long for more. */
+const mostTokens = 256;
 
 /** Run-time sizes, in the order in which the arguments name them. */
 const symbolsOf = (layer: Layer): readonly string[] => [

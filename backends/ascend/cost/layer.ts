@@ -1,5 +1,6 @@
 import { emitKernels } from "../../../codegen/emit/ascend/index.ts";
 import { type Program, routingsOf } from "../../../codegen/program.ts";
+import { isLaunched } from "../../../codegen/tile/launch.ts";
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import { ascendIsa } from "../target.ts";
@@ -53,7 +54,8 @@ export function modelLayer(
   });
   const tiling = new Memory("tiling", "gm", sizes, true);
   const l2 = new L2(chip);
-  const kernels = emitted.map(({ kernel, type, text }) => {
+  const launched = emitted.filter(({ kernel }) => isLaunched(kernel, dims));
+  const kernels = launched.map(({ kernel, type, text }) => {
     const source = { name: kernel.name, summary: kernel.origin.summary, type, text };
     const parameters = kernel.buffers.map((b) => b.name);
     return modelKernel({ ...source, parameters }, memories, tiling, chip, l2, options);

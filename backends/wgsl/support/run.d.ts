@@ -43,6 +43,8 @@ export interface PlanKernel {
   readonly entryPoint: string;
   readonly workgroupSize: number;
   readonly grid: readonly Polynomial[];
+  /** Launched only where from ≤ the value of `of` < below (absent: no end). */
+  readonly when?: { readonly of: Polynomial; readonly from: number; readonly below?: number };
   readonly bindings: readonly {
     readonly binding: number;
     readonly buffer: string;

@@ -70,6 +70,13 @@ const size = (bytes) =>
 const elements = (buffer, symbols) => buffer.dims.reduce((count, dim) => count * evaluate(dim, symbols), 1);
 const blocks = (kernel, symbols) => kernel.grid.reduce((count, extent) => count * evaluate(extent, symbols), 1);
 
+/** Whether a kernel is launched at these sizes; where not, a neighbour does the same. */
+function isLaunched({ when }, symbols) {
+  if (when === undefined) return true;
+  const value = evaluate(when.of, symbols);
+  return value >= when.from && !(value >= when.below);
+}
+
 /** About how many operations a kernel does: of products by the matrix that each row meets, of attention by its keys. */
 function operations(plan, kernel, symbols) {
   const bound = kernel.bindings.map(({ buffer: name }) => plan.buffers.find((buffer) => buffer.name === name));
@@ -126,6 +133,7 @@ export function lacks(plan, limits, symbols = {}) {
         `${what} needs ${kernel.workgroupSize} invocations per workgroup, this device allows ${limits.maxComputeInvocationsPerWorkgroup} (maxComputeInvocationsPerWorkgroup)`,
       );
     if (!kernel.grid.every((extent) => isKnown(extent, symbols))) continue;
+    if (kernel.when && isKnown(kernel.when.of, symbols) && !isLaunched(kernel, symbols)) continue;
     const count = blocks(kernel, symbols);
     const most = Math.min(2 ** 31 - 1, limits.maxComputeWorkgroupsPerDimension ** 2 * kernel.workgroupSize);
     if (count > most) found.push(`${what} has ${count} blocks${at}, and one dispatch takes ${most}`);
@@ -342,14 +350,29 @@ class Runner {
     const known = (role) => this.plan.buffers.filter((buffer) => buffer.role === role);
     const given = known("weight").map((buffer) => [buffer, this.#check(buffer, weights, symbols)]);
     this.#hasWeights = false;
-    await checked(this.#device, `the weights of ${this.plan.name}`, () => {
-      for (const buffer of [...known("weight"), ...known("prepared")]) this.#allocate(buffer, symbols);
-      for (const [buffer, data] of given) this.#upload(buffer, data);
-    });
-    await this.#submit(this.#prepare, symbols, SUBMISSION_OPERATIONS);
-    // What only the preparation reads is not kept.
-    const kept = new Set(this.plan.kernels.flatMap((kernel) => kernel.bindings.map((binding) => binding.buffer)));
-    for (const { name } of known("weight")) if (!kept.has(name)) this.#free(name);
+    const prepared = known("prepared");
+    const loaded = new Set();
+    const load = (names) =>
+      checked(this.#device, `the weights of ${this.plan.name}`, () => {
+        for (const buffer of prepared) if (names.has(buffer.name)) this.#allocate(buffer, symbols);
+        for (const [buffer, data] of given) {
+          if (!names.has(buffer.name) || loaded.has(buffer.name)) continue;
+          loaded.add(buffer.name);
+          this.#allocate(buffer, symbols);
+          this.#upload(buffer, data);
+        }
+      });
+    const boundBy = (kernels) => new Set(kernels.flatMap((kernel) => kernel.bindings.map((binding) => binding.buffer)));
+    const preparation = this.#prepare.map(({ kernel }) => kernel);
+    // One after the other: what only the preparation reads is not kept, nor held beside all that is made of the others.
+    for (const [i, compiled] of this.#prepare.entries()) {
+      const own = boundBy([compiled.kernel]);
+      await load(own);
+      await this.#submit([compiled], symbols, SUBMISSION_OPERATIONS);
+      const later = boundBy([...preparation.slice(i + 1), ...this.plan.kernels]);
+      for (const { name } of known("weight")) if (own.has(name) && !later.has(name)) this.#free(name);
+    }
+    await load(boundBy(this.plan.kernels));
     this.#hasWeights = true;
   }
 
@@ -445,7 +468,7 @@ class Runner {
     const device = this.#device;
     const groups = [[]];
     let sum = 0;
-    for (const compiled of kernels) {
+    for (const compiled of kernels.filter(({ kernel }) => isLaunched(kernel, symbols))) {
       const own = operations(this.plan, compiled.kernel, symbols);
       if (sum > 0 && sum + own > most) {
         groups.push([]);
@@ -469,11 +492,11 @@ class Runner {
     return (performance.now() - start) * 1e6;
   }
 
-  /** One pass with a dispatch per kernel; kernels without blocks are left out. */
+  /** One pass with a dispatch per kernel; kernels without blocks, or for other sizes, are left out. */
   #record(encoder, kernels, symbols, given) {
     const pass = encoder.beginComputePass({ label: this.plan.name });
     for (const compiled of kernels) {
-      const count = blocks(compiled.kernel, symbols);
+      const count = isLaunched(compiled.kernel, symbols) ? blocks(compiled.kernel, symbols) : 0;
       if (count === 0) continue;
       const groups = Math.ceil(count / compiled.kernel.workgroupSize);
       const y = Math.ceil(groups / this.#device.limits.maxComputeWorkgroupsPerDimension);

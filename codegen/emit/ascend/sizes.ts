@@ -1,9 +1,4 @@
-import { Dim } from "../../../ir/core/dim.ts";
-import type { EmittedKernel } from "./kernel.ts";
-
-/** Blocks of a kernel's grid, over the run-time symbols. */
-export const blocksOf = (kernel: EmittedKernel): Dim =>
-  kernel.kernel.grid.reduce((d, g) => d.times(g.extent), Dim.of(1));
+import type { Dim } from "../../../ir/core/dim.ts";
 
 /** A size as C++ over `dims`, which has the run-time symbols in order. */
 export function sizeText(size: Dim, symbols: readonly string[]): string {

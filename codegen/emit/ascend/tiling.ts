@@ -1,11 +1,12 @@
 import type { Program } from "../../program.ts";
 import { cInterface } from "../c-family/interface.ts";
+import { launchedBlocks } from "../c-family/launch.ts";
 import { sizeIdentifier } from "../c-family/names.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 import type { EmittedProgram } from "./index.ts";
 import type { AscendIsa } from "./isa.ts";
 import type { EmittedKernel } from "./kernel.ts";
-import { blocksOf, sizeText } from "./sizes.ts";
+import { sizeText } from "./sizes.ts";
 
 /** Name of the tiling struct. */
 export const tilingName = (program: Program): string => `${cInterface(program).prefix}_tiling`;
@@ -65,7 +66,7 @@ export function emitTiling(program: Program, emitted: EmittedProgram, isa: Ascen
     for (const kernel of kernels) {
       const cores = kernel.type === "AIV_ONLY" ? "vector_cores" : "cube_cores";
       out.line(
-        `tiling.${launchField(kernel)} = std::min<int64_t>(${sizeText(blocksOf(kernel), symbols)}, soc.${cores});`,
+        `tiling.${launchField(kernel)} = std::min<int64_t>(${launchedBlocks(kernel.kernel, (size) => sizeText(size, symbols))}, soc.${cores});`,
       );
     }
     out.line("return tiling;");

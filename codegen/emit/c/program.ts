@@ -1,8 +1,9 @@
-import { Dim } from "../../../ir/core/dim.ts";
+import type { Dim } from "../../../ir/core/dim.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import { cInterface, touched } from "../c-family/interface.ts";
+import { launchedBlocks } from "../c-family/launch.ts";
 import { Names, sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { CodeWriter } from "../c-family/writer.ts";
@@ -93,13 +94,14 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
         return;
       }
       out.line(`const ${structure} args = ${prefix}_bind(buffers, dims);`);
-      const extents = new Set(list.flatMap((k) => k.grid.flatMap((g) => g.extent.symbols)));
+      const extents = new Set(
+        list.flatMap((k) => [...k.grid.map((g) => g.extent), ...(k.when ? [k.when.of] : [])].flatMap((d) => d.symbols)),
+      );
       for (const symbol of symbols)
         if (extents.has(symbol)) out.line(`const int64_t ${sizeIdentifier(symbol)} = args.${sizeIdentifier(symbol)};`);
       out.line("const unmoor_launch launches[] = {");
       for (const kernel of list) {
-        const blocks = kernel.grid.reduce((d, g) => d.times(g.extent), Dim.of(1));
-        out.line(`  {${kernelNames.get(kernel)}, ${dimText(blocks)}},`);
+        out.line(`  {${kernelNames.get(kernel)}, ${launchedBlocks(kernel, dimText)}},`);
       }
       out.line("};");
       out.line(`unmoor_run_launches(launches, ${list.length}, &args, threads);`);

@@ -21,13 +21,16 @@ export const size = (polynomial: Polynomial): string | number =>
 /** A name that manifests take: that of a buffer, where the dot of a part becomes an underscore. */
 export const argument = (name: string): string => name.replaceAll(".", "_");
 
-/** Workgroups of a kernel along two dimensions, as one takes only so many. */
-export function dispatch({ grid, workgroupSize }: LaunchPlan["kernels"][number]): {
+/** Workgroups of a kernel along two dimensions, as one takes only so many; none for sizes at which it is not launched. */
+export function dispatch({ grid, workgroupSize, when }: LaunchPlan["kernels"][number]): {
   readonly x: string;
   readonly y: string;
 } {
   const blocks = grid.length === 0 ? "1" : grid.map((extent) => `(${amount(extent)})`).join(" * ");
   const groups = `ceilDiv(${blocks}, ${workgroupSize})`;
   const y = `max(1, ceilDiv(${groups}, device.limits.maxComputeWorkgroupsPerDimension))`;
-  return { x: `ceilDiv(${groups}, ${y})`, y };
+  const x = `ceilDiv(${groups}, ${y})`;
+  if (when === undefined) return { x, y };
+  const below = when.below === undefined ? "" : ` and ${amount(when.of)} < ${when.below}`;
+  return { x: `(${x} if ${amount(when.of)} >= ${when.from}${below} else 0)`, y };
 }

@@ -64,6 +64,8 @@ interface PlanKernel {
   readonly workgroupSize: number;
   /** Invocations per dimension of the grid, one for each block; numbered along x, then y of the dispatch. */
   readonly grid: readonly Polynomial[];
+  /** Launched only where from ≤ the value of `of` < below (absent: no end): neighbours do the same for the other values. */
+  readonly when?: { readonly of: Polynomial; readonly from: number; readonly below?: number };
   /** Storage buffers of group 0. */
   readonly bindings: readonly {
     readonly binding: number;
@@ -173,6 +175,7 @@ function planKernels({ kernel, path, module, launches }: PrintedKernel): PlanKer
     entryPoint: module.entryPoint,
     workgroupSize: module.workgroupSize,
     grid: kernel.grid.map((g) => polynomial(g.lanes ? padded(g.extent, module) : g.extent.substitute(constants))),
+    ...(kernel.when ? { when: { ...kernel.when, of: polynomial(kernel.when.of) } } : {}),
     bindings: module.bindings.map(({ buffer, access }, binding) => ({
       binding,
       buffer: parts[buffer] ?? buffer,
