@@ -104,7 +104,7 @@ test.each(targetNames)("%s launches the kernel for the size", { timeout: 120_000
   }
 });
 
-test("plan.json and explain say which", async () => {
+test("plan.json, modules and explain say which", async () => {
   const target = wgsl.target("wgsl");
   const compilation = compileLayer(layer, target, "f32");
   const plan = JSON.parse((await wgsl.emit(compilation.program, target)).get("plan.json") ?? "");
@@ -112,6 +112,9 @@ test("plan.json and explain say which", async () => {
   const of = [{ coefficient: 2, factors: ["T"] }];
   expect(ranges).toContainEqual(["grouped_linear_mul_few", { of, from: 0, below: 6 }]);
   expect(ranges).toContainEqual(["grouped_linear_mul", { of, from: 6 }]);
+  const sources = await wgsl.kernels(compilation.program, target);
+  const texts = [...sources].map(([kernel, { text }]) => [kernel.name, text]);
+  expect(Object.fromEntries(texts).grouped_linear_mul_few).toContain("// Launched when 2*T below 6;");
   const { kernels } = await explain(compilation, wgsl, [1, 16]);
   const work = (name: string) => kernels.find((k) => k.name === name)?.work.map((w) => w.flops > 0);
   expect(kernels.find((k) => k.name === "grouped_linear_mul_few")?.grid).toContain("when 2*T below 6");

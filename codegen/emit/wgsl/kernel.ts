@@ -1,5 +1,6 @@
 import { formatSpan } from "../../../ir/core/span.ts";
 import { LaneNames } from "../../tile/lanes.ts";
+import { formatRange } from "../../tile/text.ts";
 import type { GridCoordinate, Kernel } from "../../tile/types.ts";
 import { add, type Code, constant, expression, primary, print, times } from "./code.ts";
 import { type Assumptions, Context, guaranteedBytes } from "./context.ts";
@@ -189,6 +190,9 @@ function header(kernel: Kernel): string[] {
     `// ${oneLine(summary)}`,
     `// ${oneLine(op)} at ${oneLine(formatSpan(span))}`,
     `// One invocation computes one block: ${oneLine(grid) || "the only one"}.`,
+    ...(kernel.when
+      ? [`// Launched when ${oneLine(formatRange(kernel.when))}; for other sizes another kernel is.`]
+      : []),
   ];
 }
 
