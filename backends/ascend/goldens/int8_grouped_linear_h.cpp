@@ -183,8 +183,8 @@ extern "C" __global__ __aicore__ void swiglu_grouped_linear_h(GM_ADDR tokens_gm,
         gate_scales_1 = gate_scales_1_queue.DeQue<float>();
         Duplicate(gate_scales_1[24], 0.0f, 8);
         LocalTensor<float> gate_scales_spread = gate_scales_spread_buffer.Get<float>();
+        PipeBarrier<PIPE_V>();
         for (int64_t row_2 = 0; row_2 < 64; row_2++) {
-          PipeBarrier<PIPE_V>();
           Adds(gate_scales_spread[row_2 * 32].ReinterpretCast<int32_t>(), gate_scales_1.ReinterpretCast<int32_t>(), 0, 32);
         }
         LocalTensor<float> up_scales_1 = up_scales_1_queue.AllocTensor<float>();
@@ -193,8 +193,8 @@ extern "C" __global__ __aicore__ void swiglu_grouped_linear_h(GM_ADDR tokens_gm,
         up_scales_1 = up_scales_1_queue.DeQue<float>();
         Duplicate(up_scales_1[24], 0.0f, 8);
         LocalTensor<float> up_scales_spread = up_scales_spread_buffer.Get<float>();
+        PipeBarrier<PIPE_V>();
         for (int64_t row_3 = 0; row_3 < 64; row_3++) {
-          PipeBarrier<PIPE_V>();
           Adds(up_scales_spread[row_3 * 32].ReinterpretCast<int32_t>(), up_scales_1.ReinterpretCast<int32_t>(), 0, 32);
         }
         for (int64_t part = GetSubBlockIdx() * 64; part < valid_rows; part += GetSubBlockNum() * 64) {

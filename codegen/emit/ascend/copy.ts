@@ -108,7 +108,7 @@ export function fillRows(to: Lowering, dst: Place, given: readonly number[], fro
   const rows = (d: number): void => {
     const extent = shape.slice(0, -1)[d];
     if (extent !== undefined) {
-      to.loop("row", String(extent), (counter) => {
+      to.rows(String(extent), (counter) => {
         counters.push(counter);
         rows(d + 1);
         counters.pop();

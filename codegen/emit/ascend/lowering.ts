@@ -74,12 +74,23 @@ export class Lowering {
     } else this.#list.push(node);
   }
 
-  /** A loop from 0; with `accesses`, one whose iterations are parts of one instruction. */
-  loop(hint: string, extent: string, body: (counter: string) => void, accesses?: readonly Access[]): void {
+  /** A loop from 0; with `accesses`, given or found in its body, one whose iterations are parts of one instruction. */
+  loop(
+    hint: string,
+    extent: string,
+    body: (counter: string) => void,
+    given?: readonly Access[] | ((body: readonly Node[]) => readonly Access[] | undefined),
+  ): void {
     const counter = this.scope.names.unique(hint);
     const inner = this.collect(() => body(counter));
     const head = `for (int64_t ${counter} = 0; ${counter} < ${extent}; ${counter}++)`;
+    const accesses = typeof given === "function" ? given(inner) : given;
     this.push({ kind: "loop", head, body: inner, ...(accesses === undefined ? {} : { accesses }) });
+  }
+
+  /** A loop over rows of tiles, which are parts of one instruction where a row is one, and none reads what another writes. */
+  rows(extent: string, body: (counter: string) => void): void {
+    this.loop("row", extent, body, accessesOfOne);
   }
 
   /** C++ text of a scalar, after a line that stands for what it reads. */
@@ -196,3 +207,11 @@ export class Lowering {
 }
 
 export const access = (pipe: Pipe, resource: string, write: boolean): Access => ({ pipe, resource, write });
+
+/** What iterations touch that are one instruction each, of which none reads what another writes; else undefined. */
+function accessesOfOne([only, ...others]: readonly Node[]): readonly Access[] | undefined {
+  if (others.length > 0 || (only?.kind !== "line" && only?.kind !== "loop")) return undefined;
+  const { accesses } = only;
+  const written = new Set(accesses?.filter((a) => a.write).map((a) => a.resource));
+  return accesses?.every((a) => a.write || !written.has(a.resource)) ? accesses : undefined;
+}

@@ -32,7 +32,7 @@ export function lowerMap(to: Lowering, s: MapStatement): void {
   const rows = (d: number): void => {
     const extent = leading[d];
     if (extent !== undefined) {
-      to.loop("row", String(extent), (counter) => {
+      to.rows(String(extent), (counter) => {
         counters.push(counter);
         rows(d + 1);
         counters.pop();
@@ -116,7 +116,7 @@ export function lowerLocalCopy(to: Lowering, dst: Place, src: Place, shape: read
   const rows = (level: number): void => {
     const extent = leading[level];
     if (extent !== undefined) {
-      to.loop("row", String(extent), (counter) => {
+      to.rows(String(extent), (counter) => {
         counters.push(counter);
         rows(level + 1);
         counters.pop();
