@@ -104,17 +104,7 @@ export function fillZeros(to: Lowering, dst: Place, shape: readonly number[], fr
  */
 export function fillRows(to: Lowering, dst: Place, given: readonly number[], from: number, value: string): void {
   const shape = from === 0 ? withoutPadding(dst, given) : given;
-  const counters: string[] = [];
-  const rows = (d: number): void => {
-    const extent = shape.slice(0, -1)[d];
-    if (extent !== undefined) {
-      to.rows(String(extent), (counter) => {
-        counters.push(counter);
-        rows(d + 1);
-        counters.pop();
-      });
-      return;
-    }
+  to.rows(shape.slice(0, -1), (counters) => {
     const offset = to.offset(dst, counters).plus(Offset.constant(from)).toString();
     const tensor = offset === "" ? dst.binding.name : `${dst.binding.name}[${offset}]`;
     const size = dtypeBytes[dst.dtype];
@@ -125,8 +115,7 @@ export function fillRows(to: Lowering, dst: Place, given: readonly number[], fro
     // What pads a row of bytes to 32 is filled with it.
     const n = String(size === 1 ? Math.ceil(count / 2) : count);
     to.vector(op, { d: bits ? d16 : tensor, s: bits ? "static_cast<int16_t>(0)" : value, n }, [dst.binding.name], []);
-  };
-  rows(0);
+  });
 }
 
 /** A shape of the same elements in fewer and longer rows, where rows of a view in UB follow each other. */
@@ -159,22 +148,8 @@ function walkOf(global: Place, counts: readonly Count[], shape: readonly number[
     : { outer: counts.slice(0, -1), rows: 1, columns };
 }
 
-function walk(to: Lowering, outer: readonly Count[], body: (counters: readonly string[]) => void): void {
-  const counters: string[] = [];
-  const step = (d: number): void => {
-    const count = outer[d];
-    if (count === undefined) {
-      body(counters);
-      return;
-    }
-    to.loop("row", textOf(count), (counter) => {
-      counters.push(counter);
-      step(d + 1);
-      counters.pop();
-    });
-  };
-  step(0);
-}
+const walk = (to: Lowering, outer: readonly Count[], body: (counters: readonly string[]) => void): void =>
+  to.nest("row", outer.map(textOf), body);
 
 const times = (count: Count, factor: number): string =>
   typeof count === "number" ? String(count * factor) : `${atom(count.text)} * ${factor}`;

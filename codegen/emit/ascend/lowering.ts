@@ -75,12 +75,7 @@ export class Lowering {
   }
 
   /** A loop from 0; with `accesses`, given or found in its body, one whose iterations are parts of one instruction. */
-  loop(
-    hint: string,
-    extent: string,
-    body: (counter: string) => void,
-    given?: readonly Access[] | ((body: readonly Node[]) => readonly Access[] | undefined),
-  ): void {
+  loop(hint: string, extent: string, body: (counter: string) => void, given?: readonly Access[] | AccessesOf): void {
     const counter = this.scope.names.unique(hint);
     const inner = this.collect(() => body(counter));
     const head = `for (int64_t ${counter} = 0; ${counter} < ${extent}; ${counter}++)`;
@@ -88,9 +83,25 @@ export class Lowering {
     this.push({ kind: "loop", head, body: inner, ...(accesses === undefined ? {} : { accesses }) });
   }
 
-  /** A loop over rows of tiles, which are parts of one instruction where a row is one, and none reads what another writes. */
-  rows(extent: string, body: (counter: string) => void): void {
-    this.loop("row", extent, body, accessesOfOne);
+  /**
+   * Loops within each other, from 0 to each extent; `body` gets their counters, outermost first.
+   * @param accesses as of `loop`
+   */
+  nest(
+    hint: string,
+    extents: readonly string[],
+    body: (counters: readonly string[]) => void,
+    accesses?: AccessesOf,
+    counters: readonly string[] = [],
+  ): void {
+    const [extent, ...inner] = extents;
+    if (extent === undefined) body(counters);
+    else this.loop(hint, extent, (c) => this.nest(hint, inner, body, accesses, [...counters, c]), accesses);
+  }
+
+  /** Loops over rows of tiles, which are parts of one instruction where a row is one, and none reads what another writes. */
+  rows(extents: readonly number[], body: (counters: readonly string[]) => void): void {
+    this.nest("row", extents.map(String), body, accessesOfOne);
   }
 
   /** C++ text of a scalar, after a line that stands for what it reads. */
@@ -207,6 +218,9 @@ export class Lowering {
 }
 
 export const access = (pipe: Pipe, resource: string, write: boolean): Access => ({ pipe, resource, write });
+
+/** What the iterations of a loop touch, where they are parts of one instruction; else undefined. */
+type AccessesOf = (body: readonly Node[]) => readonly Access[] | undefined;
 
 /** What iterations touch that are one instruction each, of which none reads what another writes; else undefined. */
 function accessesOfOne([only, ...others]: readonly Node[]): readonly Access[] | undefined {

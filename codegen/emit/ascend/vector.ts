@@ -28,17 +28,7 @@ export function lowerMap(to: Lowering, s: MapStatement): void {
   const flat = shape.length > 1 && [dst, ...inputs.map((i) => i.place)].every((p) => isDense(p, shape));
   const count = flat ? shape.reduce((a, b) => a * b, 1) : columns;
   const leading = flat ? [] : shape.slice(0, -1);
-  const counters: string[] = [];
-  const rows = (d: number): void => {
-    const extent = leading[d];
-    if (extent !== undefined) {
-      to.rows(String(extent), (counter) => {
-        counters.push(counter);
-        rows(d + 1);
-        counters.pop();
-      });
-      return;
-    }
+  to.rows(leading, (counters) => {
     const row = new RowMap(to, count);
     for (const { name, place, shape: own } of inputs) {
       const index = flat ? [] : indexOf(own, counters, leading.length);
@@ -46,8 +36,7 @@ export function lowerMap(to: Lowering, s: MapStatement): void {
       else row.bindRow(name, place, index);
     }
     row.into(s, dst, flat ? [] : counters);
-  };
-  rows(0);
+  });
 }
 
 const zero: ScalarExpr = { kind: "const", type: "i32", value: 0 };
@@ -112,17 +101,7 @@ export function lowerLocalCopy(to: Lowering, dst: Place, src: Place, shape: read
   const flat = isDense(d, shape) && isDense(s, shape);
   const count = flat ? shape.reduce((a, b) => a * b, 1) : columns;
   const leading = flat ? [] : shape.slice(0, -1);
-  const counters: string[] = [];
-  const rows = (level: number): void => {
-    const extent = leading[level];
-    if (extent !== undefined) {
-      to.rows(String(extent), (counter) => {
-        counters.push(counter);
-        rows(level + 1);
-        counters.pop();
-      });
-      return;
-    }
+  to.rows(leading, (counters) => {
     const [into, from] = [to.tensor(d, counters), to.tensor(s, counters)];
     convertRow(
       to,
@@ -130,8 +109,7 @@ export function lowerLocalCopy(to: Lowering, dst: Place, src: Place, shape: read
       { text: from, dtype: s.dtype, resource: s.binding.name },
       count,
     );
-  };
-  rows(0);
+  });
 }
 
 interface RowOperand {

@@ -2,7 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Half, Statement } from "../../tile/types.ts";
 import { add, type Code, constant, expression, primary, print } from "./code.ts";
 import type { Context } from "./context.ts";
-import { type BoundView, bindView, loop, quadRow } from "./views.ts";
+import { type BoundView, bindView, loop, quadRow, writeFour } from "./views.ts";
 
 /** Longer sums are walked by loops, as are products of more rows and columns than a tile may have names. */
 const longestUnrolled = 16;
@@ -144,15 +144,14 @@ function addRows(
   b: BoundView,
   { i, j, k }: { readonly i: Code; readonly j: Code; readonly k: number },
 ): void {
-  const places = Array.from({ length: 4 }, (_, c) => [i, add(j, constant("i32", c))]);
   const name = context.names.unique(`${acc.memory.name}_four`);
-  context.line(`var ${name} = vec4(${places.map((at) => print(acc.read(at))).join(", ")});`);
+  context.line(`var ${name} = ${vector(context, acc, i, j, 4)};`);
   for (let step = 0; step < k; step++) {
     const at = constant("i32", step);
     const four = context.vectorAt(b.memory, b.at([at, j])) ?? "";
     context.line(`${name} += ${print(a.read([i, at]), "multiplicative")} * ${four};`);
   }
-  for (const [c, part] of ["x", "y", "z", "w"].entries()) acc.write(places[c] ?? [], primary("f32", `${name}.${part}`));
+  writeFour(acc, [i], j, name);
 }
 
 /**

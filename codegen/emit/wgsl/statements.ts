@@ -2,11 +2,11 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
 import { viewsOf } from "../../tile/shape.ts";
 import type { Statement, View } from "../../tile/types.ts";
-import { add, type Code, constant, primary, print } from "./code.ts";
+import { type Code, constant, primary, print } from "./code.ts";
 import type { Context } from "./context.ts";
 import { emitMma } from "./mma.ts";
 import { emitTopK } from "./top-k.ts";
-import { type BoundView, bindView, forEach, forEachValid, loop, within } from "./views.ts";
+import { type BoundView, bindView, forEach, forEachValid, loop, within, writeFour } from "./views.ts";
 
 type Of<K extends Statement["kind"]> = Extract<Statement, { kind: K }>;
 
@@ -157,8 +157,7 @@ function copyVectors(context: Context, dst: BoundView, src: BoundView): boolean 
       return;
     }
     const held = context.hold(src.memory.name, primary("f32", vector));
-    for (const [i, part] of ["x", "y", "z", "w"].entries())
-      dst.write([...row, add(column, constant("i32", i))], primary("f32", `${held.text}.${part}`));
+    writeFour(dst, row, column, held.text);
   };
   const inText = dst.memory.kind === "scalars" || columns <= 16;
   forEach(context, rows, [dst], (row) => {

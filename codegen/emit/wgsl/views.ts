@@ -83,6 +83,12 @@ export function bindView(context: Context, view: View, byRow = false): BoundView
   };
 }
 
+/** Writes the elements of a vector of four, by its name, to neighbours in a row. */
+export function writeFour(view: BoundView, row: readonly Code[], column: Code, vector: string): void {
+  for (const [i, part] of ["x", "y", "z", "w"].entries())
+    view.write([...row, add(column, constant("i32", i))], primary(view.memory.type, `${vector}.${part}`));
+}
+
 /** Names the part of a position that is computed; the constant part stays with the coordinates, where it folds. */
 function holdStart(context: Context, memory: Memory, start: Code): Code {
   if (start.constant !== undefined || memory.kind === "scalars") return start;
