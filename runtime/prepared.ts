@@ -78,11 +78,11 @@ async function keyOf(
   const hash = createHash("sha256").update(compilerStamp(["ir", "codegen", "backends", "runtime"]));
   for (const [path, text] of await backend.emit(program, target))
     hash.update(`${path.length}:${path}${text.length}:`).update(text);
-  for (const { argument, source, layout, keys, scales } of weights) {
+  for (const { argument, source, layout, keys, scales, zeros } of weights) {
     const { name } = argument.value;
     const type = stored.args.find((a) => a.value.name === name)?.value.type;
     hash.update(JSON.stringify([name, type?.dtype, source, layout]));
-    for (const tensor of [...keys, ...scales].filter((each) => each !== "")) {
+    for (const tensor of [...keys, ...scales, ...zeros].filter((each) => each !== "")) {
       const { dtype, shape, begin, end } = file.info(tensor);
       hash.update(JSON.stringify([dtype, shape]));
       for (let from = 0; from < end - begin; from += PIECE) {

@@ -7,7 +7,7 @@ import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor } from "../ir/core/tensor.ts";
 import { type DType, dtypeBytes, tensorBytes } from "../ir/core/types.ts";
 import { copyBlocks, holdsBlocks } from "./checkpoint/blocks.ts";
-import { type ElementArray, isVerbatim, openElements } from "./checkpoint/elements.ts";
+import { checkZeros, type ElementArray, isVerbatim, openElements } from "./checkpoint/elements.ts";
 import { numericLayout, runLength, scatter } from "./checkpoint/layout.ts";
 import { type CheckpointMatch, matchWeights, type WeightMatch } from "./checkpoint/match.ts";
 import { NativeMemory } from "./native.ts";
@@ -78,6 +78,7 @@ const exact: Readonly<Record<string, readonly DType[]>> = {
   BF16: ["f32", "bf16"],
   mxfp4: ["f32", "bf16"],
   "fp8-128": ["f32"],
+  int8: ["f32"],
   I32: ["i32"],
   I64: ["i32"],
 };
@@ -101,6 +102,7 @@ export async function loadWeights(
   let bytes = 0;
   try {
     for (const each of match.weights) {
+      for (const key of each.zeros) await checkZeros(file, key);
       const { name } = each.argument.value;
       const argument = layer.args.find((a) => a.value.name === name) ?? each.argument;
       const { dtype } = argument.value.type;

@@ -39,6 +39,15 @@ interface Case {
 const experts = (example: string): string => `${models[example]?.prefix}mlp.experts`;
 const qwen = experts("qwen3-moe");
 
+/** Writes experts' matrices, from one expert on, as bytes with a scale for each row. */
+const inBytes = (w: Tensors, part: "gate" | "up" | "down", from: number): void => {
+  const [rows, columns] = part === "down" ? [24, 16] : [16, 24];
+  for (let e = from; e < 6; e++) {
+    w.set(`${qwen}.${e}.${part}_proj.weight`, zeros("I8", [rows, columns]));
+    w.set(`${qwen}.${e}.${part}_proj.weight_scale`, zeros("F32", [rows, 1]));
+  }
+};
+
 const cases: Readonly<Record<string, Case>> = {
   "U301 one expert's tensor": { weights: (w) => w.delete(`${qwen}.2.up_proj.weight`) },
   "U301 a name with a slip": {
@@ -52,6 +61,15 @@ const cases: Readonly<Record<string, Case>> = {
     weights: (w, prefix) => w.set(`${prefix}mlp.gate.weight`, zeros("F32", [8, 24])),
   },
   "U301 another model": { example: "mixtral", config: "none", extra: ["--param", "E=2"], weights: (w) => w.clear() },
+  "U301 bytes for activations with a fixed scale": {
+    weights: (w) => {
+      inBytes(w, "gate", 0);
+      for (let e = 0; e < 6; e++) {
+        w.delete(`${qwen}.${e}.gate_proj.weight_scale`);
+        w.set(`${qwen}.${e}.gate_proj.deq_scale`, zeros("F32", [16]));
+      }
+    },
+  },
   "U301 the prefix given": { extra: ["--prefix", "model.layers.4"] },
   "U302 transposed": {
     example: "gpt-oss",
@@ -62,6 +80,13 @@ const cases: Readonly<Record<string, Case>> = {
     weights: (w, prefix) => {
       w.delete(`${prefix}mlp.experts.down_proj`);
       w.set(`${prefix}mlp.experts.down_proj_scales`, zeros("U8", [5, 24, 1]));
+    },
+  },
+  "U302 scales for groups of a row": {
+    weights: (w) => {
+      w.set(`${qwen}.0.down_proj.weight`, zeros("I8", [24, 16]));
+      w.set(`${qwen}.0.down_proj.weight_scale`, zeros("BF16", [24, 2]));
+      inBytes(w, "down", 1);
     },
   },
   "U302 every expert": { config: { moe_intermediate_size: 32 } },
@@ -77,6 +102,19 @@ const cases: Readonly<Record<string, Case>> = {
     weights: (w, prefix) => w.set(`${prefix}ffn.experts.mlp.w2`, zeros("F32", [80, 25])),
   },
   "U303 a weight": { weights: (w) => w.set(`${qwen}.0.down_proj.weight`, zeros("F64", [24, 16])) },
+  "U303 zero points": {
+    weights: (w) => {
+      inBytes(w, "down", 0);
+      const offset = Float32Array.from({ length: 24 }, (_, i) => (i === 5 ? -3 : 0));
+      w.set(`${qwen}.1.down_proj.weight_offset`, { dtype: "F32", shape: [24, 1], data: offset });
+    },
+  },
+  "U303 bytes for some experts only": {
+    weights: (w) => {
+      inBytes(w, "up", 0);
+      w.set(`${qwen}.2.up_proj.weight`, zeros("BF16", [16, 24]));
+    },
+  },
   "U303 a table": {
     example: "deepseek-v4-hash",
     weights: (w, prefix) => w.set(`${prefix}ffn.gate.tid2eid`, zeros("F32", [9, 2])),

@@ -1,10 +1,13 @@
-/** exec on checkpoints whose expert matrices are coded: MXFP4 and FP8 with block scales, as gpt-oss, Kimi and DeepSeek publish them. */
-import { expect, test } from "vitest";
+/**
+ * exec on checkpoints whose expert matrices are coded: MXFP4 and FP8 with block scales, as gpt-oss, Kimi and DeepSeek publish them,
+ * and signed bytes with a scale for each row, as W8A8 checkpoints hold them.
+ */
+import { describe, expect, test } from "vitest";
 import type { Tensor } from "../ir/core/tensor.ts";
 import type { TensorData } from "../runtime/safetensors/index.ts";
 import { fromFloats } from "../runtime/tensors.ts";
 import { models, type Values } from "./published/models.ts";
-import { agreement, compiled, exec, fileTensors, tensorsOf, valuesOf } from "./published/run.ts";
+import { agreement, compiled, exec, fileTensor, fileTensors, tensorsOf, valuesOf } from "./published/run.ts";
 import { jsonOf } from "./support.ts";
 
 /** Whole numbers below 2^16 from a seed. */
@@ -225,4 +228,81 @@ test("DeepSeek-V3 in FP8 blocks is kept in them where 128 divides its sizes (see
   expect(ran).toMatchObject({ status: 0, err: "" });
   expect(jsonOf(ran)).toMatchObject({ storage: "fp8", notes: [] });
   expect((await agreement(compilation, tensors, folder)).disagreements).toEqual([]);
+});
+
+/** Random bytes of a matrix, the least among them, with a scale for each row that bf16 holds. */
+function int8(
+  rows: number,
+  columns: number,
+  next: (below: number) => number,
+): Coded & { readonly scales: Float32Array } {
+  const scales = Float32Array.from({ length: rows }, () => (1 + next(128) / 128) / 1024);
+  const codes = Uint8Array.from({ length: rows * columns }, (_, i) => (i === 0 ? 128 : next(256)));
+  const values = Float32Array.from(codes, (code, i) => ((code << 24) >> 24) * (scales[Math.floor(i / columns)] ?? 0));
+  return { values, codes, scales };
+}
+
+/** Rows as kernels' weights hold them: a scale in f32, then the bytes. */
+function byteRows(columns: number, { codes, scales }: ReturnType<typeof int8>): Uint8Array {
+  const out = new Uint8Array(codes.length + 4 * scales.length);
+  for (const [row, scale] of scales.entries()) {
+    const at = row * (4 + columns);
+    out.set(new Uint8Array(Float32Array.of(scale).buffer), at);
+    out.set(codes.subarray(row * columns, (row + 1) * columns), at + 4);
+  }
+  return out;
+}
+
+describe("Qwen3-MoE in bytes with a scale for each row (seed 6)", async () => {
+  const { config = {}, params = {}, prefix = "", publish } = models["qwen3-moe"] ?? {};
+  const asFloats = await compiled("qwen3-moe", params, "f32");
+  const published = publish?.(valuesOf(asFloats, tensorsOf(asFloats), "weight")) ?? {};
+  const next = random(6);
+  const coded = Object.entries(published)
+    .filter(([name]) => name.includes(".experts."))
+    .map(([name, { shape }]) => ({ name, shape, ...int8(shape[0] ?? 0, shape[1] ?? 0, next) }));
+  const input = fileTensors(valuesOf(asFloats, tensorsOf(asFloats), "input"), "F32");
+
+  /** As msModelSlim writes them, with zero points of 0, or as compressed-tensors, whose scales may be BF16 and lack the last dimension. */
+  const written = (slim: boolean): Map<string, TensorData> => {
+    const plain = Object.entries(published).filter(([name]) => !name.includes(".experts."));
+    const weights = fileTensors(Object.fromEntries(plain), "F32", prefix);
+    for (const { name, shape, codes, scales } of coded) {
+      const [rows = 0] = shape;
+      weights.set(prefix + name, { dtype: "I8", shape, data: codes });
+      const one = { shape: slim ? [rows, 1] : [rows], data: scales };
+      weights.set(`${prefix}${name}_scale`, fileTensor(one, slim ? "F32" : "BF16"));
+      const zero = { dtype: "F32", shape: [rows, 1], data: new Float32Array(rows) } as const;
+      if (slim) weights.set(`${prefix}${name}_offset`, zero);
+    }
+    return weights;
+  };
+
+  const ofPart = (part: string) => coded.filter(({ name }) => name.includes(`.${part}_proj.`));
+  const parts = ["gate", "up", "down"] as const;
+
+  test.each([true, false])("keeps its codes on Ascend (msModelSlim: %s)", async (slim) => {
+    const compilation = await compiled("qwen3-moe", params, "int8", "ascend");
+    const tensors = new Map(tensorsOf(compilation));
+    for (const part of parts) {
+      const data = Uint8Array.from(ofPart(part).flatMap((each) => [...byteRows(each.shape[1] ?? 0, each)]));
+      tensors.set(part, { ...(tensors.get(part) as Tensor), data });
+    }
+    const onAscend = ["--target", "ascend", "--isa", "dav-2201", "--json"];
+    const { ran, folder } = await exec("qwen3-moe", { config, weights: written(slim), input }, onAscend);
+    expect(ran).toMatchObject({ status: 0, err: "" });
+    expect(jsonOf(ran)).toMatchObject({ storage: "int8", notes: [] });
+    expect((await agreement(compilation, tensors, folder)).disagreements).toEqual([]);
+  });
+
+  test("widens where a target has no such storage", async () => {
+    const changed = replaced(tensorsOf(asFloats), Object.fromEntries(parts.map((part) => [part, stack(ofPart(part))])));
+    const files = { config, weights: written(true), input };
+    const { ran, folder } = await exec("qwen3-moe", files, ["--json"]);
+    expect(ran).toMatchObject({ status: 0, err: "" });
+    expect(jsonOf(ran)).toMatchObject({ storage: "f32", notes: [] });
+    expect((await agreement(asFloats, changed, folder)).disagreements).toEqual([]);
+    const rounded = await exec("qwen3-moe", files, ["--storage", "bf16"]);
+    expect(rounded.ran.err).toBe("note: weights are rounded to bf16: gate, up, down\n");
+  });
 });

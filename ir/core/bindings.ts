@@ -3,7 +3,7 @@ import { Dim } from "./dim.ts";
 import type { Attribute } from "./layer.ts";
 
 /** How the elements of a published tensor are coded, where a dtype does not say it all. */
-export const tensorFormats = ["mxfp4", "fp8-128"] as const;
+export const tensorFormats = ["mxfp4", "fp8-128", "int8"] as const;
 export type TensorFormat = (typeof tensorFormats)[number];
 
 /** A published tensor that holds a weight, or a part of it. */
@@ -16,7 +16,7 @@ export type TensorSource = {
    */
   readonly dims?: readonly (string | number)[];
   readonly part?: number;
-  /** `mxfp4`: blocks of 32 along the last dimension; `fp8-128`: scales for blocks of 128 × 128. */
+  /** `mxfp4`: blocks of 32 along the last dimension; `fp8-128`: scales for blocks of 128 × 128; `int8`: a scale for each row. */
   readonly format?: TensorFormat;
   /** The tensor with the scales of `format`. */
   readonly scales?: string;

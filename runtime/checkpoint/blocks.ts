@@ -7,13 +7,19 @@ import { type NumericLayout, scatter } from "./layout.ts";
 import type { WeightMatch } from "./match.ts";
 
 /** The block format that holds the codes and scales of each published one as they are. */
-const same: Readonly<Record<TensorFormat, BlockFormatName>> = { mxfp4: "mxfp4", "fp8-128": "fp8" };
+const same = { mxfp4: "mxfp4", "fp8-128": "fp8", int8: "int8" } as const satisfies Record<
+  TensorFormat,
+  BlockFormatName
+>;
 
-/** Blocks that are read at a time. */
-const PIECE = 2 ** 16;
+/** Bytes of blocks that are read at a time. */
+const PIECE = 2 ** 23;
+
+/** A block format whose codes and scales checkpoints may hold. */
+type HeldFormat = (typeof same)[TensorFormat];
 
 /** Whether a weight's published codes and scales are those of the block format, and rows of its tensors are rows of the weight. */
-export function holdsBlocks({ source, layout }: WeightMatch, dtype: BlockFormatName): boolean {
+export function holdsBlocks({ source, layout }: WeightMatch, dtype: BlockFormatName): dtype is HeldFormat {
   const { size = 0, step } = layout.factors.at(-1) ?? {};
   const whole = step === 1 && size === layout.shape.at(-1) && size % blockMultiple(dtype) === 0;
   return source.format !== undefined && same[source.format] === dtype && whole;
@@ -23,7 +29,7 @@ export function holdsBlocks({ source, layout }: WeightMatch, dtype: BlockFormatN
 export async function copyBlocks(
   file: SafetensorsFile,
   { keys, scales, layout }: WeightMatch,
-  dtype: BlockFormatName,
+  dtype: HeldFormat,
   elements: number,
 ): Promise<Uint8Array> {
   const format = formatOf(dtype, layout.shape.at(-1) ?? 0);
@@ -31,9 +37,10 @@ export async function copyBlocks(
   const places = placesOf(layout, format.elements, perKey);
   const out = new Uint8Array(keys.length * perKey * format.bytes);
   for (const [e, key] of keys.entries()) {
-    const from = await (dtype === "fp8" ? fp8Blocks : mxfp4Blocks)(file, key, scales[e] ?? "", layout.shape);
-    for (let start = 0; start < places.length; start += PIECE) {
-      const count = Math.min(PIECE, places.length - start);
+    const from = await sources[dtype](file, key, scales[e] ?? "", layout.shape);
+    const piece = Math.max(1, Math.floor(PIECE / format.bytes));
+    for (let start = 0; start < places.length; start += piece) {
+      const count = Math.min(piece, places.length - start);
       const write = await from(start, count);
       for (let i = 0; i < count; i++) {
         const place = places[start + i] ?? -1;
@@ -69,6 +76,14 @@ function placesOf(layout: NumericLayout, elements: number, count: number): Int32
 
 /** Reads so many blocks from a number on; what it gives writes the i-th of them. */
 type BlockSource = (start: number, count: number) => Promise<(i: number, out: Uint8Array, at: number) => void>;
+
+/** How the blocks of each format are read: from a tensor of codes, one of scales, and the shape of what they mean. */
+const sources: Readonly<
+  Record<
+    HeldFormat,
+    (file: SafetensorsFile, key: string, scales: string, shape: readonly number[]) => Promise<BlockSource>
+  >
+> = { mxfp4: mxfp4Blocks, fp8: fp8Blocks, int8: int8Blocks };
 
 /** Published: two neighbours in a byte. In the block: the second half of its numbers in the high halves. */
 async function mxfp4Blocks(file: SafetensorsFile, key: string, scales: string): Promise<BlockSource> {
@@ -108,6 +123,25 @@ async function fp8Blocks(
       const factor = (Math.floor(row / rows) * down + Math.floor((row % rows) / 128)) * across + ((start + i) % across);
       putFp8Scale(out, at, factors[factor] ?? 0);
       out.set(codes.subarray(128 * i, 128 * (i + 1)), at + 4);
+    };
+  };
+}
+
+/** A row's scale in f32, then its bytes. */
+async function int8Blocks(
+  file: SafetensorsFile,
+  key: string,
+  scales: string,
+  shape: readonly number[],
+): Promise<BlockSource> {
+  const factors = await file.readF32(scales);
+  const [row = 1] = shape.slice(-1);
+  return async (start, count) => {
+    const codes = new Uint8Array(row * count);
+    await file.readRange(key, row * start, codes);
+    return (i, out, at) => {
+      new DataView(out.buffer, out.byteOffset).setFloat32(at, factors[start + i] ?? 0, true);
+      out.set(codes.subarray(row * i, row * (i + 1)), at + 4);
     };
   };
 }

@@ -85,7 +85,8 @@ interface Floats {
 
 async function floatsOf(file: SafetensorsFile, { key, shape, format, scales }: CodedTensor): Promise<Floats> {
   if (format !== undefined && scales !== undefined) {
-    return format === "mxfp4" ? mxfp4(file, key, scales) : fp8(file, key, scales, shape);
+    if (format === "mxfp4") return mxfp4(file, key, scales);
+    return format === "int8" ? int8(file, key, scales, shape) : fp8(file, key, scales, shape);
   }
   const raw = file.info(key).dtype;
   return {
@@ -159,4 +160,36 @@ async function fp8(file: SafetensorsFile, key: string, scales: string, shape: re
       return values;
     },
   };
+}
+
+/** Signed bytes times the scale of their row. */
+async function int8(file: SafetensorsFile, key: string, scales: string, shape: readonly number[]): Promise<Floats> {
+  const [columns = 1] = shape.slice(-1);
+  const factors = await file.readF32(scales);
+  return {
+    async read(start, count) {
+      const codes = new Int8Array(await bytesOf(file, key, start, count));
+      return Float32Array.from(codes, (code, i) => code * (factors[Math.floor((start + i) / columns)] ?? 0));
+    },
+  };
+}
+
+/**
+ * Holds that zero points of int8 are all 0, as they are where codes are symmetric.
+ * @throws DiagnosticError U303 for one that is not
+ */
+export async function checkZeros(file: SafetensorsFile, key: string): Promise<void> {
+  const values = file.info(key).dtype === "I8" ? new Int8Array(await file.read(key)) : await file.readF32(key);
+  const at = values.findIndex((value) => value !== 0);
+  if (at < 0) return;
+  throw new DiagnosticError([
+    {
+      code: "U303",
+      span: noSpan,
+      message: `the tensor ${key} in ${file.path} has zero points, and codes of int8 are read without any`,
+      expected: "0 everywhere: codes with a scale for each row and no zero point (symmetric)",
+      found: `${values[at]} for row ${at}`,
+      help: "Quantise the weights symmetrically, or give a checkpoint that is not quantised.",
+    },
+  ]);
 }

@@ -13,6 +13,8 @@ export interface WeightMatch {
   readonly keys: readonly string[];
   /** The tensors with the scales, in the order of `keys`; none where the source has no format. */
   readonly scales: readonly string[];
+  /** Tensors that say which code of int8 stands for 0: all their elements must be 0. */
+  readonly zeros: readonly string[];
   readonly layout: NumericLayout;
 }
 
@@ -81,7 +83,7 @@ function choosePrefix(
   return found;
 }
 
-const tensorsOf = ({ keys, scales }: WeightMatch): readonly string[] => [...keys, ...scales];
+const tensorsOf = ({ keys, scales, zeros }: WeightMatch): readonly string[] => [...keys, ...scales, ...zeros];
 const shownPrefix = ({ prefix }: Found): string => (prefix === "" ? '""' : prefix);
 
 /** All that stands before a published name in the file. The empty prefix is always one. */
@@ -108,16 +110,19 @@ function matchAt(layer: Layer, weights: readonly Argument[], file: SafetensorsFi
 /** The first source that is there whole, else the weight under its own name, else the source of which the most is there. */
 function matchWeight(layer: Layer, argument: Argument, file: SafetensorsFile, prefix: string): WeightMatch {
   const { name, type } = argument.value;
-  const at = (source: TensorSource, before: string): WeightMatch => {
-    const count = isPerExpert(source) ? (type.dims[0]?.evaluate(layer.params) ?? 0) : 1;
+  const at = (written: TensorSource, before: string): WeightMatch => {
+    const layout = numericLayout(layer, argument, written);
+    const count = isPerExpert(written) ? (type.dims[0]?.evaluate(layer.params) ?? 0) : 1;
     const keys = (pattern: string) => Array.from({ length: count }, (_, e) => before + nameOf(pattern, e));
-    return {
-      argument,
-      source,
-      keys: keys(source.tensor),
-      scales: source.scales === undefined ? [] : keys(source.scales),
-      layout: numericLayout(layer, argument, source),
-    };
+    const stored = file.tensors.get(keys(written.tensor)[0] ?? "")?.dtype;
+    const isInt8 = stored === "I8" && type.dtype !== "i32" && layout.shape.length > 1;
+    const source = isInt8 ? asInt8(written) : written;
+    const scales = source.scales === undefined ? [] : keys(source.scales);
+    const zeros =
+      source.format === "int8"
+        ? zeroSuffixes.flatMap((suffix) => keys(source.tensor + suffix)).filter((key) => file.tensors.has(key))
+        : [];
+    return { argument, source, keys: keys(source.tensor), scales, zeros, layout };
   };
   const share = (match: WeightMatch): number => {
     const all = tensorsOf(match);
@@ -129,6 +134,17 @@ function matchWeight(layer: Layer, argument: Argument, file: SafetensorsFile, pr
   if (file.tensors.has(name)) return at({ tensor: name }, "");
   return published.reduce((a, b) => (share(b) > share(a) ? b : a));
 }
+
+/** What follows a tensor's name in that of its zero points: in msModelSlim's files, and in compressed-tensors'. */
+const zeroSuffixes = ["_offset", "_zero_point"];
+
+/**
+ * What a tensor of I8 under a name that says no format is: signed bytes with the scale of each row beside it, under its name and
+ * `_scale`. So W8A8 checkpoints are published: by msModelSlim and in vLLM-Ascend (W8A8_DYNAMIC: weight, weight_scale, weight_offset), in
+ * compressed-tensors' int-quantized format (weight, weight_scale, weight_zero_point) and by Quark (weight, weight_scale).
+ */
+const asInt8 = (source: TensorSource): TensorSource =>
+  source.format === undefined ? { ...source, format: "int8", scales: `${source.tensor}_scale` } : source;
 
 function ambiguous(candidates: readonly Found[], file: SafetensorsFile): Diagnostic {
   const names = candidates.map(shownPrefix);

@@ -17,6 +17,7 @@ export function tensorProblems(layer: Layer, match: WeightMatch, file: Safetenso
   const found = [
     ...match.keys.map((key) => [key, expected.elements] as const),
     ...match.scales.map((key) => [key, expected.scales] as const),
+    ...match.zeros.map((key) => [key, { ...expected.scales, dtypes: [...expected.scales.dtypes, "I8"] }] as const),
   ].flatMap(([key, tensor]) => problemOf(layer, match, file, key, tensor));
   const kinds = [...new Set(found.map((d) => d.code))];
   return kinds.map((code) => {
@@ -78,6 +79,12 @@ function expectedTensors({ argument, source, layout }: WeightMatch): { elements:
       scales: { shapes: [blocks], dtypes: ["F32", "BF16", "F16", "F8_E8M0"] },
     };
   }
+  if (source.format === "int8") {
+    return {
+      elements: { shapes: [shape], dtypes: ["I8"] },
+      scales: { shapes: [[...lead, 1], lead], dtypes: ["F32", "BF16", "F16"] },
+    };
+  }
   const integers = argument.value.type.dtype === "i32";
   const plain = { shapes: [shape], dtypes: integers ? ["I32", "I64"] : ["F32", "F16", "BF16"] };
   return { elements: plain, scales: plain };
@@ -106,13 +113,18 @@ function problemOf(
         found: heldInstead(key, [...file.tensors.keys()]),
         help:
           expertsHelp(match, file) ??
+          staticHelp(key, file) ??
           `Give a file that holds it (under this name, or whole as ${weight}), or correct the layer's weight names.`,
       },
     ];
   }
   if (!shapes.some((shape) => shape.length === info.shape.length && shape.every((n, i) => n === info.shape[i]))) {
-    const help = "Give the sizes of this checkpoint with --config or --param, or another file.";
-    const message = `the tensor ${key} in ${file.path} has another shape than the weight ${weight}`;
+    const isScale = !match.keys.includes(key);
+    const help =
+      isScale && source.format === "int8"
+        ? "Bytes are read with one scale for each row: give a checkpoint that is quantised by output channels."
+        : "Give the sizes of this checkpoint with --config or --param, or another file.";
+    const message = `the tensor ${key} in ${file.path} has another shape than ${isScale ? "the scales of " : ""}the weight ${weight}`;
     return [{ code: "U302", span, message, expected, found: formatShape(info.shape), help }];
   }
   if (!dtypes.includes(info.dtype)) {
@@ -131,6 +143,13 @@ function expertsHelp({ argument, source, keys }: WeightMatch, file: SafetensorsF
   if (!isPerExpert(source) || count === undefined || held === 0 || first !== held) return undefined;
   const help = `The file holds experts 0 to ${held - 1}, the layer has ${count} = ${keys.length}`;
   return count.symbols.join() === String(count) ? `${help}: give --param ${count}=${held}, or --config.` : `${help}.`;
+}
+
+/** The mend where a matrix is signed bytes whose scales are folded into those of the activations: W8A8 of msModelSlim, not W8A8_DYNAMIC. */
+function staticHelp(key: string, file: SafetensorsFile): string | undefined {
+  const folded = key.replace(/weight_scale$/, "deq_scale");
+  if (folded === key || !file.tensors.has(folded)) return undefined;
+  return `The matrix is for activations with a fixed scale, which ${folded} contains. Give a checkpoint whose activations are scaled as they come (W8A8_DYNAMIC), or one that is not quantised.`;
 }
 
 /**

@@ -17,6 +17,7 @@ import type { Values, Weights } from "./models.ts";
 export type FileDtype = "F32" | "F16" | "BF16";
 
 export const isa = "avx2";
+const isas = { "simd-c": isa, ascend: "dav-2201" } as const;
 export const seed = 20;
 
 /** A tensor as a file has it: floats in this dtype, integers as I64. */
@@ -36,9 +37,10 @@ export async function compiled(
   example: string,
   params: Readonly<Record<string, number>>,
   storage: Storage,
+  target: "simd-c" | "ascend" = "simd-c",
 ): Promise<Compilation> {
   const layer = await readLayer({ file: `examples/${example}.ts`, params, cache: undefined });
-  return compileLayer(layer, (await loadBackend("simd-c")).target(isa), storage);
+  return compileLayer(layer, (await loadBackend(target)).target(isas[target]), storage);
 }
 
 /** Run-time sizes of the test: tokens, and earlier ones where a layer has a cache. */
