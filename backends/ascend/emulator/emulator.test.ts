@@ -37,6 +37,8 @@ const passing = {
   cube: ["half", "bfloat16", "float", "int8", "row", "speed"],
   vector: ["add", "tails", "reductions", "casts", "halves", "math", "select"],
   launch: ["order", "sync", "mix", "abi"],
+  matmul: ["whole", "blocks", "fused", "vectors", "fractals", "halves"],
+  matmul_cube: ["whole", "chain"],
   arrange: ["merge", "sort", "gather", "transpose", "pairs", "shift", "activations"],
   reach: [
     ...["masks", "fused", "gathers", "selects", "reduces", "casts", "softmax", "topk", "atomics", "queues", "products"],
@@ -46,8 +48,19 @@ const passing = {
   synchronise: ["right", "sound", "unchecked", "automatic"],
 } as const;
 /** Programs whose cases must each be refused with the report in `tests/NAME.expected`. */
-const refused = ["operands", "broken", "synchronise", "arrange", "reach"] as const;
-const programs = ["operands", "reach", "cube", "arrange", "synchronise", "broken", "vector", "launch"];
+const refused = ["operands", "broken", "synchronise", "arrange", "reach", "matmul", "matmul_cube"] as const;
+const programs = [
+  "operands",
+  "matmul",
+  "reach",
+  "cube",
+  "arrange",
+  "synchronise",
+  "matmul_cube",
+  "broken",
+  "vector",
+  "launch",
+];
 
 /** One program with the headers alone, as somebody has them who takes the headers; the others with the object that they share. */
 async function compile(name: string): Promise<void> {

@@ -84,6 +84,9 @@ struct Core {
   Knowledge foreign;                  // what this core knows of the others
   Registers registers;
   std::array<uint32_t, 4> merged{};   // what the last MrgSort took of each list
+  const void *matmulInUse = nullptr;  // the Matmul object that has the cube core's memory
+  uint32_t matmulObjects = 0;
+  bool matmulCubeOnly = false;        // the code was compiled with ASCENDC_CUBE_ONLY
   Trace *trace = nullptr;
   uint32_t traced = 0;                // index among the trace's cores
   std::array<double, PIPES> busyUntil{};
@@ -126,6 +129,8 @@ struct Core {
     foreign.clear();
     registers = {};
     busyUntil = {};
+    matmulInUse = nullptr;
+    matmulObjects = 0;
   }
 
   [[noreturn]] UNMOOR_COMMON void fail(const Instruction &at, Fault fault) const {

@@ -15,6 +15,7 @@ void Core::check(const Instruction &at, Ranges reads, Ranges writes) {
 void Core::checkPipe(const Instruction &at) const {
   const bool vectorOnly = at.pipe == PIPE_V || at.pipe == PIPE_MTE3;
   const bool cubeOnly = at.pipe == PIPE_M || at.pipe == PIPE_MTE1 || at.pipe == PIPE_FIX;
+  if (at.onCube) return;
   if ((vectorOnly && kind == CoreKind::Cube) || (cubeOnly && kind == CoreKind::Vector))
     fail(at, {"core-kind", "", "", std::string("a ") + nameOf(vectorOnly ? CoreKind::Vector : CoreKind::Cube) +
                                        ", which has pipe " + nameOf(at.pipe),
@@ -156,9 +157,15 @@ void Core::unordered(const Instruction &at, const Range &range, const Mark &mark
               "nothing makes one core wait for the other",
               "SyncAll() between the " + place(earlier) + " and the " + place(at) +
                   ", or CrossCoreSetFlag and CrossCoreWaitFlag, or a launch for each"});
-  const pipe_t from = earlier.pipe, to = at.pipe;
+  // A vector core's cube core is no pipe that a flag reaches: it follows MTE3, and Matmul's own calls wait for it.
+  const pipe_t from = earlier.pipe, to = at.onCube ? PIPE_MTE3 : at.pipe;
+  const auto pipeOf = [](const Instruction &one) {
+    return one.onCube ? std::string("the cube core") : std::string("pipe ") + nameOf(one.pipe);
+  };
   std::string remedy;
-  if (from == to) {
+  if (earlier.onCube) {
+    remedy = "Matmul::WaitIterateAll() before the " + place(at) + ", or IterateAll and GetTensorC with sync = true";
+  } else if (from == to) {
     remedy = std::string("PipeBarrier<PIPE_") + nameOf(to) + ">() between the " + place(earlier) + " and the " + place(at);
   } else if (const HardEvent event = eventOf(from, to); event != HardEvent::MAX) {
     const std::string flag = pairOf(event).name;
@@ -171,10 +178,10 @@ void Core::unordered(const Instruction &at, const Range &range, const Mark &mark
     remedy = "PipeBarrier<PIPE_ALL>() between the " + place(earlier) + " and the " + place(at);
   }
   fail(at, {"missing-sync", "", buffer,
-            std::string(at.name) + " (pipe " + nameOf(to) + ") after " + earlier.name + " at " + earlier.where.text() +
-                " (pipe " + nameOf(from) + "), which " + what,
-            from == to ? std::string("nothing makes pipe ") + nameOf(to) + " finish the one before it starts the other"
-                       : std::string("nothing makes pipe ") + nameOf(to) + " wait for pipe " + nameOf(from),
+            std::string(at.name) + " (" + pipeOf(at) + ") after " + earlier.name + " at " + earlier.where.text() + " (" +
+                pipeOf(earlier) + "), which " + what,
+            from == to && !earlier.onCube ? "nothing makes " + pipeOf(at) + " finish the one before it starts the other"
+                                          : "nothing makes " + pipeOf(at) + " wait for " + pipeOf(earlier),
             remedy});
 }
 

@@ -2,6 +2,9 @@
 // linked with it do not make these again. Other element types and forms are compiled with the kernel, as without the library.
 #pragma once
 #include "kernel_operator.h"
+#if defined(UNMOOR_EMULATOR_BUILD)
+#include "matmul_state.h"  // kernels include it by lib/matmul_intf.h
+#endif
 
 #if defined(UNMOOR_EMULATOR_BUILD)
 #define UNMOOR_INSTANCE template

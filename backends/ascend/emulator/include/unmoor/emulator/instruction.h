@@ -45,7 +45,8 @@ struct Instruction {
   const char *name;
   pipe_t pipe;
   SourceLoc where;
-  uint64_t multiplies = 0;  // Mmad only
+  uint64_t multiplies = 0;  // Mmad and Matmul only
+  bool onCube = false;      // what a Matmul object has its cube core do: PIPE_FIX stands for it on a vector core
 };
 
 /// The distinct instructions of a launch, by number.

@@ -98,7 +98,7 @@ class Launch {
     c.barrier({at.name, PIPE_ALL, at.where});
     const uint32_t mine = ++tasks[c.task].barriers[kind];
     Meeting &meeting = meetings[{vectorOnly, mine}];
-    join(meeting.told, toldTo(c, c.now));
+    join(meeting.told, toldTo(c, c.toldBy(PIPE_S)));
     meeting.time = std::max(meeting.time, c.busyUntil[PIPE_S]);
     wait(c, at, [this, mine, kind, vectorOnly] {
       return std::all_of(tasks.begin(), tasks.end(), [&](const Task &task) {

@@ -35,6 +35,7 @@ inline constexpr uint32_t BT = 1024;
 inline constexpr uint32_t BLOCK = 32;      // DataBlock, the unit of every transfer
 inline constexpr uint32_t REPEAT = 256;    // bytes of one vector repeat
 inline constexpr uint32_t FRACTAL = 512;   // bytes of one 16-row fractal
+inline constexpr uint32_t MOST_CORES = 48;      // of one kind, on the largest chip
 inline constexpr uint32_t MAX_BUFFERS = 64;     // per TPipe
 inline constexpr uint32_t MAX_ALLOCATED = 8;    // tensors held at once per TPosition
 inline constexpr uint32_t EVENT_IDS = 8;

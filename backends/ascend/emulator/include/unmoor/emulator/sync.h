@@ -122,6 +122,11 @@ void DataCacheCleanAndInvalid(const GlobalTensor<T> &) {
 
 /// The part of a workspace that is the kernel's. Nothing is kept for the system here.
 inline GM_ADDR GetUserWorkspace(GM_ADDR workspace) { return workspace; }
+/// The system's part of the workspace, which Matmul objects are given. It is not read or written here.
+inline GM_ADDR GetSysWorkSpacePtr() {
+  static uint8_t place = 0;
+  return &place;
+}
 
 inline int64_t GetBlockIdx() { return unmoor::ascend::detail::core().blockIdx(); }
 inline int64_t GetBlockNum() { return unmoor::ascend::detail::core().groups; }

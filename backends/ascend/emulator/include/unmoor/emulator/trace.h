@@ -16,7 +16,7 @@ struct InstructionCost {
   pipe_t pipe;
   uint64_t bytesRead;
   uint64_t bytesWritten;
-  uint64_t multiplies;  // Mmad: m x n x k, each rounded up to what the cube unit takes at once
+  uint64_t multiplies;  // Mmad, Matmul: m x n x k, each rounded up to what the cube unit takes at once
 };
 /// Cycles that an instruction keeps its pipe busy.
 using CostFunction = std::function<double(const InstructionCost &)>;
@@ -31,7 +31,7 @@ inline double simpleCost(const InstructionCost &work) {
     case PIPE_M: return 16 + static_cast<double>(work.multiplies) / 4096;
     case PIPE_MTE1: return 16 + larger / 256;
     case PIPE_MTE2: return 64 + larger / 32;
-    default: return 64 + larger / 64;
+    default: return 64 + larger / 64 + static_cast<double>(work.multiplies) / 4096;
   }
 }
 

@@ -1,0 +1,175 @@
+// Matmul objects of the high-level interface. ASCENDC_CUBE_ONLY, defined before, says that cube cores run the kernel's code; else vector
+// cores do, and their cube core works for them. Results are made at once for a block of C; buffers and pipes inside the cube core, and so
+// its speed, are not modelled beyond what the tiling has to keep to.
+#pragma once
+#include "kernel_operator.h"
+#include "matmul_state.h"
+
+namespace AscendC {
+
+/// The place, format and element type of an operand.
+template <TPosition POSITION, CubeFormat FORMAT, typename TYPE, bool ISTRANS = false, LayoutMode LAYOUT = LayoutMode::NONE,
+          bool IBSHARE = false>
+struct MatmulType {
+  static_assert(LAYOUT == LayoutMode::NONE && !IBSHARE, "batches and shared operands of Matmul are not modelled");
+  static constexpr TPosition pos = POSITION;
+  static constexpr CubeFormat format = FORMAT;
+  using T = TYPE;
+  static constexpr bool isTrans = ISTRANS;
+};
+
+/// How Matmul moves data; results do not depend on it.
+struct MatmulConfig {
+  bool doNorm = false, doMultiDataLoad = false;
+};
+inline constexpr MatmulConfig CFG_NORM{true, false};
+inline constexpr MatmulConfig CFG_MDL{false, true};
+
+/// C = A * B + bias, in parts of singleCoreM x singleCoreN for each core, which it makes block by block.
+template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NORM> class Matmul {
+  using Where = unmoor::ascend::SourceLoc;
+  using SrcA = typename A::T;
+  using SrcB = typename B::T;
+  using Dst = typename C::T;
+  using Bias = typename BIAS::T;
+  static constexpr bool isPlace(TPosition p) { return p == TPosition::GM || p == TPosition::VECOUT || p == TPosition::TSCM; }
+  static constexpr bool isFormat(CubeFormat f) { return f == CubeFormat::ND || f == CubeFormat::NZ; }
+  static_assert(isPlace(A::pos) && isPlace(B::pos), "A and B are at GM, VECOUT or TSCM");
+  static_assert(C::pos == TPosition::GM || C::pos == TPosition::VECIN, "C is at GM or VECIN; CO1 is not modelled");
+  static_assert(isFormat(A::format) || A::format == CubeFormat::VECTOR, "A is ND, NZ or VECTOR");
+  static_assert(isFormat(B::format), "B is ND or NZ");
+  static_assert(isFormat(C::format) || C::format == CubeFormat::ND_ALIGN, "C is ND, NZ or ND_ALIGN");
+  static_assert(BIAS::format == CubeFormat::ND, "a bias is ND");
+
+ public:
+  Matmul() {
+    using unmoor::ascend::detail::elementOf;
+    state.types = {elementOf<SrcA>(), elementOf<SrcB>(), elementOf<Dst>(), elementOf<Bias>(), A::format, B::format,
+                   C::format,         C::pos,            A::isTrans,       B::isTrans};
+  }
+  Matmul(const Matmul &) = delete;
+  Matmul &operator=(const Matmul &) = delete;
+
+  void Init(const TCubeTiling *cubeTiling, TPipe * = nullptr, Where where = Where::here()) { state.init(cubeTiling, where); }
+
+  void SetOrgShape(int orgM, int orgN, int orgK) { state.setOrgShape(orgM, orgN, orgK, orgK, 0); }
+  void SetOrgShape(int orgM, int orgN, int orgKa, int orgKb, int orgKc = 0) { state.setOrgShape(orgM, orgN, orgKa, orgKb, orgKc); }
+  void SetSingleShape(int singleM, int singleN, int singleK) { state.setSingleShape(singleM, singleN, singleK); }
+  void SetTail(int tailM = -1, int tailN = -1, int tailK = -1) { state.setSingleShape(tailM, tailN, tailK); }
+
+  void SetTensorA(const GlobalTensor<SrcA> &gm, bool isTransposeA = false, Where where = Where::here()) {
+    state.setOperand(true, viewOf(gm), isTransposeA, A::pos, "Matmul::SetTensorA", where);
+  }
+  void SetTensorA(const LocalTensor<SrcA> &leftMatrix, bool isTransposeA = false, Where where = Where::here()) {
+    state.setOperand(true, viewOf(leftMatrix), isTransposeA, A::pos, "Matmul::SetTensorA", where);
+  }
+  void SetTensorB(const GlobalTensor<SrcB> &gm, bool isTransposeB = false, Where where = Where::here()) {
+    state.setOperand(false, viewOf(gm), isTransposeB, B::pos, "Matmul::SetTensorB", where);
+  }
+  void SetTensorB(const LocalTensor<SrcB> &rightMatrix, bool isTransposeB = false, Where where = Where::here()) {
+    state.setOperand(false, viewOf(rightMatrix), isTransposeB, B::pos, "Matmul::SetTensorB", where);
+  }
+  void SetBias(const GlobalTensor<Bias> &biasGlobal, Where where = Where::here()) { state.setBias(viewOf(biasGlobal), BIAS::pos, where); }
+  void SetBias(const LocalTensor<Bias> &inputBias, Where where = Where::here()) { state.setBias(viewOf(inputBias), BIAS::pos, where); }
+  void DisableBias() { state.disableBias(); }
+  void ClearBias() { state.disableBias(); }
+  /// Where blocks wait between Iterate<false> and GetTensorC<false>; they wait inside the emulator.
+  template <class T> void SetWorkspace(GlobalTensor<T> &) {}
+  template <class T> void SetWorkspace(__gm__ const T *, int) {}
+
+  /// Makes the next block of C, baseM x baseN or what is left. With sync = false it makes all of them at the first call.
+  template <bool sync = true> bool Iterate(bool enPartialSum = false, Where where = Where::here()) {
+    return state.iterate("Matmul::Iterate", !sync, enPartialSum, where);
+  }
+
+  /// Fetches the block: to its place in C, or with enSequentialWrite to the beginning, row by row.
+  template <bool sync = true>
+  void GetTensorC(const GlobalTensor<Dst> &gm, uint8_t enAtomic = 0, bool enSequentialWrite = false, Where where = Where::here()) {
+    state.storeGlobal("Matmul::GetTensorC", gm.handle(), enAtomic, enSequentialWrite, where);
+    if constexpr (sync) state.settle(where);
+  }
+  template <bool sync = true>
+  void GetTensorC(const LocalTensor<Dst> &co2Local, uint8_t enAtomic = 0, bool enSequentialWrite = false, Where where = Where::here()) {
+    static_assert(C::pos == TPosition::VECIN, "C goes to a LocalTensor where its MatmulType says VECIN");
+    const unmoor::ascend::detail::Call call("Matmul::GetTensorC", PIPE_S, where);
+    call.limit("enAtomic", enAtomic, 0, 0, "atomic stores go to global memory");
+    state.storeLocal(co2Local.handle, enSequentialWrite, true, where);
+  }
+
+  /// Makes all blocks. With sync = false the vector core goes on, and waits with WaitIterateAll.
+  template <bool sync = true>
+  void IterateAll(const GlobalTensor<Dst> &gm, uint8_t enAtomic = 0, bool enSequentialWrite = false, bool waitIterateAll = false,
+                  bool fakeMsg = false, Where where = Where::here()) {
+    static_assert(C::pos == TPosition::GM, "C goes to a GlobalTensor where its MatmulType says GM");
+    const unmoor::ascend::detail::Call call("Matmul::IterateAll", PIPE_S, where);
+    call.require(!fakeMsg, "not-modelled", "fakeMsg", "false: shared operands are not modelled", "true", "leave fakeMsg out");
+    while (state.iterate("Matmul::IterateAll", false, false, where)) {
+      call.require(!enSequentialWrite || state.blocks() == 1, "not-modelled", "enSequentialWrite", "false where C has several blocks", "true",
+                   "use Iterate and GetTensorC, which say where each block goes");
+      state.storeGlobal("Matmul::IterateAll", gm.handle(), enAtomic, enSequentialWrite, where);
+    }
+    if constexpr (sync) state.settle(where);
+    static_cast<void>(waitIterateAll);
+  }
+  void WaitIterateAll(Where where = Where::here()) { state.settle(where); }
+
+  /// The object's memory in the cube core is free for another.
+  void End(Where where = Where::here()) { state.end(where); }
+
+  unmoor::ascend::detail::MatmulState state;  // emulator only
+
+ private:
+  template <class T> static unmoor::ascend::detail::MatrixView viewOf(const GlobalTensor<T> &tensor) {
+    unmoor::ascend::detail::MatrixView view;
+    view.global = tensor.handle();
+    return view;
+  }
+  template <class T> static unmoor::ascend::detail::MatrixView viewOf(const LocalTensor<T> &tensor) {
+    unmoor::ascend::detail::MatrixView view;
+    view.local = true;
+    view.here = tensor.handle;
+    return view;
+  }
+};
+
+}  // namespace AscendC
+
+namespace unmoor::ascend::detail {
+
+template <class Object> void initMatmul(SourceLoc, Object &) {}
+template <class Object, class Tiling, class... More> void initMatmul(SourceLoc where, Object &object, Tiling *tiling, More &&...more) {
+  if (tiling != nullptr) object.Init(tiling, nullptr, where);
+  if constexpr (sizeof...(More) > 0) {
+    registerMatmul(core().matmulCubeOnly, where);
+    initMatmul(where, more...);
+  }
+}
+
+/// Takes objects into use; true on a cube core that works for its vector cores, where the kernel's code is over.
+template <class... Objects> bool registerMatmuls(bool cubeOnly, SourceLoc where, Objects &&...objects) {
+  Core &c = core();
+  if (!cubeOnly && c.kind == CoreKind::Cube && (c.type == KERNEL_TYPE_MIX_AIC_1_1 || c.type == KERNEL_TYPE_MIX_AIC_1_2)) return true;
+  c.matmulCubeOnly = cubeOnly;
+  registerMatmul(cubeOnly, where);
+  initMatmul(where, objects...);
+  return false;
+}
+
+}  // namespace unmoor::ascend::detail
+
+namespace matmul {
+using namespace AscendC;
+}
+
+/// Takes one to four Matmul objects into use, each with the address of its tiling: (&pipe, GetSysWorkSpacePtr(), mm, &tiling).
+#ifdef ASCENDC_CUBE_ONLY
+#define REGIST_MATMUL_OBJ(tpipe, workspace, ...)                                                                       \
+  (static_cast<void>(tpipe), static_cast<void>(workspace),                                                            \
+   static_cast<void>(::unmoor::ascend::detail::registerMatmuls(true, ::unmoor::ascend::SourceLoc::here(), __VA_ARGS__)))
+#else
+#define REGIST_MATMUL_OBJ(tpipe, workspace, ...)                                                                       \
+  do {                                                                                                                 \
+    static_cast<void>(tpipe), static_cast<void>(workspace);                                                            \
+    if (::unmoor::ascend::detail::registerMatmuls(false, ::unmoor::ascend::SourceLoc::here(), __VA_ARGS__)) return;    \
+  } while (false)
+#endif
