@@ -36,12 +36,16 @@
 #define GET_TILING_DATA_MEMBER(type, member, name, address)                                                            \
   auto name = ::unmoor::ascend::detail::tilingData<type>(address).member
 
+#include "unmoor/emulator/allocator.h"
+#include "unmoor/emulator/block_sync.h"
 #include "unmoor/emulator/copy_pad.h"
 #include "unmoor/emulator/cube.h"
 #include "unmoor/emulator/debug.h"
 #include "unmoor/emulator/fixpipe.h"
+#include "unmoor/emulator/load_transpose.h"
 #include "unmoor/emulator/masks.h"
 #include "unmoor/emulator/sync.h"
+#include "unmoor/emulator/transdata.h"
 #include "unmoor/emulator/vector_activation.h"
 #include "unmoor/emulator/vector_cast.h"
 #include "unmoor/emulator/vector_data.h"

@@ -73,6 +73,8 @@ struct Core {
   std::array<LocalMemory, LOCAL_SPACES> memory;
   std::vector<Region> regions;
   std::vector<QueueState> queues;
+  uint32_t buffers = 0;  // of the TPipe
+  std::vector<struct Area *> pools;
   std::array<std::array<Flag, arch2201::EVENT_IDS>, HARD_EVENTS> flags{};
   std::array<std::array<bool, arch2201::EVENT_IDS>, HARD_EVENTS> reservedEvents{};
   Synchronisation synchronisation = Synchronisation::Explicit;
@@ -84,6 +86,7 @@ struct Core {
   Knowledge foreign;                  // what this core knows of the others
   Registers registers;
   std::array<uint32_t, 4> merged{};   // what the last MrgSort took of each list
+  std::array<bool, LOCAL_SPACES> allocators{};  // memories with a LocalMemAllocator
   const void *matmulInUse = nullptr;  // the Matmul object that has the cube core's memory
   uint32_t matmulObjects = 0;
   bool matmulCubeOnly = false;        // the code was compiled with ASCENDC_CUBE_ONLY
@@ -122,6 +125,8 @@ struct Core {
     for (int i = 0; i < LOCAL_SPACES; i++) memory[i].reset(capacity(static_cast<Space>(i)));
     regions.clear();
     queues.clear();
+    buffers = 0;
+    pools.clear();
     flags = {};
     reservedEvents = {};
     now = {};
@@ -129,6 +134,7 @@ struct Core {
     foreign.clear();
     registers = {};
     busyUntil = {};
+    allocators = {};
     matmulInUse = nullptr;
     matmulObjects = 0;
   }

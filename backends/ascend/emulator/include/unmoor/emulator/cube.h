@@ -139,7 +139,11 @@ void loadWindows(const Call &call, const AscendC::LocalTensor<T> &dst, const Asc
   const bool turned = space == Space::L0B;  // each fractal lies the other way there
   call.require(!turned || sizeof(T) == 2, "dtype", "src", "a 2-byte type for B2", nameOf(dtypeOf<T>()), "use half or bfloat16_t");
   call.require(!p.enSmallK && !p.fMatrixCtrl, "not-modelled", "enSmallK, fMatrixCtrl", "false", "true", "leave them false");
-  call.require(turned || !p.enTranspose, "not-modelled", "enTranspose", "false for A2", "true", "store the matrix transposed");
+  const bool whole = !turned && p.enTranspose;  // into A2 the matrix turns, and each of its fractals
+  call.require(!whole || sizeof(T) != 1, "dtype", "src", "a type of 2 or 4 bytes for enTranspose", nameOf(dtypeOf<T>()),
+               "use LoadDataWithTranspose for bytes");
+  call.require(!whole || sizeof(T) != 4 || ceilDiv(p.kExtension, c0) % 2 == 0, "limit", "kExtension",
+               "a multiple of 16 for enTranspose of 4-byte types: the rows of a fractal", std::to_string(p.kExtension), "load more columns");
   call.operand(dst, "dst", space);
   call.operand(src, "src", Space::L1);
   const uint32_t filterW = p.filterW + (p.filterSizeW ? 256u : 0u), filterH = p.filterH + (p.filterSizeH ? 256u : 0u);
@@ -180,6 +184,17 @@ void loadWindows(const Call &call, const AscendC::LocalTensor<T> &dst, const Asc
     }
   const Range out = call.range(dst, "dst", Access::Touch, uint64_t{m1} * k1 * FRACTAL);
   const auto place = [=](uint8_t *into, const uint8_t *from, const uint8_t *padding) {
+    if (whole) {
+      std::vector<uint8_t> plain(uint64_t{m1} * k1 * FRACTAL);
+      for (const Piece &piece : pieces) std::memcpy(plain.data() + piece.to, piece.from < 0 ? padding : from + piece.from, 32);
+      const auto at = [](uint32_t row, uint32_t column, uint32_t across) {
+        return (uint64_t{row / 16} * across + column / c0) * FRACTAL + (row % 16 * c0 + column % c0) * sizeof(T);
+      };
+      for (uint32_t row = 0; row < m1 * 16; row++)
+        for (uint32_t column = 0; column < k1 * c0; column++)
+          std::memcpy(into + at(column, row, m1 * 16 / c0), plain.data() + at(row, column, k1), sizeof(T));
+      return;
+    }
     for (const Piece &piece : pieces) std::memcpy(into + piece.to, piece.from < 0 ? padding : from + piece.from, 32);
     if (!turned) return;
     for (uint64_t at = 0; at < uint64_t{m1} * k1 * FRACTAL; at += FRACTAL) {

@@ -91,9 +91,7 @@ class Launch {
     if (vectorOnly ? c.kind == CoreKind::Cube : pureVector)
       c.fail(at, {"sync-cores", "", "", pureVector ? "SyncAll<true> in a pure vector kernel" : "SyncAll<false> on a cube core",
                   vectorOnly ? "SyncAll<true>" : "SyncAll<false>", "hardware would hang: change the template argument"});
-    if (groups > physicalGroups)
-      c.fail(at, {"sync-blocks", "", "", "at most " + std::to_string(physicalGroups) + " blocks, as many as there are cores",
-                  std::to_string(groups) + " blocks", "launch no more blocks than cores when blocks wait for each other"});
+    checkBlocks(c, at);
     const size_t kind = vectorOnly ? 1 : 0;
     c.barrier({at.name, PIPE_ALL, at.where});
     const uint32_t mine = ++tasks[c.task].barriers[kind];
@@ -117,6 +115,29 @@ class Launch {
     task.told[mode][flag].push_back({toldTo(c, c.toldBy(at.pipe)), c.busyUntil[at.pipe]});
   }
 
+  /// Blocks that wait for each other have to run at the same time.
+  UNMOOR_COMMON void checkBlocks(const Core &c, const Instruction &at) const {
+    if (groups > physicalGroups)
+      c.fail(at, {"sync-blocks", "", "", "at most " + std::to_string(physicalGroups) + " blocks, as many as there are cores",
+                  std::to_string(groups) + " blocks", "launch no more blocks than cores when blocks wait for each other"});
+  }
+
+  /// The word of a block and an event, set while it was not waited for.
+  UNMOOR_COMMON void setBlockFlag(Core &c, const Instruction &at, int32_t block, int32_t event) {
+    checkBlocks(c, at);
+    BlockFlag &flag = blockFlags[{event, block}];
+    wait(c, at, [&flag] { return !flag.set; });
+    learn(c, flag.told);
+    flag = {true, {toldTo(c, c.toldBy(PIPE_S)), c.busyUntil[PIPE_S]}, at, c.group};
+  }
+  UNMOOR_COMMON void waitBlockFlag(Core &c, const Instruction &at, int32_t block, int32_t event) {
+    checkBlocks(c, at);
+    BlockFlag &flag = blockFlags[{event, block}];
+    wait(c, at, [&flag] { return flag.set; });
+    learn(c, flag.told);
+    flag = {false, {toldTo(c, c.toldBy(PIPE_S)), c.busyUntil[PIPE_S]}, at, c.group};
+  }
+
   UNMOOR_COMMON void waitCrossFlag(Core &c, const Instruction &at, uint32_t flag) {
     Task &task = tasks[c.task];
     wait(c, at, [this, &task, flag] {
@@ -133,6 +154,14 @@ class Launch {
   struct Meeting {
     Knowledge told{};
     double time = 0;
+  };
+
+  /// A word of IBSet and IBWait, and what the last of them knew.
+  struct BlockFlag {
+    bool set = false;
+    Meeting told{};
+    Instruction at{"", PIPE_S, {}};
+    uint32_t group = 0;
   };
 
   struct Task {
@@ -235,6 +264,13 @@ class Launch {
                                "add the waits: the flag would be set when the next kernel begins"},
                               kernel, "group " + std::to_string(task.group) + " (" + nameOf(task.kind) + ")", {});
       }
+    for (const auto &[place, flag] : blockFlags)
+      if (flag.set)
+        throw EmulatorError({"cross-flag-leftover", "end of kernel",
+                             "blockIdx " + std::to_string(place.second) + ", eventID " + std::to_string(place.first),
+                             "an IBWait for every IBSet", "a word that is still set",
+                             "add the IBWait: the word would be set when the next kernel begins"},
+                            kernel, "group " + std::to_string(flag.group) + " (" + nameOf(CoreKind::Vector) + ")", flag.at.where);
   }
 
   static void checkFlags(const Core &c) {
@@ -281,6 +317,7 @@ class Launch {
   const LaunchOptions options;
   Sites sites;
   std::map<std::pair<bool, uint32_t>, Meeting> meetings;  // by SyncAll's cores, and how often it was called
+  std::map<std::pair<int32_t, int32_t>, BlockFlag> blockFlags;  // by event and block
   double begin = 0;
   std::string kernel;
   KernelMetaType type;

@@ -36,7 +36,7 @@ inline const char *nameOf(TPosition position) {
 }
 
 /// Where a position lives on architecture 2201.
-inline Space spaceOf(TPosition position) {
+constexpr Space spaceOf(TPosition position) {
   switch (position) {
     case TPosition::VECIN:
     case TPosition::VECOUT:

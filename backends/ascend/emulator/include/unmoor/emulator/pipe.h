@@ -26,9 +26,120 @@ UNMOOR_COMMON LocalHandle bufferPart(int32_t region, TPosition position, uint64_
   return handle;
 }
 
+/// A part of local memory that buffers are cut from: a pool. Its owner's memory where it has none.
+struct Area {
+  Space space = Space::None;
+  uint32_t begin = 0, end = 0, used = 0;
+  bool inUse = false;            // buffers were made in it since the last Reset
+  const Area *first = nullptr;   // the first pool that has this memory
+  std::vector<int32_t> regions;  // what was cut from it
+};
+
+/// Cuts a buffer from an area, or from what the TPipe has left.
+UNMOOR_COMMON int32_t allocate(const Call &call, TPosition position, uint32_t len, uint32_t num, Area *area) {
+  const Space space = spaceOf(position);
+  if (space == Space::GM || space == Space::None)
+    call.fail("position", nameOf(position), "a position in local memory of architecture 2201",
+              std::string(nameOf(position)) + ", which has no local memory there",
+              "CO1 goes to GM with Fixpipe, and from there to UB; CO2 exists on older chips only");
+  Core &c = call.c;
+  const uint32_t capacity = c.capacity(space);
+  if (capacity == 0)
+    call.fail("core-kind", nameOf(position), std::string("a core that has ") + nameOf(space),
+              std::string("a ") + nameOf(c.kind), space == Space::UB
+                  ? "declare the kernel KERNEL_TYPE_AIV_ONLY, or guard the code with ASCEND_IS_AIV"
+                  : "declare the kernel KERNEL_TYPE_AIC_ONLY, or guard the code with ASCEND_IS_AIC");
+  call.limit("bytes of a buffer", len, 1, UINT32_MAX, "ask for at least one byte");
+  if (++c.buffers > arch2201::MAX_BUFFERS)
+    call.fail("buffer-count", "", "at most 64 buffers per TPipe", std::to_string(c.buffers),
+              "take several tensors out of one TBuf with GetWithOffset");
+  if (area != nullptr && area->space != space)
+    call.fail("position", nameOf(position), std::string("a position in ") + nameOf(area->space) + ", as the pool's",
+              std::string("one in ") + nameOf(space), "make a pool for each memory");
+  LocalMemory &memory = c.local(space);
+  uint32_t &used = area == nullptr ? memory.used : area->used;
+  const uint32_t end = area == nullptr ? capacity : area->end, begin = area == nullptr ? 0 : area->begin;
+  const uint64_t rounded = (uint64_t{len} + 31) / 32 * 32;
+  if (begin + used + rounded > end)
+    call.fail(space == Space::UB && area == nullptr ? "ub-capacity" : "capacity", nameOf(position),
+              std::string("at most ") + std::to_string(end - begin) + " bytes of " + nameOf(space) + (area == nullptr ? " per core" : " in the pool"),
+              std::to_string(used) + " bytes in use and " + std::to_string(rounded) + " more asked for (" +
+                  std::to_string(num) + " x " + std::to_string(len) + ")",
+              area == nullptr ? "use smaller tiles or fewer buffers per queue" : "make the pool larger, or the buffers smaller");
+  const uint32_t at = begin + used;
+  used += static_cast<uint32_t>(rounded);
+  if (area != nullptr) c.scheduler.settle();  // another pool may have used this memory
+  memory.refresh(at, begin + used);
+  c.regions.push_back({space, position, at, begin + used, 0, static_cast<uint32_t>(c.regions.size()), call.at.where});
+  const auto region = static_cast<int32_t>(c.regions.size()) - 1;
+  if (area != nullptr) area->regions.push_back(region);
+  return region;
+}
+
+UNMOOR_COMMON int32_t makeQueue(const char *name, QueueState state, uint8_t num, uint32_t len, Area *area) {
+  const Call call(name, PIPE_S, state.madeAt);
+  call.limit("num", num, 1, 255, "give the queue at least one buffer");
+  for (uint32_t i = 0; i < num; i++) state.slots.push_back({Slot::Free, allocate(call, state.position, len, num, area)});
+  call.c.queues.push_back(std::move(state));
+  return static_cast<int32_t>(call.c.queues.size()) - 1;
+}
+
+/// A pool: from the TPipe's memory, from another pool's (`outer`), or at the place of `shared`.
+UNMOOR_COMMON void makePool(Area &pool, TPosition position, uint32_t len, Area *outer, const Area *shared, SourceLoc where) {
+  const Call call(outer == nullptr ? "TPipe::InitBufPool" : "TBufPool::InitBufPool", PIPE_S, where);
+  if (shared != nullptr) {
+    call.require(len <= shared->end - shared->begin, "capacity", "len", "at most the " + std::to_string(shared->end - shared->begin) + " bytes of the shared pool",
+                 std::to_string(len) + " bytes", "make the first pool as large as the largest that shares its memory");
+    pool = Area{shared->space, shared->begin, shared->begin + len, 0, false, shared->first, {}};
+    call.c.pools.push_back(&pool);
+    return;
+  }
+  const int32_t region = allocate(call, position, len, 1, outer);
+  call.c.buffers--;
+  const Region &r = call.c.regions[static_cast<size_t>(region)];
+  pool = Area{r.space, r.begin, r.end, 0, false, &pool, {}};
+  call.c.pools.push_back(&pool);
+}
+
+/// Before a buffer is made in a pool: the pools that share its memory have to be at rest.
+UNMOOR_COMMON void enterPool(Area &pool, SourceLoc where) {
+  const Call call("TBufPool::InitBuffer", PIPE_S, where);
+  call.require(pool.space != Space::None, "queue-not-initialised", "TBufPool", "a pool with memory", "a pool that InitBufPool has not seen",
+               "call pipe.InitBufPool(pool, bytes) first");
+  for (const Area *other : call.c.pools)
+    call.require(other == &pool || other->first != pool.first || !other->inUse, "pool-in-use", "TBufPool",
+                 "Reset of the other pool that has this memory", "buffers in use there", "call Reset of the other pool first");
+  pool.inUse = true;
+}
+
+/// Waits for what was freed in a pool. Its buffers stay, their contents do not.
+UNMOOR_COMMON void resetPool(Area &pool, SourceLoc where) {
+  const Call call("TBufPool::Reset", PIPE_S, where);
+  Core &c = call.c;
+  const auto own = [&](const Slot &slot) { return std::find(pool.regions.begin(), pool.regions.end(), slot.region) != pool.regions.end(); };
+  for (QueueState &queue : c.queues)
+    for (Slot &slot : queue.slots) {
+      if (!own(slot)) continue;
+      if (slot.state != Slot::Free)
+        call.fail("queue-leftover", queue.text(), "every tensor freed before Reset", std::string("a tensor that is still ") + nameOf(slot.state),
+                  "pair AllocTensor with FreeTensor, and EnQue with DeQue");
+      c.waitSlotFlag(call.at, queue.freed, slot);
+    }
+  c.scheduler.settle();
+  for (const int32_t region : pool.regions) {
+    Region &r = c.regions[static_cast<size_t>(region)];
+    r.generation++;
+    c.local(r.space).refresh(r.begin, r.end);
+  }
+  pool.inUse = false;
+}
+
 }  // namespace unmoor::ascend::detail
 
 namespace AscendC {
+
+/// A part of local memory, from which queues, buffers and further pools are cut.
+template <TPosition pos, uint32_t bufIDSize = 4> class TBufPool;
 
 /// A buffer that stays with the kernel: scratch for calculations.
 template <TPosition position = TPosition::LCM> class TBuf {
@@ -70,14 +181,15 @@ class TPipe {
     }
     for (auto &memory : c.memory) memory.used = 0;
     c.queues.clear();
-    buffers = 0;
+    c.buffers = 0;
+    c.pools.clear();
   }
 
   template <TPosition src, TPosition dst, int32_t depth, auto mask>
   bool InitBuffer(TQueBind<src, dst, depth, mask> &queue, uint8_t num, uint32_t len,
                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
     using namespace unmoor::ascend::detail;
-    queue.id = makeQueue({bufferPosition(src, dst), enqueueEvent(src, dst), freeEvent(src, dst), depth, where, {}, {}}, num, len);
+    queue.id = makeQueue("TPipe::InitBuffer", {bufferPosition(src, dst), enqueueEvent(src, dst), freeEvent(src, dst), depth, where, {}, {}}, num, len, nullptr);
     return true;
   }
 
@@ -85,7 +197,22 @@ class TPipe {
   bool InitBuffer(TBuf<position> &buffer, uint32_t len,
                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
     using namespace unmoor::ascend::detail;
-    buffer.region = allocate(Call("TPipe::InitBuffer", PIPE_S, where), position, len, 1);
+    buffer.region = allocate(Call("TPipe::InitBuffer", PIPE_S, where), position, len, 1, nullptr);
+    return true;
+  }
+
+  /// Sets memory apart for a pool.
+  template <TPosition pos, uint32_t bufIDSize>
+  bool InitBufPool(TBufPool<pos, bufIDSize> &bufPool, uint32_t len,
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+    unmoor::ascend::detail::makePool(bufPool.area, pos, len, nullptr, nullptr, where);
+    return true;
+  }
+  /// The same memory as another pool's: one of the two is used at a time, and Reset comes between.
+  template <TPosition pos, uint32_t bufIDSize, TPosition other, uint32_t otherSize>
+  bool InitBufPool(TBufPool<pos, bufIDSize> &bufPool, uint32_t len, TBufPool<other, otherSize> &shareBuf,
+                   unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
+    unmoor::ascend::detail::makePool(bufPool.area, pos, len, nullptr, &shareBuf.area, where);
     return true;
   }
 
@@ -109,51 +236,42 @@ class TPipe {
     return call.c.pickEvent(call.at, event, reserve);
   }
 
-  UNMOOR_COMMON int32_t makeQueue(unmoor::ascend::detail::QueueState state, uint8_t num, uint32_t len) {
-    using namespace unmoor::ascend::detail;
-    const Call call("TPipe::InitBuffer", PIPE_S, state.madeAt);
-    call.limit("num", num, 1, 255, "give the queue at least one buffer");
-    for (uint32_t i = 0; i < num; i++) state.slots.push_back({Slot::Free, allocate(call, state.position, len, num)});
-    call.c.queues.push_back(std::move(state));
-    return static_cast<int32_t>(call.c.queues.size()) - 1;
-  }
+};
 
-  UNMOOR_COMMON int32_t allocate(const unmoor::ascend::detail::Call &call, TPosition position, uint32_t len, uint32_t num) {
-    using namespace unmoor::ascend::detail;
-    const Space space = spaceOf(position);
-    if (space == Space::GM || space == Space::None)
-      call.fail("position", nameOf(position), "a position in local memory of architecture 2201",
-                std::string(nameOf(position)) + ", which has no local memory there",
-                "CO1 goes to GM with Fixpipe, and from there to UB; CO2 exists on older chips only");
-    Core &c = call.c;
-    const uint32_t capacity = c.capacity(space);
-    if (capacity == 0)
-      call.fail("core-kind", nameOf(position), std::string("a core that has ") + nameOf(space),
-                std::string("a ") + nameOf(c.kind), space == Space::UB
-                    ? "declare the kernel KERNEL_TYPE_AIV_ONLY, or guard the code with ASCEND_IS_AIV"
-                    : "declare the kernel KERNEL_TYPE_AIC_ONLY, or guard the code with ASCEND_IS_AIC");
-    call.limit("bytes of a buffer", len, 1, UINT32_MAX, "ask for at least one byte");
-    if (++buffers > unmoor::ascend::arch2201::MAX_BUFFERS)
-      call.fail("buffer-count", "", "at most 64 buffers per TPipe", std::to_string(buffers),
-                "take several tensors out of one TBuf with GetWithOffset");
-    LocalMemory &memory = c.local(space);
-    const uint64_t rounded = (uint64_t{len} + 31) / 32 * 32;
-    if (memory.used + rounded > capacity)
-      call.fail(space == Space::UB ? "ub-capacity" : "capacity", nameOf(position),
-                std::string("at most ") + std::to_string(capacity) + " bytes of " + nameOf(space) + " per core",
-                std::to_string(memory.used) + " bytes in use and " + std::to_string(rounded) + " more asked for (" +
-                    std::to_string(num) + " x " + std::to_string(len) + ")",
-                "use smaller tiles or fewer buffers per queue");
-    const uint32_t begin = memory.used;
-    const uint32_t end = begin + static_cast<uint32_t>(rounded);
-    memory.used = end;
-    memory.refresh(begin, end);
-    c.regions.push_back(
-        {space, position, begin, end, 0, static_cast<uint32_t>(c.regions.size()), call.at.where});
-    return static_cast<int32_t>(c.regions.size()) - 1;
-  }
+template <TPosition pos, uint32_t bufIDSize> class TBufPool {
+  using Where = unmoor::ascend::SourceLoc;
 
-  uint32_t buffers = 0;
+ public:
+  TBufPool() = default;
+  TBufPool(const TBufPool &) = delete;
+  TBufPool &operator=(const TBufPool &) = delete;
+
+  template <TPosition src, TPosition dst, int32_t depth, auto mask>
+  bool InitBuffer(TQueBind<src, dst, depth, mask> &queue, uint8_t num, uint32_t len, Where where = Where::here()) {
+    using namespace unmoor::ascend::detail;
+    enterPool(area, where);
+    queue.id = makeQueue("TBufPool::InitBuffer", {bufferPosition(src, dst), enqueueEvent(src, dst), freeEvent(src, dst), depth, where, {}, {}}, num, len, &area);
+    return true;
+  }
+  template <TPosition position> bool InitBuffer(TBuf<position> &buffer, uint32_t len, Where where = Where::here()) {
+    using namespace unmoor::ascend::detail;
+    enterPool(area, where);
+    buffer.region = allocate(Call("TBufPool::InitBuffer", PIPE_S, where), position, len, 1, &area);
+    return true;
+  }
+  template <TPosition other, uint32_t size> bool InitBufPool(TBufPool<other, size> &bufPool, uint32_t len, Where where = Where::here()) {
+    unmoor::ascend::detail::enterPool(area, where);
+    unmoor::ascend::detail::makePool(bufPool.area, other, len, &area, nullptr, where);
+    return true;
+  }
+  template <TPosition other, uint32_t size, TPosition third, uint32_t thirdSize>
+  bool InitBufPool(TBufPool<other, size> &bufPool, uint32_t len, TBufPool<third, thirdSize> &shareBuf, Where where = Where::here()) {
+    unmoor::ascend::detail::makePool(bufPool.area, other, len, &area, &shareBuf.area, where);
+    return true;
+  }
+  void Reset(Where where = Where::here()) { unmoor::ascend::detail::resetPool(area, where); }
+
+  unmoor::ascend::detail::Area area;  // emulator only
 };
 
 /// The TPipe of the running kernel.

@@ -22,7 +22,7 @@ UNMOOR_COMMON const Region &liveRegion(Core &core, const Instruction &at, const 
   const Region &region = core.regions[static_cast<size_t>(handle.region)];
   if (handle.generation != region.generation)
     core.fail(at, {"use-after-free", "", std::string(operand) + " in " + region.text(), "a tensor that is allocated",
-                   "a tensor that FreeTensor has taken back", "use the tensor before FreeTensor, or allocate it anew"});
+                   "a tensor that FreeTensor or Reset has taken back", "use the tensor before that, or allocate it anew"});
   return region;
 }
 
@@ -122,6 +122,9 @@ template <typename T> class LocalTensor {
       : handle(unmoor::ascend::detail::placed(position, address, uint64_t{tileSize} * sizeof(T), where)) {}
 
   uint32_t GetSize() const { return handle.bytes / sizeof(T); }
+  /// The address within its memory, for calls that take addresses; here nothing can be read or written through it.
+  __ubuf__ T *GetPhyAddr() const { return reinterpret_cast<T *>(static_cast<uintptr_t>(handle.address)); }
+  __ubuf__ T *GetPhyAddr(uint32_t offset) const { return GetPhyAddr() + offset; }
   void SetSize(uint32_t size) { handle.bytes = size * sizeof(T); }
   TPosition GetPosition() const { return handle.position; }
 
