@@ -9,6 +9,7 @@ import { findCuts } from "./parts/cut.ts";
 import { blockWeights } from "./passes/storage.ts";
 import type { Program } from "./program.ts";
 import type { Storage, Target } from "./target.ts";
+import { sharesMemory } from "./tile/shape.ts";
 import type { Kernel, Statement } from "./tile/types.ts";
 
 /**
@@ -147,6 +148,17 @@ function kernelProblems(kernel: Kernel, target: Target, where: string): Diagnost
         "Choose smaller sizes with --param, or another target.",
       );
     }
+  }
+  const lanes = sharesMemory(kernel) ? (kernel.grid.at(-1)?.extent.constant ?? 1) : 1;
+  const most = target.limits.workgroupLanes;
+  if (most !== undefined && lanes > most) {
+    problem(
+      "U214",
+      `${kernel.origin.summary} shares memory among more lanes than a workgroup of ${where} has`,
+      `at most ${most}`,
+      `${lanes}`,
+      "Choose another schedule, or a device that allows more.",
+    );
   }
   const buffers = target.limits.buffersPerKernel;
   if (buffers !== undefined && kernel.buffers.length > buffers) {

@@ -1,5 +1,5 @@
 import { encodeBlocks, isBlockFormat } from "../ir/core/block-formats.ts";
-import { bf16ToF32, f32ToBf16 } from "../ir/core/float16.ts";
+import { bf16ToF32, f32ToBf16, f32ToF16 } from "../ir/core/float16.ts";
 import type { Layer } from "../ir/core/layer.ts";
 import type { Tensor, TensorStorage } from "../ir/core/tensor.ts";
 import { interpret } from "../ir/interpreter/index.ts";
@@ -42,7 +42,8 @@ export function tensorsFor(layer: Layer, tokens: number): Map<string, Tensor> {
       );
       const { dtype } = value.type;
       const data = isBlockFormat(dtype) ? encodeBlocks(dtype, values, dims) : values;
-      return [value.name, { dtype, dims, data: dtype === "bf16" ? Uint16Array.from(values, f32ToBf16) : data }];
+      const narrow = dtype === "bf16" ? f32ToBf16 : dtype === "f16" ? f32ToF16 : undefined;
+      return [value.name, { dtype, dims, data: narrow ? Uint16Array.from(values, narrow) : data }];
     }),
   );
 }

@@ -46,13 +46,15 @@ export interface RegisterMatmul {
    * Where matrices have fewer than `below` rows, the experts' on average, a kernel of its own computes them in tiles of these rows:
    * code for large tiles costs time and registers even where no row needs it. It is chosen at run time, by the number of tokens.
    */
-  readonly few?: { readonly below: number; readonly rows: readonly number[] };
+  readonly few?: { readonly below: number; readonly rows: readonly number[]; readonly stripes?: Stripes };
+  /** How matrices with more rows are computed, where that differs. Packed weights only. */
+  readonly staged?: StagedTile;
   /** Output columns of a register tile, over all weights of a fused product; of floats in `lanes`, of each weight. */
   readonly columns: number;
   /**
    * Per weight storage: dtype that activations are converted to, and elements of k of a step, for a block format those of a block or
    * of a part with its own scale. `cycles`: in how many one row of a register tile takes a step. `rows` and `packed` where this
-   * storage has others; with `rows` there is no kernel for few.
+   * storage has others; with `rows` there is a kernel for few only where it has stripes.
    */
   readonly dot: Readonly<
     Partial<
@@ -93,6 +95,27 @@ export interface RegisterMatmul {
 }
 
 /**
+ * Lanes that share the inner dimension: of a workgroup's `panels` · `along` lanes, `along` take every so many-th step of k for one panel,
+ * and then add their sums up, always in the same order.
+ */
+export interface Stripes {
+  readonly panels: number;
+  readonly along: number;
+}
+
+/**
+ * Where matrices have at least `from` rows on average, a workgroup computes a tile of lanes[0] × lanes[1] register tiles: of each so
+ * many `rows`, largest first, and one panel. `depth` elements of k at a time are copied to workgroup memory: of activations and,
+ * where lanes lie along rows too, of weights.
+ */
+export interface StagedTile {
+  readonly from: number;
+  readonly lanes: readonly [rows: number, columns: number];
+  readonly rows: readonly number[];
+  readonly depth: number;
+}
+
+/**
  * Products on a matrix unit: tiles pass through its memories; results go to global memory. Tiles are made for the capacities of l1,
  * l0a, l0b and l0c. Where there is a space `exchange`, vector cores compute an epilogue of sums that the matrix unit gives them there.
  */
@@ -123,4 +146,6 @@ export interface TargetLimits {
   readonly cutsWeights?: boolean;
   /** Blocks per grid. */
   readonly blocks?: number;
+  /** Lanes that share memory. */
+  readonly workgroupLanes?: number;
 }

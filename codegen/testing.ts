@@ -41,6 +41,35 @@ export const plainTarget: Target = {
   },
 };
 
+/** Products of few rows in stripes of k, and of many by workgroups that stage both factors: of four lanes each. */
+export const workgroupTarget: Target = {
+  ...plainTarget,
+  isa: "test-workgroup",
+  spaces: { ...plainTarget.spaces, workgroup: { capacity: 16_384, alignment: 16 } },
+  matmul: {
+    kind: "registers",
+    rows: [2, 1],
+    columns: 4,
+    few: { below: 2, rows: [1], stripes: { panels: 1, along: 4 } },
+    staged: { from: 3, lanes: [2, 2], rows: [2, 1], depth: 8 },
+    dot: {
+      f32: { activations: "f32", depth: 4 },
+      bf16: { activations: "f32", depth: 4 },
+      f16: { activations: "f32", depth: 4 },
+      q8_0: { activations: "q8_0", depth: 32, rows: [2, 1] },
+      q4_0: { activations: "q8_0", depth: 32, rows: [2, 1] },
+      mxfp4: { activations: "q8_0", depth: 32, rows: [2, 1] },
+      q4_k: { activations: "q8_0", depth: 32, rows: [2, 1] },
+      fp8: { activations: "f32", depth: 128, rows: [2, 1] },
+    },
+    packed: true,
+    lanes: true,
+    panelsPerBlock: 1,
+    rowBlocks: { linear: 2, grouped: 1 },
+  },
+  storages: ["f32", "bf16", "f16", "q8_0", "q4_0", "mxfp4", "q4_k", "fp8"],
+};
+
 /** A matrix unit that hands its sums to vector cores. */
 export const cubeTarget: Target = {
   ...packedTarget,

@@ -7,6 +7,7 @@ import { wgslTunings } from "../backends/wgsl/target.ts";
 import { compileLayer } from "../codegen/compile.ts";
 import { checkCompilation } from "../codegen/oracle-testing.ts";
 import type { Storage, Target } from "../codegen/target.ts";
+import { parseLayer } from "../ir/text/index.ts";
 import { loadBackend } from "../runtime/backends.ts";
 import { checkTarget } from "../runtime/check/check.ts";
 import { readLayer } from "../runtime/source.ts";
@@ -22,7 +23,28 @@ const storageFor = ({ features = [] }: Target): Storage =>
   features.includes("shader-f16") ? "f16" : features.includes("subgroups") ? "f32" : "q8_0";
 /** Columns in whole blocks, and in vectors. */
 const inBlocks = await readLayer({ file: "examples/olmoe.ts", params: { ...params, H: 32, I: 32 }, cache: undefined });
+/** Of more columns than a workgroup takes. */
+const product = parseLayer(
+  `layer @product {N = 37, K = 64} (input fixed %x: f32[T, K], weight auto %w: f32[N, K]) {
+    %y = linear(%x, %w) : f32[T, N]
+    return y = %y
+  }`,
+  "product",
+);
 const layerFor = (storage: Storage) => (storage === "f32" ? layer : inBlocks);
+
+/** Products by workgroups of two quads, in tiles small enough for all of them to be met at few sizes. */
+const smallWorkgroups = wgslTunings
+  .filter((target) => target.tuning === "32 × 32 staged, k in 16 stripes")
+  .map(({ matmul, ...target }): Target => {
+    if (matmul.kind !== "registers") throw new Error("products are in registers");
+    const staged = { from: 3, lanes: [2, 4], rows: [2, 1], depth: 8 } as const;
+    const few = { below: 2, rows: [1], stripes: { panels: 2, along: 4 } };
+    return { ...target, features: ["packed_4x8_integer_dot_product"], matmul: { ...matmul, staged, few } };
+  })
+  .at(0);
+/** Those that take a software adapter minutes, which starts each lane of a kernel with barriers as a thread of its own. */
+const isSlow = ({ matmul }: Target): boolean => matmul.kind === "registers" && matmul.staged !== undefined;
 
 /** WGSL of the kernels. */
 async function modules(target: Target): Promise<string[]> {
@@ -86,8 +108,27 @@ describe("on the adapter", () => {
         [name, "q8_0", target],
         [name, "q4_0", target],
       ];
+    if (isSlow(target)) return [];
     return all || target === largest || storage === "f16" ? [[name, storage, target]] : [];
   });
+  // Experts in one storage; of the others, which lay weights out in other ways, a product.
+  const storages = [
+    ["experts", "f32"],
+    ["product", "q8_0"],
+    ["product", "f16"],
+    ["product", "mxfp4"],
+  ] as const;
+  test.each(all ? storages : storages.slice(0, 2))(
+    "workgroups that share memory: %s, %s",
+    { timeout: 120_000 },
+    async (what, storage) => {
+      if (smallWorkgroups === undefined) throw new Error("no description stages tiles");
+      const given = what === "experts" ? layer : product;
+      const { cases: done } = await checkTarget(given, await loadBackend("wgsl"), smallWorkgroups, storage, 1);
+      expect(done.flatMap((c) => c.disagreements)).toEqual([]);
+    },
+  );
+
   test.each(cases)("%s, %s", { timeout: 120_000 }, async (_, storage, target) => {
     const run = async () => checkTarget(layerFor(storage), await loadBackend("wgsl"), target, storage, 1);
     const offered = [...adapter.features, "packed_4x8_integer_dot_product"];

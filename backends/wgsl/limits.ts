@@ -50,6 +50,7 @@ export const limitTarget = (target: Target, limits: WgslLimits): Target => ({
   limits: {
     ...target.limits,
     buffersPerKernel: limits.maxStorageBuffersPerShaderStage,
+    workgroupLanes: limits.maxComputeInvocationsPerWorkgroup,
     bufferBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
     // Workgroups are numbered along two dimensions of a dispatch, blocks by an i32.
     blocks: Math.min(2 ** 31 - 1, limits.maxComputeWorkgroupsPerDimension ** 2),

@@ -1,5 +1,5 @@
 import type { WgslFeature } from "../../codegen/emit/wgsl/language.ts";
-import type { RegisterMatmul, Target } from "../../codegen/target.ts";
+import type { RegisterMatmul, StagedTile, Target } from "../../codegen/target.ts";
 import { defaultLimits, limitTarget } from "./limits.ts";
 
 /** Register tiles, and what their columns and weights are laid out as. */
@@ -11,6 +11,7 @@ interface TileSize {
   /** Whether weights are read in the order of the panels that a tile takes. */
   readonly packed?: true;
   readonly few?: RegisterMatmul["few"];
+  readonly staged?: StagedTile;
 }
 
 /**
@@ -20,12 +21,19 @@ interface TileSize {
 const blocks = { activations: "q8_0", depth: 32, rows: [4, 1], packed: true } as const;
 
 /** One invocation per block, sums in named scalars. */
-const described = ({ rows, columns, lanes, few, packed }: TileSize, features?: readonly WgslFeature[]): Target => ({
+const described = (
+  { rows, columns, lanes, few, staged, packed }: TileSize,
+  features?: readonly WgslFeature[],
+): Target => ({
   name: "wgsl",
   isa: "wgsl",
   ...(features ? { features } : {}),
   // 8192 bytes per invocation at module level and as many within a function (https://www.w3.org/TR/WGSL/#limits).
-  spaces: { register: { alignment: 4 }, scratch: { capacity: 2 * 8192, alignment: 4 } },
+  spaces: {
+    register: { alignment: 4 },
+    scratch: { capacity: 2 * 8192, alignment: 4 },
+    workgroup: { alignment: 16 },
+  },
   vector: { space: "register", width: 4, blockColumns: 4 },
   scratch: "scratch",
   matmul: {
@@ -34,6 +42,7 @@ const described = ({ rows, columns, lanes, few, packed }: TileSize, features?: r
     columns,
     ...(lanes ? { lanes } : {}),
     ...(few ? { few } : {}),
+    ...(staged ? { staged } : {}),
     dot: {
       f32: { activations: "f32", depth: 4 },
       f16: { activations: "f32", depth: 4 },
@@ -64,6 +73,12 @@ const usual = inPanels([4, 1], { below: 2, rows: [2, 1] });
 /** Larger tiles take a device long to compile. */
 const eight = inPanels([8, 4, 1], { below: 4, rows: [4, 1] });
 const sixteen = inPanels([16, 4, 1], { below: 4, rows: [4, 1] });
+/** Sums of 4 × 4 and fewer rows for each of so many lanes; the tile of activations and weights that they share is 16 deep. */
+const inWorkgroups = (lanes: readonly [number, number], rows = [4, 1]): TileSize => ({
+  ...usual,
+  staged: { from: 8, lanes, rows, depth: 16 },
+});
+const striped = { below: 2, rows: [1], stripes: { panels: 4, along: 16 } };
 const packedDot = "packed_4x8_integer_dot_product";
 
 /** For devices with the limits that all have. */
@@ -93,6 +108,14 @@ export const wgslTunings: readonly Target[] = [
   tuning("4 1 × 4, rows shared", usual, ["subgroups", packedDot]),
   tuning("8 4 1 × 4, rows shared", eight, ["subgroups", packedDot]),
   tuning("16 4 1 × 4, rows shared", sixteen, ["subgroups", packedDot]),
+  tuning("32 × 32 staged", inWorkgroups([8, 8])),
+  tuning("64 × 64 staged", inWorkgroups([16, 16])),
+  tuning("16 × 256, rows staged", inWorkgroups([1, 64], [16, 4])),
+  tuning("k in 16 stripes", { ...usual, few: striped }),
+  tuning("32 × 32 staged, k in 16 stripes", { ...inWorkgroups([8, 8]), few: striped }),
+  tuning("64 × 64 staged, k in 16 stripes, packed dot products", { ...inWorkgroups([16, 16]), few: striped }, [
+    packedDot,
+  ]),
   tuning("packed dot products", usual, [packedDot]),
   tuning("f16 elements", usual, ["shader-f16"]),
   tuning("f16 elements, 8 4 1 × 4, rows shared", eight, ["subgroups", "shader-f16"]),

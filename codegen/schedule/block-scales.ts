@@ -1,30 +1,27 @@
-import { apply, type ScalarExpr } from "../../ir/core/scalar.ts";
+import { apply } from "../../ir/core/scalar.ts";
 import { at, range, view } from "../tile/builder.ts";
 import { add, mul, sub } from "../tile/fold.ts";
 import type { Tile, ViewIndex } from "../tile/types.ts";
 import type { BlockBuffers, PartBuffer } from "./context.ts";
-import type { SumsContext, TilePlace } from "./sums.ts";
-
-/** A step of k: its number, and that of the block which holds it. */
-export interface Step {
-  readonly step: ScalarExpr;
-  readonly block: ScalarExpr;
-}
+import { type Step, type SumsContext, type TilePlace, walkStripe } from "./sums.ts";
 
 /** Walks the steps of k, those of one block in an inner loop where a block has several. */
 export function walkSteps(
-  { b, p }: SumsContext,
+  context: SumsContext,
   { format: { elements, step: size } }: BlockBuffers,
   body: (step: Step) => void,
 ): void {
+  const { b, p } = context;
   if (elements === size) {
-    b.forLoop("step", 0, p.inner / size, 1, (step) => body({ step, block: step }));
+    walkStripe(context, "step", p.inner / size, (step, inside) => body({ step, block: step, inside }));
     return;
   }
   const ratio = elements / size;
-  b.forLoop("block", 0, p.inner / elements, 1, (block) =>
-    b.forLoop("step", mul(block, ratio), mul(add(block, 1), ratio), 1, (step) => body({ step, block })),
-  );
+  walkStripe(context, "block", p.inner / elements, (block, inside) => {
+    // Lanes of stripes are in different blocks, and loop alike.
+    if (context.stripe) b.forLoop("at", 0, ratio, 1, (i) => body({ step: add(mul(block, ratio), i), block, inside }));
+    else b.forLoop("step", mul(block, ratio), mul(add(block, 1), ratio), 1, (step) => body({ step, block, inside }));
+  });
 }
 
 /**

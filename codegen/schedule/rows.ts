@@ -16,6 +16,8 @@ interface Share {
  * the largest is a multiple of s, s − 1 goes as often into the rows as it must to leave a multiple of s: 13 = 4 + 9 and
  * 22 = 12 + 4 + 6 with s = 4. Multiples of s take the one part, the other sizes the other. Only 1, 2 and 5 rows
  * need tiles of 1 or 2 then.
+ *
+ * Where the smallest size is not 1, its last tile reaches beyond the last row.
  */
 export function walkRows(
   b: KernelBuilder,
@@ -27,13 +29,14 @@ export function walkRows(
   const [largest = 1, ...smaller] = sizes;
   const s = upperNeighbour(sizes);
   const first = s === undefined ? count : b.letScalar("first_part", sub(count, mul(s - 1, multiples(count, s))));
-  const full = b.letScalar("full", mul(floorDiv(first, largest), largest));
+  const full = smaller.length === 0 ? first : b.letScalar("full", mul(floorDiv(first, largest), largest));
   b.forLoop("row", mul(part, largest), full, parts * largest, (row) => body(largest, row));
   const rest = (): void => {
     let start = full;
     const walk = (size: number, limit: ScalarExpr): void => {
       const from = start;
-      const end = size === 1 ? limit : b.letScalar("end", add(from, mul(floorDiv(sub(limit, from), size), size)));
+      const end =
+        size === smaller.at(-1) ? limit : b.letScalar("end", add(from, mul(floorDiv(sub(limit, from), size), size)));
       b.forLoop("row", from, end, size, (row) => body(size, row));
       start = end;
     };
@@ -41,6 +44,7 @@ export function walkRows(
     for (const size of smaller) if (inFirst(size)) walk(size, first);
     for (const size of smaller) if (!inFirst(size)) walk(size, count);
   };
+  if (smaller.length === 0) return;
   if (parts === 1) rest();
   else b.when(eq(mod(floorDiv(first, largest), parts), part), rest);
 }

@@ -1,14 +1,14 @@
 import { codeBytes } from "../../ir/core/block-formats.ts";
-import { apply, type ScalarExpr } from "../../ir/core/scalar.ts";
+import { apply, f32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { at, load, range, view, whole } from "../tile/builder.ts";
 import { add, mul, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
-import { columnFactors, type Step, walkSteps } from "./block-scales.ts";
+import { columnFactors, walkSteps } from "./block-scales.ts";
 import type { BlockBuffers } from "./context.ts";
-import { rowAt, rowsOf, type Sums, type SumsContext, type TilePlace } from "./sums.ts";
+import { type Factors, rowAt, rowsOf, type Step, type Sums, type SumsContext, type TilePlace } from "./sums.ts";
 
 /** Codes that one step of an integer product takes: four bytes side by side. */
-const group = 4;
+export const group = 4;
 
 /**
  * Sums of products of blocks. Codes are multiplied as whole numbers, block by block; each block's sum is then scaled by the scales
@@ -27,14 +27,17 @@ export class BlockSums implements Sums {
   }
 
   emit(acc: Tile, place: TilePlace): void {
-    const { b } = this.#context;
     walkSteps(this.#context, this.#weights[0], (at) => {
       if (place.next !== undefined) this.#prefetch(at.step, place.next);
-      const dots = b.alloc("dots", "i32", acc.dims, "register");
-      this.#begin(dots, at.step, place);
-      this.#multiply(dots, at.step, place);
-      this.#scale(acc, dots, at, place);
+      this.step(acc, at, place);
     });
+  }
+
+  step(acc: Tile, at: Step, place: TilePlace, factors?: Factors): void {
+    const dots = this.#context.b.alloc("dots", "i32", acc.dims, "register");
+    this.#begin(dots, at.step, place);
+    this.#multiply(dots, at.step, place, factors);
+    this.#scale(acc, dots, at, place);
   }
 
   #begin(dots: Tile, step: ScalarExpr, place: TilePlace): void {
@@ -48,7 +51,7 @@ export class BlockSums implements Sums {
     }
   }
 
-  #multiply(dots: Tile, step: ScalarExpr, place: TilePlace): void {
+  #multiply(dots: Tile, step: ScalarExpr, place: TilePlace, factors: Factors | undefined): void {
     const { b } = this.#context;
     const rows = rowsOf(place);
     const { codes } = this.#x;
@@ -56,11 +59,12 @@ export class BlockSums implements Sums {
     const { values } = format;
     const first = mul(step, format.step);
     for (let g = 0; g * group < codeBytes(format, format.step); g++) {
-      const parts = this.#codes(step, g, place);
+      const columns = range(0, dots.dims[1] ?? 1);
+      const parts = factors ? [{ columns, part: factors.columns(g) }] : this.#codes(step, g, place);
       const multiply = (element: number, half?: "low" | "high"): void => {
-        const a = view(codes, rows, range(add(first, element), group));
-        for (const { columns, part } of parts)
-          b.mma(view(dots, range(0, place.size), columns), a, part, half ? { half, values } : {});
+        const a = factors?.rows(element / group) ?? view(codes, rows, range(add(first, element), group));
+        for (const { columns: own, part } of parts)
+          b.mma(view(dots, range(0, place.size), own), a, part, half ? { half, values } : {});
       };
       if (format.codes === "u8") multiply(g * group);
       else {
@@ -113,9 +117,10 @@ export class BlockSums implements Sums {
     if (xScales === undefined || scales === undefined) return;
     for (let i = 0; i < place.size; i++) {
       const row = view(acc, i, columns);
-      const own = b.letScalar("scale", load(xScales.buffer, rowAt(place, i), at.step));
-      b.map(row, { sum: row, dots: view(dots, i, columns), scale: whole(scales) }, ({ sum, dots: dot, scale }) =>
-        apply("fma", apply("toFloat", dot), apply("mul", scale, own), sum),
+      const scale = load(xScales.buffer, rowAt(place, i), at.step);
+      const own = b.letScalar("scale", at.inside ? apply("select", at.inside, scale, f32(0)) : scale);
+      b.map(row, { sum: row, dots: view(dots, i, columns), scale: whole(scales) }, ({ sum, dots: dot, scale: of }) =>
+        apply("fma", apply("toFloat", dot), apply("mul", of, own), sum),
       );
       const { sums } = this.#x;
       if (mins === undefined || sums === undefined) continue;

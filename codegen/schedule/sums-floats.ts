@@ -1,8 +1,8 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { at, range, view, whole } from "../tile/builder.ts";
-import { int, mul, sub } from "../tile/fold.ts";
+import { eq, int, mul, select, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
-import { rowsOf, type Sums, type SumsContext, type TilePlace } from "./sums.ts";
+import { type Factors, rowsOf, type Step, type Sums, type SumsContext, type TilePlace, walkStripe } from "./sums.ts";
 
 /** Sums of products of floats: one step of k after the other. */
 export class FloatSums implements Sums {
@@ -13,19 +13,35 @@ export class FloatSums implements Sums {
   }
 
   emit(acc: Tile, place: TilePlace): void {
-    const { b, p, depth, scratch } = this.#context;
-    const rows = rowsOf(place);
-    const head = p.heads ? [at(this.#context.expert)] : [];
+    const { p, depth, stripe } = this.#context;
     const steps = Math.floor(p.inner / depth);
     const rest = p.inner - steps * depth;
-    b.forLoop("step", 0, steps, 1, (step) => {
+    walkStripe(this.#context, "step", steps, (step, inside) => {
       if (place.next !== undefined) this.#prefetch(step, place.next);
-      this.#multiply(acc, view(p.x, rows, ...head, range(mul(step, depth), depth)), step, place);
+      const a = inside ? this.#part(step, place, select(inside, depth, 0)) : this.#rows(step, place);
+      this.#multiply(acc, a, step, place);
     });
     if (rest === 0) return;
-    const last = b.alloc("x_edge", p.x.dtype, [place.size, depth], scratch);
-    b.copy(whole(last), view(p.x, rows, ...head, range(steps * depth, depth)), { valid: [place.size, rest] });
-    this.#multiply(acc, whole(last), int(steps), place, rest);
+    const taken = stripe ? select(eq(stripe.lane, 0), rest, 0) : rest;
+    this.#multiply(acc, this.#part(int(steps), place, taken), int(steps), place, rest);
+  }
+
+  step(acc: Tile, _: Step, __: TilePlace, { rows, columns }: Factors): void {
+    this.#context.b.mma(whole(acc), rows(0), columns(0));
+  }
+
+  #rows(step: ScalarExpr, place: TilePlace): View {
+    const { p, depth, expert } = this.#context;
+    const head = p.heads ? [at(expert)] : [];
+    return view(p.x, rowsOf(place), ...head, range(mul(step, depth), depth));
+  }
+
+  /** A step of activations of which only the first elements count. */
+  #part(step: ScalarExpr, place: TilePlace, taken: ScalarExpr | number): View {
+    const { b, p, depth, scratch } = this.#context;
+    const part = b.alloc("x_edge", p.x.dtype, [place.size, depth], scratch);
+    b.copy(whole(part), this.#rows(step, place), { valid: [place.size, taken] });
+    return whole(part);
   }
 
   /** The same step of another panel. */

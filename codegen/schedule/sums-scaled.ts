@@ -4,7 +4,7 @@ import { add, mul } from "../tile/fold.ts";
 import type { Tile } from "../tile/types.ts";
 import { columnFactors, walkSteps } from "./block-scales.ts";
 import type { BlockBuffers } from "./context.ts";
-import { rowsOf, type Sums, type SumsContext, type TilePlace } from "./sums.ts";
+import { type Factors, rowsOf, type Step, type Sums, type SumsContext, type TilePlace } from "./sums.ts";
 
 /** Sums of products of floats with weights whose codes are floats: those of one block are summed, then scaled. In panels only. */
 export class ScaledSums implements Sums {
@@ -26,31 +26,36 @@ export class ScaledSums implements Sums {
     walkSteps(this.#context, this.#weights[0], (step) => {
       if (place.next !== undefined)
         b.prefetch(view(codes, at(expert), place.next, step.step, range(0, size), columns, range(0, 1)));
-      const part = b.alloc("part", "f32", acc.dims, "register");
-      b.fill(whole(part), 0);
       const first = b.letScalar("from", mul(step.step, size));
-      b.forLoop("k", 0, size, 1, (k) =>
-        b.mma(
-          whole(part),
-          view(p.x, rowsOf(place), ...head, range(add(first, k), 1)),
-          view(codes, ...lead, place.panel, step.step, k, columns, range(0, 1)),
-        ),
-      );
-      const scales = columnFactors(
-        this.#context,
-        "scales",
-        this.#weights.map((w) => w.scales),
-        size,
-        step,
-        place,
-      );
-      if (scales === undefined) return;
-      for (let i = 0; i < place.size; i++) {
-        const row = view(acc, i, columns);
-        b.map(row, { sum: row, part: view(part, i, columns), scale: whole(scales) }, ({ sum, part: own, scale }) =>
-          apply("fma", own, scale, sum),
-        );
-      }
+      this.step(acc, step, place, {
+        rows: (k) => view(p.x, rowsOf(place), ...head, range(add(first, k), 1)),
+        columns: (k) => view(codes, ...lead, place.panel, step.step, k, columns, range(0, 1)),
+      });
     });
+  }
+
+  step(acc: Tile, step: Step, place: TilePlace, factors: Factors): void {
+    const { b, p, width } = this.#context;
+    const { step: size } = this.#weights[0].format;
+    const columns = range(0, p.sums * width);
+    const part = b.alloc("part", "f32", acc.dims, "register");
+    b.fill(whole(part), 0);
+    b.forLoop("k", 0, size, 1, (k) => b.mma(whole(part), factors.rows(k), factors.columns(k)));
+    const scales = columnFactors(
+      this.#context,
+      "scales",
+      this.#weights.map((w) => w.scales),
+      size,
+      step,
+      place,
+    );
+    if (scales === undefined) return;
+    for (let i = 0; i < place.size; i++) {
+      const row = view(acc, i, columns);
+      b.map(row, { sum: row, part: view(part, i, columns), scale: whole(scales) }, ({ sum, part: own, scale }) => {
+        const total = apply("fma", own, scale, sum);
+        return step.inside ? apply("select", step.inside, total, sum) : total;
+      });
+    }
   }
 }

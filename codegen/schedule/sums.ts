@@ -1,7 +1,7 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { gather, type KernelBuilder, load, range } from "../tile/builder.ts";
-import { add } from "../tile/fold.ts";
-import type { Tile } from "../tile/types.ts";
+import { add, type Int, lt, min, mul } from "../tile/fold.ts";
+import type { Tile, View } from "../tile/types.ts";
 import type { Product } from "./product.ts";
 
 /** Where a register tile of sums lies. */
@@ -10,8 +10,8 @@ export interface TilePlace {
   readonly size: number;
   /** The first of them in the product's result. */
   readonly from: ScalarExpr;
-  /** The token of each row, where rows are gathered. */
-  readonly tokens: Tile | undefined;
+  /** Where each row of activations lies, where they do not follow each other. */
+  readonly positions: Tile | undefined;
   readonly panel: ScalarExpr;
   /** Whether the panel reaches beyond the last column. */
   readonly edge: boolean;
@@ -19,10 +19,26 @@ export interface TilePlace {
   readonly next: ScalarExpr | undefined;
 }
 
-/** How the sums of a register tile are made, over the whole inner dimension. */
+/** A step of k: its number, and that of the block which holds it, where weights are in blocks. */
+export interface Step {
+  readonly step: ScalarExpr;
+  readonly block: ScalarExpr;
+  /** Where some lanes have no step left, whether this one has: others add zero. */
+  readonly inside?: ScalarExpr | undefined;
+}
+
+/** What a step multiplies, where it was copied to: elements [rows, group] and [columns, group], by the group's number in the step. */
+export interface Factors {
+  rows(group: Int): View;
+  columns(group: Int): View;
+}
+
+/** How the sums of a register tile are made. */
 export interface Sums {
-  /** Adds to `acc`, f32 [size, sums * width], which is zero. */
+  /** Adds the sums over the whole inner dimension to `acc`, f32 [size, sums * width]. */
   emit(acc: Tile, place: TilePlace): void;
+  /** Adds those of one step. */
+  step(acc: Tile, step: Step, place: TilePlace, factors: Factors): void;
 }
 
 /** What Sums are built from. */
@@ -35,10 +51,32 @@ export interface SumsContext {
   /** Steps of k that are taken at once. */
   readonly depth: number;
   readonly expert: ScalarExpr;
+  /** Where lanes share the steps of k: how many, and which this is. */
+  readonly stripe?: { readonly lanes: number; readonly lane: ScalarExpr };
 }
 
 /** The rows of activations that a tile multiplies, as an index. */
-export const rowsOf = ({ tokens, from, size }: TilePlace) => (tokens ? gather(tokens) : range(from, size));
+export const rowsOf = ({ positions, from, size }: TilePlace) => (positions ? gather(positions) : range(from, size));
 
 /** One of them, as a position. */
-export const rowAt = ({ tokens, from }: TilePlace, i: number): ScalarExpr => (tokens ? load(tokens, i) : add(from, i));
+export const rowAt = ({ positions, from }: TilePlace, i: number): ScalarExpr =>
+  positions ? load(positions, i) : add(from, i);
+
+/** Visits numbers below `total`, or those of the lane's stripe; in a last round only some lanes have one. */
+export function walkStripe(
+  { b, stripe }: SumsContext,
+  name: string,
+  total: number,
+  body: (step: ScalarExpr, inside: ScalarExpr | undefined) => void,
+): void {
+  if (stripe === undefined) {
+    b.forLoop(name, 0, total, 1, (step) => body(step, undefined));
+    return;
+  }
+  const { lanes, lane } = stripe;
+  const rounds = Math.floor(total / lanes);
+  b.forLoop("round", 0, rounds, 1, (round) => body(b.letScalar(name, add(mul(round, lanes), lane)), undefined));
+  if (rounds * lanes === total) return;
+  const own = b.letScalar("own", add(rounds * lanes, lane));
+  body(b.letScalar(name, min(own, total - 1)), lt(own, total));
+}

@@ -287,6 +287,11 @@ export class KernelBuilder {
     this.#list.push({ kind: "top_k", keys, ids });
   }
 
+  /** Waits for all lanes of the workgroup. */
+  barrier(): void {
+    this.#list.push({ kind: "barrier" });
+  }
+
   /** A hint that a view of a buffer is read soon. */
   prefetch(src: View): void {
     this.#list.push({ kind: "prefetch", src });

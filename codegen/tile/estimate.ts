@@ -120,6 +120,7 @@ class Counter {
           this.#values.set(s.name, this.#value(s.value));
           break;
         case "alloc":
+        case "barrier":
         case "prefetch":
           break;
         case "set":

@@ -10,7 +10,7 @@ import {
   slotOf,
 } from "./evaluate.ts";
 import { Memory, makeArray } from "./memory.ts";
-import { scalarTypeOf } from "./shape.ts";
+import { scalarTypeOf, statementsIn } from "./shape.ts";
 import { statementHead } from "./text.ts";
 import type { Statement } from "./types.ts";
 
@@ -33,12 +33,58 @@ export function compileList(list: readonly Statement[], machine: Executor): Run 
   };
 }
 
+/** Runs statements up to each barrier, which it yields. */
+export type Steps = () => Generator<Statement, void>;
+
+/** As compileList, of statements with barriers. */
+export function compileSteps(list: readonly Statement[], machine: Executor): Steps {
+  const parts = list.map((s) => ({ steps: stepsOf(s, machine), place: () => statementHead(s) }));
+  return function* () {
+    for (const { steps, place } of parts) {
+      machine.place = place;
+      if (typeof steps !== "function") yield steps;
+      else {
+        const rest = steps();
+        if (rest) yield* rest;
+      }
+    }
+  };
+}
+
+/** What a statement does: a barrier is itself. */
+function stepsOf(s: Statement, machine: Executor): Run | Steps | Statement {
+  if (s.kind === "barrier") return s;
+  if (![...statementsIn([s])].some((inner) => inner.kind === "barrier")) return compileStatement(s, machine);
+  if (s.kind === "for") {
+    const { from, to, slot } = loopOf(s, machine);
+    const body = compileSteps(s.body, machine);
+    return function* () {
+      const end = to();
+      for (let i = from(); i < end; i += s.step) {
+        machine.values[slot] = i;
+        yield* body();
+      }
+    };
+  }
+  if (s.kind !== "if") return compileStatement(s, machine);
+  const condition = compileScalar(s.condition, machine);
+  const [then, otherwise] = [compileSteps(s.then, machine), compileSteps(s.otherwise, machine)];
+  return function* () {
+    yield* condition() !== 0 ? then() : otherwise();
+  };
+}
+
+const loopOf = (s: Extract<Statement, { kind: "for" }>, machine: Machine) => ({
+  from: compileScalar(s.from, machine),
+  to: compileScalar(s.to, machine),
+  slot: slotOf(machine, s.name),
+});
+
 function compileStatement(s: Statement, machine: Executor): Run {
   const { values } = machine;
   switch (s.kind) {
     case "for": {
-      const [from, to] = [compileScalar(s.from, machine), compileScalar(s.to, machine)];
-      const slot = slotOf(machine, s.name);
+      const { from, to, slot } = loopOf(s, machine);
       const body = compileList(s.body, machine);
       return () => {
         const end = to();
@@ -61,7 +107,9 @@ function compileStatement(s: Statement, machine: Executor): Run {
       };
     }
     case "alloc": {
-      const { name, dtype, dims } = s.tile;
+      const { name, dtype, dims, space } = s.tile;
+      // Made for all lanes of the workgroup, before they start.
+      if (space === "workgroup") return () => {};
       const data = makeArray(
         dtype,
         dims.reduce((a, b) => a * b, 1),
@@ -69,7 +117,7 @@ function compileStatement(s: Statement, machine: Executor): Run {
       const memory = new Memory(name, dtype, dims, data, {
         trap: machine.trap,
         local: true,
-        padded: s.tile.space !== "exchange",
+        padded: space !== "exchange",
       });
       machine.memories.set(name, memory);
       return () => memory.undefineAll();
@@ -98,6 +146,8 @@ function compileStatement(s: Statement, machine: Executor): Run {
       return compileReduce(s, machine);
     case "top_k":
       return compileTopK(s, machine);
+    case "barrier":
+      return machine.trap("a barrier in a kernel whose lanes run one by one");
     case "prefetch": {
       const { resolve } = compileView(s.src, machine);
       return () => void resolve();

@@ -268,6 +268,35 @@ describe("reduce and top_k", () => {
   });
 });
 
+describe("workgroups", () => {
+  const turn = (barrier: string, from = "(3 - lane)") =>
+    run(
+      "read x: i32[2, 4], write y: i32[2, 4]",
+      `alloc t: i32[4] in workgroup for i = 0 to 2 step 1 {
+        set t[lane] = x[i, lane] ${barrier} set y[i, lane] = t[${from}] ${barrier} }`,
+      { x: Int32Array.from({ length: 8 }, (_, i) => i), y: new Int32Array(8) },
+      {},
+      "lane = 4 lanes",
+    );
+
+  test("lanes see what others wrote before a barrier", () => {
+    expect([...(turn("barrier").y ?? [])]).toEqual([3, 2, 1, 0, 7, 6, 5, 4]);
+  });
+
+  test("without one they race, in whatever order they run", () => {
+    expect(() => turn("")).toThrow(/lane = \d.*t\[\d\] is read/);
+    expect(turn("", "lane").y).toBeDefined();
+  });
+
+  test("tiles have no value in the next workgroup", () => {
+    const late = "alloc t: i32[2] in workgroup if (block < 1) { set t[lane] = 1 } set y[block, lane] = t[lane]";
+    const data = { y: new Int32Array(4) };
+    expect(() => run("write y: i32[2, 2]", late, data, {}, "block = 2, lane = 2 lanes")).toThrow(
+      "before it has a value",
+    );
+  });
+});
+
 describe("prefetch", () => {
   const buffers = "readwrite x: f32[4, 4], write y: f32[4]";
   const data = (): Buffers => ({ x: floats(16), y: floats(4) });

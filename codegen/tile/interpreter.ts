@@ -2,9 +2,10 @@ import { IrError } from "../../ir/core/diagnostic.ts";
 import { isFloat } from "../../ir/core/types.ts";
 import type { Program, ProgramBuffer } from "../program.ts";
 import { slotOf } from "./evaluate.ts";
-import { compileList, type Executor } from "./execute.ts";
+import { compileList, compileSteps, type Executor } from "./execute.ts";
 import { isLaunched } from "./launch.ts";
-import { Memory, makeArray, storesDType, type TypedArray } from "./memory.ts";
+import { Memory, makeArray, storesDType, type Trap, type TypedArray } from "./memory.ts";
+import { sharedTiles, sharesMemory } from "./shape.ts";
 import type { Kernel } from "./types.ts";
 
 export type { TypedArray } from "./memory.ts";
@@ -31,39 +32,76 @@ export function runKernel(
 ): void {
   const extents = kernel.grid.map((g) => g.extent.evaluate(dims));
   const blocks = extents.reduce((a, b) => a * b, 1);
-  const coordinates = new Array<number>(extents.length).fill(0);
-  const machine: Executor = {
-    values: [],
-    slots: new Map(),
-    memories: new Map(),
-    place: () => "grid",
-    trap: (problem) => {
-      const block = kernel.grid.map(({ name }, i) => `${name} = ${coordinates[i]}`).join(", ");
-      throw new IrError(
-        `kernel ${kernel.name}, block (${block}): ${problem}, in: ${machine.place()}`,
-        "Mend the schedule that made this kernel.",
-      );
-    },
+  /** The machine that runs. */
+  let present: Executor | undefined;
+  const trap: Trap = (problem) => {
+    const block = kernel.grid.map(({ name }) => `${name} = ${present?.values[slotOf(present, name)]}`).join(", ");
+    throw new IrError(
+      `kernel ${kernel.name}, block (${block}): ${problem}, in: ${present?.place()}`,
+      "Mend the schedule that made this kernel.",
+    );
   };
-  for (const [name, value] of Object.entries(dims)) machine.values[slotOf(machine, name)] = value;
-  const slots = kernel.grid.map(({ name }) => slotOf(machine, name));
+  const memories = new Map<string, Memory>();
   for (const b of kernel.buffers) {
     const shape = b.dims.map((d) => d.evaluate(dims));
     const data = expectArray(b, shape, buffers.get(b.name));
     const races = options.races === false || b.access === "read" ? undefined : b.access === "write" ? "writes" : "all";
-    machine.memories.set(b.name, new Memory(b.name, b.dtype, shape, data, { trap: machine.trap, local: false, races }));
+    memories.set(b.name, new Memory(b.name, b.dtype, shape, data, { trap, local: false, races }));
   }
-  const globals = [...machine.memories.values()];
-  const body = compileList(kernel.body, machine);
-  for (const block of blockOrder(blocks, options.order ?? "forward")) {
+  const globals = [...memories.values()];
+  const shared = sharedTiles(kernel.body).map(({ name, dtype, dims: own }) => {
+    const data = makeArray(
+      dtype,
+      own.reduce((a, b) => a * b, 1),
+    );
+    const memory = new Memory(name, dtype, own, data, { trap, local: true, padded: true, races: "all", who: "lane" });
+    memories.set(name, memory);
+    return memory;
+  });
+  const machineOf = (): Executor => {
+    const machine: Executor = { values: [], slots: new Map(), memories: new Map(memories), place: () => "grid", trap };
+    for (const [name, value] of Object.entries(dims)) machine.values[slotOf(machine, name)] = value;
+    return machine;
+  };
+  const enter = (machine: Executor, block: number): void => {
+    present = machine;
     let rest = block;
     for (let d = extents.length - 1; d >= 0; d--) {
-      coordinates[d] = rest % extents[d];
+      machine.values[slotOf(machine, kernel.grid[d].name)] = rest % extents[d];
       rest = Math.floor(rest / extents[d]);
-      machine.values[slots[d]] = coordinates[d];
     }
     for (const memory of globals) memory.block = block + 1;
-    body();
+  };
+  const order = options.order ?? "forward";
+  if (!sharesMemory(kernel)) {
+    const machine = machineOf();
+    const body = compileList(kernel.body, machine);
+    for (const block of blockOrder(blocks, order)) {
+      enter(machine, block);
+      body();
+    }
+    return;
+  }
+  // Each lane of a workgroup runs up to the next barrier, in the order that blocks have.
+  const width = extents.at(-1) ?? 1;
+  const lanes = Array.from({ length: width }, machineOf);
+  const bodies = lanes.map((machine) => compileSteps(kernel.body, machine));
+  const turns = blockOrder(width, order);
+  for (const group of blockOrder(blocks / width, order)) {
+    for (const memory of shared) memory.undefineAll();
+    const steps = bodies.map((body) => body());
+    for (let isDone = false; !isDone; ) {
+      for (const memory of shared) memory.forgetRaces();
+      const stops = new Set<unknown>();
+      for (const lane of turns) {
+        enter(lanes[lane], group * width + lane);
+        for (const memory of shared) memory.block = lane + 1;
+        const { done, value } = steps[lane].next();
+        stops.add(done ? undefined : value);
+        isDone = done === true;
+      }
+      if (stops.size > 1) trap("lanes of one workgroup wait at different barriers");
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { formatScalar, i32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { isFloat, isFloatElement } from "../../ir/core/types.ts";
 import { LaneNames } from "./lanes.ts";
 import { identifier, PartChecker, reservedNames, type Scope } from "./part-spec.ts";
-import { broadcasts, disjoint, formatShape, sameView, scalarTypeOf, viewShape } from "./shape.ts";
+import { broadcasts, disjoint, formatShape, sameView, scalarTypeOf, statementsIn, viewShape } from "./shape.ts";
 import { formatBuffer, formatRange, formatTile, formatView, statementHead } from "./text.ts";
 import type { Kernel, Statement, View } from "./types.ts";
 
@@ -21,6 +21,8 @@ import type { Kernel, Statement, View } from "./types.ts";
  * - Values of fill and map read no elements: name them with let. `valid` needs global memory; local elements beyond it are
  *   zero after copy and undefined after map.
  * - Only the last block coordinate has lanes, of a constant number. What they branch on and loop over does not depend on the lane.
+ * - A barrier, and a tile in "workgroup", stand in a kernel with lanes, such a tile in the outermost list. Between two barriers no lane
+ *   reads or writes an element of it that another one writes.
  * - Buffers are read and written as their access says. The sums of mma and the keys of top_k are tiles,
  *   what prefetch names is a buffer.
  *
@@ -109,8 +111,8 @@ class KernelChecker extends PartChecker {
       case "for": {
         this.scalar(s.from, "i32", scope);
         this.scalar(s.to, "i32", scope);
-        this.#sameForLanes(s.from);
-        this.#sameForLanes(s.to);
+        this.#sameForLanes(s.from, s.body);
+        this.#sameForLanes(s.to, s.body);
         if (!Number.isInteger(s.step) || s.step < 1)
           this.fail("a positive whole step", String(s.step), "Count upwards.");
         this.define(s.name);
@@ -119,7 +121,7 @@ class KernelChecker extends PartChecker {
       }
       case "if":
         this.scalar(s.condition, "bool", scope);
-        this.#sameForLanes(s.condition);
+        this.#sameForLanes(s.condition, [...s.then, ...s.otherwise]);
         this.#checkList(s.then, scope);
         this.#checkList(s.otherwise, scope);
         return;
@@ -155,6 +157,9 @@ class KernelChecker extends PartChecker {
       case "top_k":
         this.#checkTopK(s, scope);
         return;
+      case "barrier":
+        if (!this.#lanes.any) this.fail("a barrier among lanes", "none in the grid", "Give the last coordinate lanes.");
+        return;
       case "prefetch":
         this.view(s.src, scope, { reads: true });
         if (this.base(s.src.base, scope).space !== undefined)
@@ -163,8 +168,15 @@ class KernelChecker extends PartChecker {
     }
   }
 
-  #sameForLanes(expr: ScalarExpr): void {
-    if (this.#lanes.inExpression(expr))
+  #sameForLanes(expr: ScalarExpr, within: readonly Statement[]): void {
+    if (!this.#lanes.inExpression(expr)) return;
+    if ([...statementsIn(within)].some((s) => s.kind === "barrier"))
+      this.fail(
+        "barriers that all lanes come to",
+        `one where ${formatScalar(expr)} decides for each lane`,
+        "Put the barrier outside, and leave the choice to select or valid.",
+      );
+    else
       this.fail(
         "branches and loops that are the same for all lanes",
         formatScalar(expr),
@@ -178,6 +190,15 @@ class KernelChecker extends PartChecker {
     this.checkType(dtype, []);
     if (!identifier.test(space))
       this.fail("the name of a memory space", `"${space}"`, "Name one of the target's spaces.");
+    if (
+      space === "workgroup" &&
+      !(this.#lanes.any && this.#kernel.body.some((s) => s.kind === "alloc" && s.tile === tile))
+    )
+      this.fail(
+        "a workgroup's tile in the outermost list of a kernel with lanes",
+        formatTile(tile),
+        "Allocate it there once, for all lanes.",
+      );
     if (!dims.every((d) => Number.isSafeInteger(d) && d > 0))
       this.fail("positive whole dimensions", formatTile(tile), "Give every dimension at least 1 element.");
     scope.bases.set(name, { dtype, dims: dims.map((d) => Dim.of(d)), reads: true, writes: true, space });

@@ -1,5 +1,5 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
-import { expressionsOf, subexpressions, viewsOf } from "./shape.ts";
+import { expressionsOf, sharedTiles, subexpressions, viewsOf } from "./shape.ts";
 import type { Kernel, Statement, View } from "./types.ts";
 
 /** What may differ from lane to lane in a kernel: names of scalars, tiles and buffers. Empty where no coordinate is `lanes`. */
@@ -12,6 +12,7 @@ export class LaneNames {
     for (const { name } of lanes) this.#names.add(name);
     // What other blocks may write meanwhile is not known to be the same.
     for (const { name, access } of buffers) if (access !== "read") this.#names.add(name);
+    for (const { name } of sharedTiles(body)) this.#names.add(name);
     // A loop may read in one iteration what the one before wrote.
     for (let before = -1; before !== this.#names.size; ) {
       before = this.#names.size;

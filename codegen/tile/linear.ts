@@ -61,12 +61,24 @@ export function linear(expr: ScalarExpr, names: Names, extents: Extents): Linear
     case "mul":
       return isConstant(b) ? times(a, b.low) : isConstant(a) ? times(b, a.low) : unknown;
     case "floorDiv":
-      return isConstant(b) && b.low > 0 && isBelow(a, b.low, extents) ? constant(0) : unknown;
+      return isConstant(b) && b.low > 0 ? between(a, extents, (x) => Math.floor(x / b.low)) : unknown;
     case "mod":
-      return isConstant(b) && b.low > 0 && isBelow(a, b.low, extents) ? a : unknown;
+      if (!(isConstant(b) && b.low > 0)) return unknown;
+      return isBelow(a, b.low, extents) ? a : { ...constant(0), high: b.low - 1 };
+    case "min": {
+      const { low, high } = bounds(b, extents);
+      const { low: least, high: most } = bounds(a, extents);
+      return { coefficients: none, low: Math.min(least, low), high: Math.min(most, high) };
+    }
     default:
       return unknown;
   }
+}
+
+/** A function that does not fall, of which no more is known than its ends. */
+function between(x: Linear, extents: Extents, of: (end: number) => number): Linear {
+  const { low, high } = bounds(x, extents);
+  return { coefficients: none, low: of(low), high: of(high) };
 }
 
 const isConstant = (x: Linear): boolean => x.coefficients.size === 0 && x.low === x.high;

@@ -48,7 +48,8 @@ export class Memory {
   readonly #marks: Marks | undefined;
   /** Whether a copy to it fills with zeros what lies beyond its valid counts. */
   readonly padded: boolean;
-  /** The block that runs, plus 1. */
+  readonly #who: "block" | "lane";
+  /** The block or lane that runs, plus 1. */
   block = 0;
 
   constructor(
@@ -61,6 +62,8 @@ export class Memory {
       readonly local: boolean;
       readonly padded?: boolean;
       readonly races?: "writes" | "all" | undefined;
+      /** Who races; default blocks. */
+      readonly who?: "block" | "lane";
     },
   ) {
     this.name = name;
@@ -74,6 +77,7 @@ export class Memory {
     this.#exact = dtype === "i8" || dtype === "u8";
     this.#trap = options.trap;
     this.padded = options.padded ?? false;
+    this.#who = options.who ?? "block";
     this.#defined = options.local ? new Uint8Array(data.length) : undefined;
     this.#marks = options.races && {
       writer: new Int32Array(data.length),
@@ -90,6 +94,12 @@ export class Memory {
     this.#defined?.fill(0);
   }
 
+  /** What was touched before is ordered before what follows. */
+  forgetRaces(): void {
+    this.#marks?.writer.fill(0);
+    this.#marks?.reader?.fill(0);
+  }
+
   /** Elements of a tile become undefined. */
   undefine(offsets: Int32Array): void {
     if (this.#defined) for (const o of offsets) if (o >= 0) this.#defined[o] = 0;
@@ -102,7 +112,7 @@ export class Memory {
     if (marks?.reader !== undefined) {
       const writer = marks.writer[offset];
       if (writer !== 0 && writer !== this.block)
-        this.#trap(`${this.#where(offset)} is read by one block and written by another`);
+        this.#trap(`${this.#where(offset)} is read by one ${this.#who} and written by another`);
       const reader = marks.reader[offset];
       marks.reader[offset] = reader === 0 || reader === this.block ? this.block : -1;
     }
@@ -114,11 +124,11 @@ export class Memory {
     const marks = this.#marks;
     if (marks !== undefined) {
       const writer = marks.writer[offset];
-      if (writer !== 0 && writer !== this.block) this.#trap(`${this.#where(offset)} is written by two blocks`);
+      if (writer !== 0 && writer !== this.block) this.#trap(`${this.#where(offset)} is written by two ${this.#who}s`);
       marks.writer[offset] = this.block;
       const reader = marks.reader?.[offset] ?? 0;
       if (reader !== 0 && reader !== this.block)
-        this.#trap(`${this.#where(offset)} is read by one block and written by another`);
+        this.#trap(`${this.#where(offset)} is read by one ${this.#who} and written by another`);
     }
     this.#data[offset] = this.#encode(value);
     if (this.#exact && this.#data[offset] !== value) this.#trap(`${value} does not fit ${this.dtype}`);

@@ -1,7 +1,7 @@
 import type { ScalarExpr, ScalarType } from "../../ir/core/scalar.ts";
 import { type ElementType, isFloatElement } from "../../ir/core/types.ts";
 import { sameExpr, staticValue } from "./fold.ts";
-import type { Statement, View, ViewIndex } from "./types.ts";
+import type { Kernel, Statement, Tile, View, ViewIndex } from "./types.ts";
 
 /** The scalar type that elements of a dtype are read as: f32 for floats, i32 for integers. */
 export const scalarTypeOf = (dtype: ElementType): ScalarType =>
@@ -53,6 +53,7 @@ export function expressionsOf(s: Statement): ScalarExpr[] {
     case "let":
       return [s.value];
     case "alloc":
+    case "barrier":
       return [];
     case "fill":
       return [s.value, ...inViews];
@@ -115,6 +116,26 @@ export function interval(index: ViewIndex): { readonly start: number; readonly e
   const start = staticValue(index.kind === "at" ? index.at : index.start);
   return start === undefined ? undefined : { start, end: start + (index.kind === "at" ? 1 : index.extent) };
 }
+
+/** The statements of a list and all in them. */
+export function* statementsIn(list: readonly Statement[]): Generator<Statement> {
+  for (const s of list) {
+    yield s;
+    if (s.kind === "for") yield* statementsIn(s.body);
+    if (s.kind === "if") {
+      yield* statementsIn(s.then);
+      yield* statementsIn(s.otherwise);
+    }
+  }
+}
+
+/** Tiles that the lanes of a workgroup share. */
+export const sharedTiles = (list: readonly Statement[]): Tile[] =>
+  list.flatMap((s) => (s.kind === "alloc" && s.tile.space === "workgroup" ? [s.tile] : []));
+
+/** Whether the lanes of a kernel are one workgroup, with memory or barriers of their own. */
+export const sharesMemory = ({ body }: Pick<Kernel, "body">): boolean =>
+  sharedTiles(body).length > 0 || [...statementsIn(body)].some((s) => s.kind === "barrier");
 
 /** An `if` statement. */
 export const conditional = (

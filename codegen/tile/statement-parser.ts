@@ -24,6 +24,7 @@ const keywords = [
   "mma",
   "reduce",
   "top_k",
+  "barrier",
   "prefetch",
 ] as const;
 
@@ -137,6 +138,8 @@ export class StatementParser {
         this.#expect("=", "top_k ids[0:+2] = keys[0:+8]");
         return { kind: "top_k", keys: this.#view(names), ids };
       }
+      case "barrier":
+        return { kind: "barrier" };
       case "prefetch":
         return { kind: "prefetch", src: this.#view(names) };
       case undefined:

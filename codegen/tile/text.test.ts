@@ -87,6 +87,7 @@ const statements: Readonly<Record<Statement["kind"], RegExp>> = {
   mma: /^\s*mma /m,
   reduce: /^\s*reduce /m,
   top_k: /^\s*top_k /m,
+  barrier: /^\s*barrier\b/m,
   prefetch: /^\s*prefetch /m,
 };
 

@@ -86,6 +86,8 @@ export function statementHead(s: Statement): string {
       return `reduce ${s.op} ${formatView(s.dst)} = ${formatView(s.src)}`;
     case "top_k":
       return `top_k ${formatView(s.ids)} = ${formatView(s.keys)}`;
+    case "barrier":
+      return "barrier";
     case "prefetch":
       return `prefetch ${formatView(s.src)}`;
   }

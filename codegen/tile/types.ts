@@ -47,8 +47,9 @@ export interface KernelBuffer {
 
 /**
  * Local memory of one block. Sizes are known at compile time. The space is one of the target's:
- * "register" (fully unrolled), "scratch" (addressable), and for Ascend "ub", "l1", "l0a", "l0b", "l0c", and "exchange": global
- * memory through which the cube core and the vector cores of a block hand each other a tile.
+ * "register" (fully unrolled), "scratch" (addressable), for WGSL "workgroup", and for Ascend "ub", "l1", "l0a", "l0b", "l0c", and
+ * "exchange": global memory through which the cube core and the vector cores of a block hand each other a tile.
+ * A tile in "workgroup" is one for all lanes, which a barrier orders: those of a kernel that has one are a workgroup.
  * A tile lives to the end of the statement list that allocates it, and starts undefined.
  */
 export interface Tile {
@@ -140,5 +141,7 @@ export type Statement =
   | { readonly kind: "reduce"; readonly op: "sum" | "max"; readonly dst: View; readonly src: View }
   /** The extent(ids) largest of keys [n], descending, lowest index first on ties. keys are destroyed. */
   | { readonly kind: "top_k"; readonly keys: View; readonly ids: View }
+  /** No lane of a workgroup goes on before all have come here; each then sees what the others wrote to tiles in "workgroup". */
+  | { readonly kind: "barrier" }
   /** A hint that a view of global memory is read soon. Changes nothing; the view lies inside its buffer all the same. */
   | { readonly kind: "prefetch"; readonly src: View };

@@ -121,6 +121,11 @@ export function lacks(plan, limits, symbols = {}) {
     else if (bytes > limits.maxBufferSize)
       found.push(`${what}, this device allows ${size(limits.maxBufferSize)} (maxBufferSize)`);
   }
+  for (const { coefficient } of (plan.requires.limits.maxComputeWorkgroupStorageSize ?? []).flat())
+    if (coefficient > limits.maxComputeWorkgroupStorageSize)
+      found.push(
+        `layer ${plan.name} needs ${size(coefficient)} of memory per workgroup, this device allows ${size(limits.maxComputeWorkgroupStorageSize)} (maxComputeWorkgroupStorageSize)`,
+      );
   for (const kernel of kernels) {
     const what = `${kernel.origin.summary} (${kernel.origin.source})`;
     const bound = kernel.bindings.length;

@@ -76,6 +76,8 @@ function lowerStatement(to: Lowering, s: Statement, rest: readonly Statement[]):
     case "top_k":
       lowerTopK(to, s);
       return;
+    case "barrier":
+      throw new IrError("a kernel has a barrier among lanes, and Ascend's cores have none", "Choose another schedule.");
     case "prefetch":
       return;
   }

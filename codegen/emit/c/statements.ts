@@ -48,6 +48,9 @@ const emitters: { readonly [K in Statement["kind"]]: (scope: Scope, s: Of<K>, re
   mma: (scope, s) => emitProducts(scope, [s]),
   reduce: emitReduce,
   top_k: emitTopK,
+  barrier: () => {
+    throw new IrError("a kernel has a barrier, and blocks of C do not wait for each other", "Choose another schedule.");
+  },
   prefetch: emitPrefetch,
 };
 

@@ -46,6 +46,7 @@ const usesByKind: { readonly [K in Statement["kind"]]: (s: Of<K>) => Uses } = {
     writes: [s.acc.base],
   }),
   reduce: (s) => ({ ...nothing, vectors: [s.src], addressed: [s.dst], writes: [s.dst.base] }),
+  barrier: () => nothing,
   prefetch: (s) => ({ ...nothing, addressed: [s.src] }),
   top_k: (s) => ({ ...nothing, addressed: [s.keys, s.ids], writes: [s.keys.base, s.ids.base] }),
 };

@@ -73,6 +73,8 @@ export class Context {
   readonly lines: string[] = [];
   /** Module-level declarations: the arrays of scratch tiles. */
   readonly declarations: string[] = [];
+  /** Tiles that the lanes of a workgroup share. */
+  readonly shared: { readonly memory: Memory; readonly count: number }[] = [];
   /** Bytes of those arrays, and of the arrays within the function. */
   privateBytes = 0;
   functionBytes = 0;
@@ -81,6 +83,7 @@ export class Context {
   /** What the module enables. */
   readonly features = new Set<WgslFeature>();
   readonly #lanes: LaneNames;
+  readonly #isShared: boolean;
   #guarded = false;
   /** Names of tables, by what they hold. */
   readonly #tables = new Map<string, string>();
@@ -89,10 +92,12 @@ export class Context {
   /** Names of memory that changes. */
   readonly #variables = new Set<string>();
 
-  constructor(language: WgslLanguage, assumptions: Assumptions, lanes: LaneNames) {
+  /** @param isShared whether lanes share memory */
+  constructor(language: WgslLanguage, assumptions: Assumptions, lanes: LaneNames, isShared: boolean) {
     this.language = language;
     this.assumptions = assumptions;
     this.#lanes = lanes;
+    this.#isShared = isShared;
     this.names = new Names(Object.keys(language.helpers));
   }
 
@@ -213,11 +218,7 @@ export class Context {
     if (buffer.dtype === "bool")
       throw new IrError(`the buffer ${buffer.name} holds bool, which WGSL does not store`, "Store i32 in its place.");
     const last = buffer.dims.at(-1)?.constant ?? 1;
-    const vectors =
-      (buffer.dtype === "f32" || isHalf(buffer.dtype)) &&
-      buffer.access === "read" &&
-      last % 4 === 0 &&
-      !this.assumptions.byElement.has(buffer.name);
+    const vectors = buffer.access === "read" && this.#inVectors(buffer.dtype, last, buffer.name);
     const name = this.names.unique(buffer.name);
     if (buffer.access !== "read") this.#variables.add(name);
     return {
@@ -260,6 +261,10 @@ export class Context {
   allocate(tile: Tile): void {
     const count = tile.dims.reduce((a, b) => a * b, 1);
     const type = scalarType(tile.dtype, `tile ${tile.name}`);
+    if (tile.space === "workgroup") {
+      this.#share(tile, type, count);
+      return;
+    }
     const isSmall = count <= (tile.space === "register" ? this.largestUnrolled : largestScalarScratch);
     const kind = isSmall && !this.assumptions.indexed.has(tile) ? "scalars" : "array";
     const name = this.names.unique(tile.name);
@@ -277,6 +282,36 @@ export class Context {
     const first = this.lines.length;
     for (const element of elements) this.line(`var ${element}: ${type};`);
     this.joinLines(first, tile.dims.at(-1) ?? 1);
+  }
+
+  /** Elements lie as in a buffer: narrow ones in words, and four by four where all are read and written so. */
+  #share(tile: Tile, type: ScalarType, count: number): void {
+    const { dtype, dims } = tile;
+    const name = this.names.unique(tile.name);
+    this.#variables.add(name);
+    const memory: Memory = {
+      kind: "array",
+      name,
+      type,
+      strides: stridesOf(dims.map((d) => constant("i32", d))),
+      vectors: this.#inVectors(dtype, dims.at(-1) ?? 1, tile.name),
+      ...(isPacked(dtype) ? { packed: dtype } : {}),
+      source: tile.name,
+      tile,
+    };
+    this.shared.push({ memory, count });
+    this.define(tile.name, memory);
+  }
+
+  #inVectors(dtype: ElementType, last: number, source: string): boolean {
+    return (dtype === "f32" || isHalf(dtype)) && last % 4 === 0 && !this.assumptions.byElement.has(source);
+  }
+
+  /** How the elements of a shared tile are declared, and their type as it is declared. */
+  elementsOf(memory: Memory): { readonly type: string; readonly perElement: number } {
+    if (memory.vectors && this.byVector.has(memory.source)) return { type: this.vectorType(memory), perElement: 4 };
+    if (memory.packed) return { type: "u32", perElement: 1 << wordShift[memory.packed] };
+    return { type: memory.type, perElement: 1 };
   }
 
   /** Declares a table of whole numbers, and gives how positions in it, as text, are looked up: one, or a vector of them. */
@@ -298,7 +333,8 @@ export class Context {
 
   /** At module level, where WGSL guarantees as much memory as within a function, while there is room. */
   #declareArray(name: string, type: string, bytes: number, isLocal: boolean): void {
-    if (isLocal || this.privateBytes + bytes > guaranteedBytes) {
+    // What is at module level may differ from lane to lane, by the rules of WGSL, and decide nothing before a barrier.
+    if (isLocal || this.#isShared || this.privateBytes + bytes > guaranteedBytes) {
       this.functionBytes += bytes;
       this.line(`var ${name}: ${type};`);
     } else {
@@ -323,6 +359,7 @@ export class Context {
   }
 
   writeAt(memory: Memory, at: Code, value: Code): void {
+    if (memory.vectors) this.#strike(this.assumptions.byElement, memory.source);
     if (memory.packed) {
       // Only what one invocation writes shares a word.
       const place = this.#word(memory, at);
@@ -339,12 +376,26 @@ export class Context {
   /** Four neighbours as a vec4<f32>, where the position allows; else undefined. */
   vectorAt(memory: Memory, at: Code): string | undefined {
     if (!memory.vectors || at.multiple % 4 !== 0) return undefined;
-    this.byVector.add(memory.source);
-    const four = `${memory.name}[${print(quarter(at))}]`;
+    const four = this.fourAt(memory, at) ?? "";
     if (!memory.packed) return four;
     if (!this.#readsF16(memory)) return `vector_${memory.packed}(${four})`;
     this.features.add("shader-f16");
     return `vec4<f32>(${four})`;
+  }
+
+  /** Where four neighbours lie as they are stored, in one element of what is declared; undefined where they do not. */
+  fourAt(memory: Memory, at: Code): string | undefined {
+    if (at.multiple % 4 !== 0) return undefined;
+    if (memory.packed === "u8" || memory.packed === "i8") return this.#word(memory, at);
+    if (!memory.vectors) return undefined;
+    this.byVector.add(memory.source);
+    return `${memory.name}[${print(quarter(at))}]`;
+  }
+
+  /** Stores four neighbours, given as they lie in memory of the same type. */
+  writeFourAt(memory: Memory, at: Code, four: string): void {
+    this.line(`${this.fourAt(memory, at) ?? memory.name} = ${four};`);
+    this.#forget(memory.name);
   }
 
   /** The type of four neighbours, as a buffer that is read by vectors holds them. */

@@ -1,5 +1,6 @@
 import { formatSpan } from "../../../ir/core/span.ts";
 import { LaneNames } from "../../tile/lanes.ts";
+import { sharesMemory } from "../../tile/shape.ts";
 import { formatRange } from "../../tile/text.ts";
 import type { GridCoordinate, Kernel } from "../../tile/types.ts";
 import { add, type Code, constant, expression, primary, print, times } from "./code.ts";
@@ -21,6 +22,8 @@ export interface WgslModule {
   readonly fits: boolean;
   /** Invocations per workgroup. */
   readonly workgroupSize: number;
+  /** Bytes of memory that a workgroup shares. */
+  readonly sharedBytes: number;
   /** What it enables. */
   readonly features: readonly WgslFeature[];
 }
@@ -46,7 +49,8 @@ function attempt(
   language: WgslLanguage,
   assumptions: Assumptions,
 ): WgslModule {
-  const context = new Context(language, assumptions, new LaneNames(kernel));
+  const isShared = sharesMemory(kernel);
+  const context = new Context(language, assumptions, new LaneNames(kernel), isShared);
   const entryPoint = context.names.unique(kernel.name);
   const used = symbols.filter((name) => usesSymbol(kernel, name));
   const members = used.map((name) => ({ name, member: context.names.unique(name) }));
@@ -54,7 +58,7 @@ function attempt(
   const buffers = kernel.buffers.map((buffer) => ({ buffer, memory: context.buffer(buffer) }));
   for (const { buffer, memory } of buffers) context.define(buffer.name, memory);
   const lanes = kernel.grid.find((g) => g.lanes);
-  const workgroupSize = sizeFor(lanes, language);
+  const workgroupSize = isShared ? (lanes?.extent.constant ?? 1) : sizeFor(lanes, language);
   if (lanes) emitLanes(context, kernel, lanes, workgroupSize);
   else emitGrid(context, kernel);
   emitStatements(context, kernel.body);
@@ -66,6 +70,13 @@ function attempt(
     const shape = `${buffer.dtype}[${buffer.dims.join(", ")}]`;
     return `/* ${shape} */ @group(0) @binding(${i}) var<storage, ${access}> ${memory.name}: array<${element}>;`;
   });
+  let sharedBytes = 0;
+  for (const { memory, count } of context.shared) {
+    const { type, perElement } = context.elementsOf(memory);
+    const length = Math.ceil(count / perElement);
+    sharedBytes += Math.ceil((length * elementBytes[type]) / 16) * 16;
+    context.declarations.push(`var<workgroup> ${memory.name}: array<${type}, ${length}>;`);
+  }
   if (used.length > 0) {
     declarations.push(
       "",
@@ -110,9 +121,20 @@ function attempt(
     arrayBytes: context.privateBytes + context.functionBytes,
     fits: context.functionBytes <= guaranteedBytes,
     workgroupSize,
+    sharedBytes,
     features,
   };
 }
+
+/** Bytes of what shared memory is declared as. */
+const elementBytes: Readonly<Record<string, number>> = {
+  f32: 4,
+  i32: 4,
+  u32: 4,
+  "vec2<u32>": 8,
+  "vec4<f16>": 8,
+  "vec4<f32>": 16,
+};
 
 /** Few lanes take fewer invocations: whole quads, which are what subgroups of any size have. */
 const sizeFor = (lanes: GridCoordinate | undefined, { workgroupSize }: WgslLanguage): number =>
@@ -135,7 +157,8 @@ function emitGrid(context: Context, kernel: Kernel): void {
 function emitLanes(context: Context, kernel: Kernel, lanes: GridCoordinate, size: number): void {
   const { name, extent } = lanes;
   const count = extent.constant ?? 1;
-  const chunk = context.names.unique("chunk");
+  // No name that a kernel may have.
+  const chunk = "chunk of lanes";
   const grid = [...kernel.grid.filter((g) => g !== lanes), { name: chunk }];
   const extents = grid.map((g) => ("extent" in g ? context.dim(g.extent) : constant("i32", Math.ceil(count / size))));
   const total = extents.reduce((a, b) => times(a, b), constant("i32", 1));

@@ -140,6 +140,7 @@ export function makePlan(
   const bytes = unique(buffers.filter((b) => bound.has(b.name)).map((b) => b.bytes));
   const count = Math.max(0, ...all.map((k) => k.bindings.length));
   const workgroupSize = Math.max(1, ...all.map((k) => k.workgroupSize));
+  const sharedBytes = Math.max(0, ...[...prepare, ...kernels].map((k) => k.module.sharedBytes));
   const features = [...new Set([...prepare, ...kernels].flatMap((k) => k.module.features))].sort();
   return {
     format: "unmoor-launch-plan",
@@ -155,6 +156,7 @@ export function makePlan(
         maxStorageBufferBindingSize: bytes,
         maxBufferSize: unique([...bytes, ...program.memory.slots.flatMap((s) => s.bytes.map(polynomial))]),
         maxComputeInvocationsPerWorkgroup: [[{ coefficient: workgroupSize, factors: [] }]],
+        ...(sharedBytes > 0 ? { maxComputeWorkgroupStorageSize: [[{ coefficient: sharedBytes, factors: [] }]] } : {}),
       },
     },
     buffers,

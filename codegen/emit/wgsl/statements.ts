@@ -2,7 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
 import { viewsOf } from "../../tile/shape.ts";
 import type { Statement, View } from "../../tile/types.ts";
-import { type Code, constant, primary, print } from "./code.ts";
+import { type Code, constant, primary, print, times } from "./code.ts";
 import type { Context } from "./context.ts";
 import { emitMma } from "./mma.ts";
 import { emitTopK } from "./top-k.ts";
@@ -57,6 +57,8 @@ function emitWhole(context: Context, s: Statement) {
       return emitReduce(context, s);
     case "top_k":
       return emitTopK(context, s);
+    case "barrier":
+      return context.line("workgroupBarrier();");
     case "prefetch":
       return;
   }
@@ -130,7 +132,7 @@ function emitCopy(context: Context, s: Of<"copy">) {
   const src = bindView(context, s.src);
   sameShape("the source of a copy", src.shape, dst.shape);
   const valid = src.isGlobal || dst.isGlobal ? holdValid(context, s.valid) : undefined;
-  if (valid === undefined && copyVectors(context, dst, src)) return;
+  if (valid === undefined && (copyStored(context, dst, src) || copyVectors(context, dst, src))) return;
   if (dst.isGlobal) return forEachValid(context, dst.shape, [dst, src], valid, (at) => dst.write(at, src.read(at)));
   const zero = constant(dst.memory.type, 0);
   forEach(context, dst.shape, [dst, src], (at) => {
@@ -142,6 +144,20 @@ function emitCopy(context: Context, s: Of<"copy">) {
         : primary(zero.type, `select(${print(zero)}, ${print(src.read(at))}, ${condition})`);
     dst.write(at, condition === false ? zero : value());
   });
+}
+
+/** Copies four neighbours at a time as they are stored, to memory of the same type that lanes share. */
+function copyStored(context: Context, dst: BoundView, src: BoundView): boolean {
+  if (dst.memory.tile?.space !== "workgroup" || dst.memory.packed !== src.memory.packed) return false;
+  const columns = dst.shape.at(-1) ?? 0;
+  if (columns % 4 !== 0 || !src.isInnermost || !dst.isInnermost) return false;
+  const start = dst.shape.map(() => constant("i32", 0));
+  if (![dst, src].every((v) => context.fourAt(v.memory, v.at(start)) !== undefined)) return false;
+  forEach(context, [...dst.shape.slice(0, -1), columns / 4], [], (at) => {
+    const place = [...at.slice(0, -1), times(at.at(-1) ?? constant("i32", 0), constant("i32", 4))];
+    context.writeFourAt(dst.memory, dst.at(place), context.fourAt(src.memory, src.at(place)) ?? "");
+  });
+  return true;
 }
 
 /** Copies four neighbours at a time into a tile, where the source allows it. */
