@@ -12,6 +12,8 @@ export interface EmittedLayer {
   readonly files: SourceTree;
   /** Golden data, where the target's sources use such (see golden.ts): path → bytes. */
   readonly data: ReadonlyMap<string, Uint8Array>;
+  /** Why there is none, where the target's sources use such. */
+  readonly without?: string | undefined;
 }
 
 /**
@@ -19,6 +21,7 @@ export interface EmittedLayer {
  * name, nor this compiler has changed.
  * @param targets the variants; several make sources that choose among them when they run
  * @param cache folder for compiled sources; undefined for none
+ * @param golden MiB of weights up to which there is golden data; 256 by default
  * @throws DiagnosticError where the target cannot do what the layer needs
  */
 export async function emitLayer(
@@ -27,11 +30,12 @@ export async function emitLayer(
   targets: readonly Target[],
   storage: Storage,
   cache: string | undefined,
+  golden?: number,
 ): Promise<EmittedLayer> {
   const path =
     cache === undefined
       ? undefined
-      : join(cache, `${keyOf(layer, backend.name, JSON.stringify(targets), storage)}.sources`);
+      : join(cache, `${keyOf(layer, backend.name, JSON.stringify(targets), storage, String(golden))}.sources`);
   const known = path === undefined ? undefined : asEmitted(readKept(path));
   if (known) return known;
   const { compileLayer } = await import("../codegen/compile.ts");
@@ -42,12 +46,14 @@ export async function emitLayer(
     backend.emitVariants?.(new Map(compiled.map(({ target, program }) => [target.isa, program]))) ?? new Map();
   const files = await (first && !second ? backend.emit(first.program, first.target) : several());
   let data: EmittedLayer["data"] = new Map();
+  let without: string | undefined;
   if (backend.usesGoldenData && first) {
-    const { goldenData, withDraws } = await import("./golden.ts");
-    data = goldenData(first, withDraws);
+    const { goldenData, withDraws, withoutGolden } = await import("./golden.ts");
+    data = goldenData(first, withDraws(golden));
+    if (data.size === 0) without = withoutGolden(first, withDraws(golden));
   }
-  if (path !== undefined) keep(path, { kernels, files: [...files], data: [...data] });
-  return { kernels, files, data };
+  if (path !== undefined) keep(path, { kernels, files: [...files], data: [...data], without });
+  return { kernels, files, data, without };
 }
 
 const keyOf = (layer: Layer, ...rest: readonly string[]): string =>
@@ -68,7 +74,8 @@ function asEmitted(value: unknown): EmittedLayer | undefined {
   const isText = (file: unknown): file is [string, string] => isNamed(file) && typeof file[1] === "string";
   const isBytes = (file: unknown): file is [string, Uint8Array] => isNamed(file) && file[1] instanceof Uint8Array;
   if (!files.every(isText) || !data.every(isBytes)) return undefined;
-  return { kernels, files: new Map(files), data: new Map(data) };
+  const without = "without" in value && typeof value.without === "string" ? value.without : undefined;
+  return { kernels, files: new Map(files), data: new Map(data), without };
 }
 
 const isNamed = (file: unknown): file is [string, unknown] =>

@@ -19,8 +19,8 @@ export interface GoldenLimits {
   readonly drawn: number;
 }
 const usual: GoldenLimits = { written: 8 * 2 ** 20, drawn: 0 };
-/** Those of a project whose main draws. */
-export const withDraws: GoldenLimits = { ...usual, drawn: 2 ** 28 };
+/** Those of a project whose main draws, up to so many MiB. */
+export const withDraws = (mebibytes = 256): GoldenLimits => ({ ...usual, drawn: mebibytes * 2 ** 20 });
 
 /** Tokens, and whatever else is known at run time only: several, and no multiple of a tile. */
 const size = 5;
@@ -30,12 +30,13 @@ const seeds = 64;
 
 /**
  * Inputs and weights of a layer, seeded, and what the oracle says that comes of them, as files of `goldenFiles`: path → bytes. Matrices
- * beyond what is written are named with their seed, for a main that draws them. Empty where the weights are larger still.
+ * beyond what is written are named with their seed, for a main that draws them. Empty where the weights are larger still, or where
+ * rounding changes a choice of experts with every seed; `withoutGolden` says which.
+ * @throws IrError where a weight is larger than what one array holds
  */
 export function goldenData(compilation: Compilation, limits: GoldenLimits = usual): ReadonlyMap<string, Uint8Array> {
   const { program, stored, rounded } = compilation;
-  const given = program.buffers.filter((b) => b.role === "weight");
-  const bytes = given.reduce((sum, b) => sum + bufferBytes(b).evaluate(), 0);
+  const bytes = weightBytes(compilation);
   if (bytes > Math.max(limits.written, limits.drawn)) return new Map();
   const isDrawn = ({ role, value }: Argument): boolean =>
     bytes > limits.written && role === "weight" && value.type.dims.length >= 2 && isReal(value.type.dtype);
@@ -84,13 +85,39 @@ export function goldenData(compilation: Compilation, limits: GoldenLimits = usua
   }
 }
 
+const weightBytes = ({ program }: Compilation): number =>
+  program.buffers.filter((b) => b.role === "weight").reduce((sum, b) => sum + bufferBytes(b).evaluate(), 0);
+
+/** Why there is no golden data, in words. */
+export function withoutGolden(compilation: Compilation, { written, drawn }: GoldenLimits): string {
+  const mebibytes = Math.ceil(weightBytes(compilation) / 2 ** 20);
+  const most = Math.max(written, drawn) / 2 ** 20;
+  return mebibytes > most
+    ? `no golden data: the weights take ${mebibytes} MiB, and the oracle is made to wait for up to ${most} MiB. ` +
+        `--golden ${mebibytes} makes it wait (half a minute for a GiB, and as much memory), --param chooses smaller sizes`
+    : `no golden data: with each of ${seeds} seeds, rounding changes which experts some token takes`;
+}
+
 function unambiguous(rounded: Layer, stored: Layer, dims: Readonly<Record<string, number>>) {
   for (let seed = 1; seed <= seeds; seed++) {
-    const tensors = new Map(stored.args.map((a) => [a.value.name, seededTensor(stored, a, dims, seed)]));
+    const tensors = new Map(stored.args.map((a) => [a.value.name, seeded(stored, a, dims, seed)]));
     const bounded = interpret(rounded, { dims, tensors });
     if (bounded.choices.every((c) => c.outcome.ambiguous.length === 0)) return { tensors, bounded, seed };
   }
   return undefined;
+}
+
+function seeded(layer: Layer, argument: Argument, dims: Readonly<Record<string, number>>, seed: number): Tensor {
+  try {
+    return seededTensor(layer, argument, dims, seed);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const shape = argument.value.type.dims.map((d) => d.evaluate({ ...layer.params, ...dims }));
+    throw new IrError(
+      `the weight ${argument.value.name} [${shape.join(", ")}] is larger than what the oracle holds in one array (${error.message})`,
+      "Leave --golden out, or choose smaller sizes with --param.",
+    );
+  }
 }
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>

@@ -11,7 +11,15 @@ import { targetFor } from "../../runtime/tune/target.ts";
 import type { Environment } from "../environment.ts";
 import { status } from "../failure.ts";
 import type { Run } from "../main.ts";
-import { expandTargets, type LayerOptions, layerCommand, layerOf, targetOrAll, withRecords } from "../options.ts";
+import {
+  expandTargets,
+  type LayerOptions,
+  layerCommand,
+  layerOf,
+  targetOrAll,
+  wholeNumber,
+  withRecords,
+} from "../options.ts";
 import { jsonDocument } from "../text.ts";
 
 interface Options extends LayerOptions {
@@ -19,6 +27,7 @@ interface Options extends LayerOptions {
   readonly out: string;
   readonly limits?: string;
   readonly layout?: "hf-kernels";
+  readonly golden?: number;
 }
 
 export function compileCommand(program: Command, run: Run, environment: Environment): void {
@@ -37,6 +46,11 @@ export function compileCommand(program: Command, run: Run, environment: Environm
         "--layout <name>",
         "for wgsl: hf-kernels writes a package in the layout of Hugging Face's WebGPU kernels",
       ).choices(["hf-kernels"]),
+    )
+    .option(
+      "--golden <MiB>",
+      "for ascend: weights up to which the project gets golden data, which the oracle computes meanwhile; default: 256",
+      wholeNumber(0),
     )
     .requiredOption("--out <folder>", "where the sources go; it is made if need be")
     .action((file: string, options: Options) => run(() => compile(file, options, environment)));
@@ -91,6 +105,7 @@ async function compile(file: string, options: Options, environment: Environment)
     isa: string;
     tuning?: string;
     kernels: number;
+    note?: string;
     files: { path: string; bytes: number }[];
   }[] = [];
   for (const choice of chosen) {
@@ -101,7 +116,7 @@ async function compile(file: string, options: Options, environment: Environment)
     const tuning = described.flatMap((t) => t.tuning ?? []).join(", ");
     const emitted =
       options.layout === undefined
-        ? await emitLayer(layer, backend, described, storage, environment.cache)
+        ? await emitLayer(layer, backend, described, storage, environment.cache, options.golden)
         : await packageLayer(layer, described, storage);
     const prefix = options.target === "all" ? `${backend.name}/` : "";
     const tree = [...emitted.files, ...emitted.data].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -111,6 +126,7 @@ async function compile(file: string, options: Options, environment: Environment)
       isa: isas.join(", "),
       ...(tuning === "" ? {} : { tuning }),
       kernels: emitted.kernels,
+      ...(emitted.without === undefined ? {} : { note: emitted.without }),
       files: tree.map(([path, text]) => ({ path: prefix + path, bytes: Buffer.byteLength(text) })),
     });
   }
@@ -123,10 +139,11 @@ async function compile(file: string, options: Options, environment: Environment)
   environment.out(
     `${colors.bold(layer.name)} (${formatParams(layer.params)}), weights in ${storage}, into ${options.out}\n`,
   );
-  for (const { target, isa, tuning, kernels, files: written } of targets) {
+  for (const { target, isa, tuning, kernels, note, files: written } of targets) {
     const which = [...(isa === target ? [] : [isa]), ...(tuning === undefined ? [] : [`tuned: ${tuning}`])].join("; ");
     environment.out(`  ${target}${which === "" ? "" : ` (${which})`}: ${kernels} kernels\n`);
     for (const { path, bytes } of written) environment.out(`    ${path}  ${count(bytes)} bytes\n`);
+    if (note !== undefined) environment.out(`    ${note}\n`);
   }
   return status.done;
 }

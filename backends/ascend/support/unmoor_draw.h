@@ -83,12 +83,12 @@ inline uint16_t toHalf(float value) {
   return static_cast<uint16_t>(bits | (value < 0 ? 0x8000 : 0));
 }
 
-/// `count` elements as the bytes of a buffer; `encode` makes an element of a number.
-template <class T, class Encode> std::vector<char> drawElements(const Draw &draw, size_t count, Encode &&encode) {
+/// `count` elements from one on, as the bytes of a buffer; `encode` makes an element of a number.
+template <class T, class Encode> std::vector<char> drawElements(const Draw &draw, size_t from, size_t count, Encode &&encode) {
   T table[256];
   for (uint32_t byte = 0; byte < 256; byte++) table[byte] = encode(draw.number(byte));
   std::vector<char> bytes(count * sizeof(T));
-  for (size_t i = 0; i < count; i++) std::memcpy(bytes.data() + i * sizeof(T), &table[draw.byteAt(i)], sizeof(T));
+  for (size_t i = 0; i < count; i++) std::memcpy(bytes.data() + i * sizeof(T), &table[draw.byteAt(from + i)], sizeof(T));
   return bytes;
 }
 
@@ -99,13 +99,13 @@ inline float drawScale(const Draw &draw, size_t row, size_t length) {
   return static_cast<float>(static_cast<double>(most) / 127);
 }
 
-/// Rows of signed bytes, each with a scale of its own: the codes.
-inline std::vector<char> drawCodes(const Draw &draw, size_t rows, size_t length) {
+/// Rows of signed bytes from one on, each with a scale of its own: the codes.
+inline std::vector<char> drawCodes(const Draw &draw, size_t from, size_t rows, size_t length) {
   std::vector<char> bytes(rows * length);
   for (size_t row = 0; row < rows; row++) {
-    const double scale = drawScale(draw, row, length);
+    const double scale = drawScale(draw, from + row, length);
     for (size_t i = 0; i < length; i++) {
-      const double code = scale == 0 ? 128 : std::floor(draw.at(row * length + i) / scale + 128 + 0.5);
+      const double code = scale == 0 ? 128 : std::floor(draw.at((from + row) * length + i) / scale + 128 + 0.5);
       bytes[row * length + i] = static_cast<char>(static_cast<int>(std::fmin(255, std::fmax(0, code))) - 128);
     }
   }
@@ -113,10 +113,10 @@ inline std::vector<char> drawCodes(const Draw &draw, size_t rows, size_t length)
 }
 
 /// The scales of such rows.
-inline std::vector<char> drawScales(const Draw &draw, size_t rows, size_t length) {
+inline std::vector<char> drawScales(const Draw &draw, size_t from, size_t rows, size_t length) {
   std::vector<char> bytes(rows * sizeof(float));
   for (size_t row = 0; row < rows; row++) {
-    const float scale = drawScale(draw, row, length);
+    const float scale = drawScale(draw, from + row, length);
     std::memcpy(bytes.data() + row * sizeof(float), &scale, sizeof(scale));
   }
   return bytes;

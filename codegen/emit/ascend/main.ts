@@ -84,6 +84,18 @@ export function emitMain(program: Program): string {
     '  if (bytes > 0) check(aclrtMemcpy(device, bytes, host, bytes, ACL_MEMCPY_HOST_TO_DEVICE), "aclrtMemcpy");',
     "}",
     "",
+    "#ifndef UNMOOR_PIECE",
+    "#define UNMOOR_PIECE (64u << 20)  // bytes that the host holds of a weight that it draws",
+    "#endif",
+    "/// Uploads drawn parts of a weight one after the other: `count` of them, each of `bytes`; make(from, n) draws n.",
+    "template <class Make> void draw(void *device, size_t count, size_t bytes, Make &&make) {",
+    "  const size_t most = bytes < UNMOOR_PIECE ? UNMOOR_PIECE / bytes : 1;",
+    "  for (size_t from = 0; from < count; from += most) {",
+    "    const Bytes piece = make(from, count - from < most ? count - from : most);",
+    "    upload(static_cast<char *>(device) + from * bytes, piece.data(), piece.size());",
+    "  }",
+    "}",
+    "",
     ...numbers(types),
     "template <class T> T at(const Bytes &bytes, size_t i) {",
     "  T value;",
@@ -144,8 +156,11 @@ export function emitMain(program: Program): string {
       if (draw === undefined) out.line(`upload(buffers[${i}], ${file}.data(), sizes[${i}]);`);
       else
         out.block("", () => {
-          out.line(`const unmoor::Draw *const draw = draws.find("${draw.of}");`);
-          out.line(`upload(buffers[${i}], (draw == nullptr ? ${file} : ${draw.text}).data(), sizes[${i}]);`);
+          out.line(`const unmoor::Draw *const drawn = draws.find("${draw.of}");`);
+          out.line(`if (drawn == nullptr) upload(buffers[${i}], ${file}.data(), sizes[${i}]);`);
+          out.line(
+            `else draw(buffers[${i}], ${draw.count}, ${draw.bytes}, [&](size_t from, size_t n) { return ${draw.text}; });`,
+          );
         });
     });
     out.line("void *const device_tiling = allocate(sizeof(tiling));");
@@ -200,27 +215,36 @@ export function emitMain(program: Program): string {
   return out.toString();
 }
 
-/** Weights that main can draw: by buffer, the one whose draw it is, and C++ that draws its bytes. */
-function drawable(
-  buffers: readonly ProgramBuffer[],
-): ReadonlyMap<string, { readonly of: string; readonly text: string }> {
-  const found = new Map<string, { of: string; text: string }>();
+/** How main draws a weight: as what, in how many parts of how many bytes, and C++ that makes `n` of them `from` one on. */
+interface Drawn {
+  readonly of: string;
+  readonly count: number;
+  readonly bytes: number;
+  readonly text: string;
+}
+
+/** Weights that main can draw, by buffer. */
+function drawable(buffers: readonly ProgramBuffer[]): ReadonlyMap<string, Drawn> {
+  const found = new Map<string, Drawn>();
   const count = (b: ProgramBuffer): number => b.dims.reduce((n, d) => n * d.evaluate(), 1);
   const encoders: Readonly<Record<string, string>> = {
-    f32: "drawElements<float>(*draw, COUNT, [](float x) { return x; })",
-    bf16: "drawElements<uint16_t>(*draw, COUNT, unmoor::toBfloat16)",
-    f16: "drawElements<uint16_t>(*draw, COUNT, unmoor::toHalf)",
+    f32: "drawElements<float>(*drawn, from, n, [](float x) { return x; })",
+    bf16: "drawElements<uint16_t>(*drawn, from, n, unmoor::toBfloat16)",
+    f16: "drawElements<uint16_t>(*drawn, from, n, unmoor::toHalf)",
   };
   const parts = new Set(buffers.flatMap((b) => b.blocks?.parts ?? []));
   for (const b of buffers.filter((each) => each.role === "weight" && !parts.has(each.name))) {
     const [scales] = b.blocks?.parts ?? [];
     if (b.blocks && hasWholeRows(b.blocks.format) && scales !== undefined) {
       const row = b.dims.at(-1)?.evaluate() ?? 1;
-      const rows = `*draw, ${count(b) / row}, ${row}`;
-      found.set(b.name, { of: b.name, text: `unmoor::drawCodes(${rows})` });
-      found.set(scales, { of: b.name, text: `unmoor::drawScales(${rows})` });
-    } else if (b.blocks === undefined && b.dims.length >= 2 && encoders[b.dtype] !== undefined)
-      found.set(b.name, { of: b.name, text: `unmoor::${encoders[b.dtype]?.replace("COUNT", String(count(b)))}` });
+      const rows = { of: b.name, count: count(b) / row };
+      const given = `*drawn, from, n, ${row}`;
+      found.set(b.name, { ...rows, bytes: row, text: `unmoor::drawCodes(${given})` });
+      found.set(scales, { ...rows, bytes: dtypeBytes.f32, text: `unmoor::drawScales(${given})` });
+    } else if (b.blocks === undefined && b.dims.length >= 2 && encoders[b.dtype] !== undefined) {
+      const text = `unmoor::${encoders[b.dtype]}`;
+      found.set(b.name, { of: b.name, count: count(b), bytes: dtypeBytes[b.dtype], text });
+    }
   }
   return found;
 }
