@@ -290,6 +290,8 @@ class Runner {
   /** Device memory by key: a buffer's name, a slot's number, or the symbols of a kernel. */
   #memory = new Map();
   #groups = new Map();
+  /** What the last sizes lead to: most calls have the sizes of the call before. */
+  #sized;
   #buffers;
   #hasWeights = false;
   #destroyed = false;
@@ -317,9 +319,9 @@ class Runner {
     const { plan } = this;
     this.#checkReady();
     const values = checkSymbols(plan, symbols);
-    refuse(lacks(plan, this.#device.limits, values));
-    for (const buffer of plan.buffers) this.#place(buffer, given, values);
-    this.#record(encoder, this.#kernels, values, given);
+    const sized = this.#sizesFor(values);
+    for (const buffer of plan.buffers) this.#place(buffer, given, sized);
+    this.#record(encoder, this.#kernels, sized, given);
     const outputs = plan.buffers.filter((buffer) => buffer.role === "output");
     return Object.fromEntries(outputs.map((buffer) => [buffer.name, this.#resource(buffer, given)]));
   }
@@ -340,6 +342,29 @@ class Runner {
     return turn;
   }
 
+  /** How large buffers are at these sizes, and how much of each kernel is started. Throws where the device lacks something for them. */
+  #sizesFor(symbols) {
+    const { plan } = this;
+    const key = plan.symbols.map((name) => symbols[name]).join();
+    if (this.#sized?.key === key) return this.#sized;
+    const { limits } = this.#device;
+    refuse(lacks(plan, limits, symbols));
+    const room = ({ bytes, slot }) =>
+      // Sixteen bytes at least, since a kernel may read four elements at a time.
+      Math.max(16, ...(slot === undefined ? [bytes] : plan.slots[slot].bytes).map((b) => words(evaluate(b, symbols))));
+    const ofRun = plan.buffers.filter((buffer) => buffer.role !== "weight" && buffer.role !== "prepared");
+    this.#sized = {
+      key,
+      symbols,
+      bytes: new Map(ofRun.map((buffer) => [buffer.name, evaluate(buffer.bytes, symbols)])),
+      room: new Map(ofRun.map((buffer) => [buffer.name, room(buffer)])),
+      most: limits.maxComputeWorkgroupsPerDimension,
+      launches: new Map(),
+      uniforms: new Map(),
+    };
+    return this.#sized;
+  }
+
   #checkAlive() {
     if (this.#destroyed) throw new LaunchError("input", `layer ${this.plan.name} was destroyed: load it again`);
   }
@@ -356,14 +381,15 @@ class Runner {
     const given = known("weight").map((buffer) => [buffer, this.#check(buffer, weights, symbols)]);
     this.#hasWeights = false;
     const prepared = known("prepared");
+    const held = ({ bytes }) => Math.max(16, words(evaluate(bytes, symbols)));
     const loaded = new Set();
     const load = (names) =>
       checked(this.#device, `the weights of ${this.plan.name}`, () => {
-        for (const buffer of prepared) if (names.has(buffer.name)) this.#allocate(buffer, symbols);
+        for (const buffer of prepared) if (names.has(buffer.name)) this.#allocate(buffer, held(buffer));
         for (const [buffer, data] of given) {
           if (!names.has(buffer.name) || loaded.has(buffer.name)) continue;
           loaded.add(buffer.name);
-          this.#allocate(buffer, symbols);
+          this.#allocate(buffer, held(buffer));
           this.#upload(buffer, data);
         }
       });
@@ -388,13 +414,13 @@ class Runner {
     if (!(Number.isInteger(repeat) && repeat >= 1))
       throw new LaunchError("input", `repeat is a whole number of at least 1, found ${repeat}`);
     const symbols = checkSymbols(plan, given);
-    refuse(lacks(plan, device.limits, symbols));
+    const sized = this.#sizesFor(symbols);
     const data = plan.buffers
       .filter((buffer) => buffer.role === "input")
       .map((buffer) => [buffer, this.#check(buffer, inputs, symbols)]);
     await checked(device, `the buffers of ${plan.name}`, () => {
       for (const buffer of plan.buffers)
-        if (buffer.role !== "weight" && buffer.role !== "prepared") this.#allocate(buffer, symbols);
+        if (buffer.role !== "weight" && buffer.role !== "prepared") this.#allocate(buffer, sized.room.get(buffer.name));
       for (const [buffer, elements] of data) this.#upload(buffer, elements);
     });
     await device.queue.onSubmittedWorkDone();
@@ -429,11 +455,8 @@ class Runner {
     return buffer.slot === undefined ? buffer.name : `slot ${buffer.slot}`;
   }
 
-  /** Device memory of at least the buffer's size; what is there already is kept where it is large enough. */
-  #allocate(buffer, symbols, encoded = false) {
-    const slot = buffer.slot === undefined ? [buffer.bytes] : this.plan.slots[buffer.slot].bytes;
-    // Sixteen bytes at least, since a kernel may read four elements at a time.
-    const bytes = Math.max(16, ...slot.map((each) => words(evaluate(each, symbols))));
+  /** Device memory of at least so many bytes; what is there already is kept where it is large enough. */
+  #allocate(buffer, bytes, encoded = false) {
     const key = this.#key(buffer);
     const present = this.#memory.get(key);
     if (present?.bytes >= bytes) return;
@@ -471,6 +494,7 @@ class Runner {
    */
   async #submit(kernels, symbols, most) {
     const device = this.#device;
+    const sized = this.#sizesFor(symbols);
     const groups = [[]];
     let sum = 0;
     for (const compiled of kernels.filter(({ kernel }) => isLaunched(kernel, symbols))) {
@@ -485,7 +509,7 @@ class Runner {
     const commands = await checked(device, `the commands of ${this.plan.name}`, () =>
       groups.map((group) => {
         const encoder = device.createCommandEncoder({ label: this.plan.name });
-        this.#record(encoder, group, symbols, {});
+        this.#record(encoder, group, sized, {});
         return encoder.finish();
       }),
     );
@@ -498,27 +522,37 @@ class Runner {
   }
 
   /** One pass with a dispatch per kernel; kernels without blocks, or for other sizes, are left out. */
-  #record(encoder, kernels, symbols, given) {
+  #record(encoder, kernels, sized, given) {
     const pass = encoder.beginComputePass({ label: this.plan.name });
     for (const compiled of kernels) {
-      const count = isLaunched(compiled.kernel, symbols) ? blocks(compiled.kernel, symbols) : 0;
-      if (count === 0) continue;
-      const groups = Math.ceil(count / compiled.kernel.workgroupSize);
-      const y = Math.ceil(groups / this.#device.limits.maxComputeWorkgroupsPerDimension);
+      const [x, y] = this.#launch(compiled, sized);
+      if (x === 0) continue;
       pass.setPipeline(compiled.pipeline);
-      pass.setBindGroup(0, this.#group(compiled, symbols, given));
-      pass.dispatchWorkgroups(Math.ceil(groups / y), y);
+      pass.setBindGroup(0, this.#group(compiled, sized, given));
+      pass.dispatchWorkgroups(x, y);
     }
     pass.end();
   }
 
+  /** Workgroups of a kernel along two dimensions; none for sizes at which it is not launched. */
+  #launch({ kernel }, { launches, symbols, most }) {
+    const present = launches.get(kernel);
+    if (present) return present;
+    const count = isLaunched(kernel, symbols) ? blocks(kernel, symbols) : 0;
+    const groups = Math.ceil(count / kernel.workgroupSize);
+    const y = Math.max(1, Math.ceil(groups / most));
+    const launch = [Math.ceil(groups / y), y];
+    launches.set(kernel, launch);
+    return launch;
+  }
+
   /** Makes memory for a buffer, or checks what is given in its place. */
-  #place(buffer, given, symbols) {
+  #place(buffer, given, sized) {
     const { name, role } = buffer;
     if (role === "weight" || role === "prepared") return;
     const own = given[name];
-    if (own === undefined && role !== "input") return void this.#allocate(buffer, symbols, true);
-    const bytes = evaluate(buffer.bytes, symbols);
+    if (own === undefined && role !== "input") return void this.#allocate(buffer, sized.room.get(name), true);
+    const bytes = sized.bytes.get(name);
     const expected = `${role} ${name} of layer ${this.plan.name} takes a GPUBuffer of at least ${bytes} bytes that may be storage`;
     if (own === undefined) throw new LaunchError("input", `${expected}, and it was not given`);
     if (role === "temporary")
@@ -535,19 +569,22 @@ class Runner {
   }
 
   /** A kernel's bindings; those of the run before where nothing changed. */
-  #group(compiled, symbols, given) {
+  #group(compiled, sized, given) {
     const { kernel, layout } = compiled;
-    const bound = kernel.bindings.map(({ binding, buffer }) => [
-      binding,
-      this.#resource(this.#buffers.get(buffer), given),
-    ]);
-    if (kernel.symbols) bound.push([kernel.symbols.binding, this.#uniform(kernel.symbols, symbols)]);
+    const bound = kernel.bindings.map(({ buffer }) => this.#resource(this.#buffers.get(buffer), given));
+    if (kernel.symbols) bound.push(this.#uniformOf(kernel, sized));
     const present = this.#groups.get(compiled);
-    if (present?.bound.every(([, buffer], i) => buffer === bound[i][1])) return present.group;
-    const entries = bound.map(([binding, buffer]) => ({ binding, resource: { buffer } }));
+    if (present?.bound.every((buffer, i) => buffer === bound[i])) return present.group;
+    const places = [...kernel.bindings, ...(kernel.symbols ? [kernel.symbols] : [])];
+    const entries = places.map(({ binding }, i) => ({ binding, resource: { buffer: bound[i] } }));
     const group = this.#device.createBindGroup({ layout, entries, label: describe(kernel) });
     this.#groups.set(compiled, { bound, group });
     return group;
+  }
+
+  #uniformOf(kernel, { uniforms, symbols }) {
+    if (!uniforms.has(kernel)) uniforms.set(kernel, this.#uniform(kernel.symbols, symbols));
+    return uniforms.get(kernel);
   }
 
   /** The symbols' values on the device: in another buffer when they change, as commands not yet submitted may read the one before. */
