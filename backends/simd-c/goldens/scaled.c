@@ -111,8 +111,8 @@ int32_t scaled_prepare(void *const *buffers, const int64_t *dims, int32_t thread
   if (!unmoor_is_aligned(buffers[1], 4)) return 1; /* w */
   if (!unmoor_is_aligned(buffers[2], 4)) return 1; /* twice */
   const scaled_arguments args = scaled_bind(buffers, dims);
-  const unmoor_launch launches[] = {
-    {double_w_kernel, 1},
+  unmoor_launch launches[] = {
+    {.kernel = double_w_kernel, .blocks = 1},
   };
   unmoor_run_launches(launches, 1, &args, threads);
   return 0;
@@ -128,9 +128,9 @@ int32_t scaled_run(void *const *buffers, const int64_t *dims, int32_t threads) {
   if (!unmoor_is_aligned(buffers[4], 64)) return 1; /* workspace */
   const scaled_arguments args = scaled_bind(buffers, dims);
   const int64_t T = args.T;
-  const unmoor_launch launches[] = {
-    {multiply_kernel, T},
-    {shift_kernel, T},
+  unmoor_launch launches[] = {
+    {.kernel = multiply_kernel, .blocks = T},
+    {.kernel = shift_kernel, .blocks = T},
   };
   unmoor_run_launches(launches, 2, &args, threads);
   return 0;

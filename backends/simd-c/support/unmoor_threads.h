@@ -1,7 +1,9 @@
 /* Runs kernels one after the other, the blocks of each on a pool of threads that stays between runs.
  *
  * Threads take ranges of blocks from a counter. Which thread computes a block changes nothing in its result, so results are the
- * same bits for any number of threads. Runs of one library take turns. The pool ends when the library is unloaded.
+ * same bits for any number of threads. A kernel is finished when its blocks are, whoever computed them: a thread that is still
+ * being woken, or that the system does not let run, is waited for only while it has a block. Runs of one library take turns.
+ * The pool ends when the library is unloaded.
  */
 #ifndef UNMOOR_THREADS_H
 #define UNMOOR_THREADS_H
@@ -19,9 +21,13 @@ typedef void (*unmoor_kernel)(const void *arguments, int64_t begin, int64_t end)
 typedef struct {
   unmoor_kernel kernel;
   int64_t blocks;
+#if !defined(__wasm__)
+  _Atomic int64_t taken; /* blocks that threads have asked for: may exceed all there are */
+  _Atomic int64_t finished;
+#endif
 } unmoor_launch;
 
-enum { UNMOOR_MOST_THREADS = 256, UNMOOR_MOST_LAUNCHES = 256, UNMOOR_SPINS = 4000, UNMOOR_STACK = 4 << 20 };
+enum { UNMOOR_MOST_THREADS = 256, UNMOOR_SPINS = 4000, UNMOOR_STACK = 4 << 20 };
 
 static inline int64_t unmoor_larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -35,7 +41,7 @@ static inline bool unmoor_is_aligned(const void *pointer, uintptr_t alignment) {
 #if defined(__wasm__)
 
 /* WebAssembly without threads: the caller computes all blocks. */
-static void unmoor_run_launches(const unmoor_launch *launches, int32_t count, const void *arguments, int32_t threads) {
+static void unmoor_run_launches(unmoor_launch *launches, int32_t count, const void *arguments, int32_t threads) {
   (void)threads;
   for (int32_t i = 0; i < count; i++) {
     if (launches[i].blocks > 0) launches[i].kernel(arguments, 0, launches[i].blocks);
@@ -54,21 +60,21 @@ static inline void unmoor_pause(void) {
 
 static struct {
   pthread_mutex_t turn;  /* one run at a time */
-  pthread_mutex_t mutex; /* of the two conditions */
+  pthread_mutex_t mutex; /* of the two conditions and of what has no other order */
   pthread_cond_t work;   /* a run begins, or the pool ends */
-  pthread_cond_t step;   /* a kernel is finished */
+  pthread_cond_t step;   /* what a thread waits for within a run has come */
   pthread_t threads[UNMOOR_MOST_THREADS];
   int32_t started; /* threads of the pool */
   bool ending;
-  _Atomic uint64_t run; /* number of the current run */
+  _Atomic int64_t run; /* number of the last run */
+  _Atomic int32_t asleep; /* threads that wait for `step` */
   /* The current run. */
-  const unmoor_launch *launches;
+  bool open; /* threads may join */
+  unmoor_launch *launches;
   int32_t launch_count;
   const void *arguments;
-  int32_t members; /* threads that take part, the caller among them */
-  _Atomic int64_t next; /* first block that nobody has taken */
-  _Atomic int32_t arrived;
-  _Atomic uint32_t finished; /* kernels finished, over all runs */
+  int32_t members; /* threads that may take part, the caller among them */
+  _Atomic int64_t inside; /* threads of the pool that take part and have not left */
 } unmoor_pool = {
   .turn = PTHREAD_MUTEX_INITIALIZER,
   .mutex = PTHREAD_MUTEX_INITIALIZER,
@@ -76,66 +82,68 @@ static struct {
   .step = PTHREAD_COND_INITIALIZER,
 };
 
-/* Waits until all members have arrived. The last one readies the block counter for the next kernel. */
-static void unmoor_barrier(void) {
-  /* Read before arriving: the next run may change it as soon as all have arrived. */
-  const int32_t members = unmoor_pool.members;
-  const uint32_t finished = atomic_load_explicit(&unmoor_pool.finished, memory_order_acquire);
-  if (atomic_fetch_add(&unmoor_pool.arrived, 1) + 1 == members) {
-    atomic_store(&unmoor_pool.arrived, 0);
-    atomic_store(&unmoor_pool.next, 0);
-    pthread_mutex_lock(&unmoor_pool.mutex);
-    atomic_store_explicit(&unmoor_pool.finished, finished + 1, memory_order_release);
-    pthread_cond_broadcast(&unmoor_pool.step);
-    pthread_mutex_unlock(&unmoor_pool.mutex);
-    return;
-  }
+/* Looks at a counter for a moment: to sleep and be woken takes longer than a small kernel. Returned: whether it came to a number. */
+static bool unmoor_watch(_Atomic int64_t *counter, int64_t number) {
   for (int32_t i = 0; i < UNMOOR_SPINS; i++) {
-    if (atomic_load_explicit(&unmoor_pool.finished, memory_order_acquire) != finished) return;
+    if (atomic_load_explicit(counter, memory_order_acquire) == number) return true;
     unmoor_pause();
   }
+  return false;
+}
+
+/* Waits until a counter has come to a number. */
+static void unmoor_await(_Atomic int64_t *counter, int64_t number) {
+  if (unmoor_watch(counter, number)) return;
   pthread_mutex_lock(&unmoor_pool.mutex);
-  while (atomic_load_explicit(&unmoor_pool.finished, memory_order_acquire) == finished) {
-    pthread_cond_wait(&unmoor_pool.step, &unmoor_pool.mutex);
-  }
+  atomic_fetch_add(&unmoor_pool.asleep, 1);
+  while (atomic_load(counter) != number) pthread_cond_wait(&unmoor_pool.step, &unmoor_pool.mutex);
+  atomic_fetch_sub(&unmoor_pool.asleep, 1);
+  pthread_mutex_unlock(&unmoor_pool.mutex);
+}
+
+/* Adds to a counter, and wakes who sleeps until it has come to a number. Whoever falls asleep meanwhile sees the sum. */
+static void unmoor_advance(_Atomic int64_t *counter, int64_t more, int64_t number) {
+  if (atomic_fetch_add(counter, more) + more != number || atomic_load(&unmoor_pool.asleep) == 0) return;
+  pthread_mutex_lock(&unmoor_pool.mutex);
+  pthread_cond_broadcast(&unmoor_pool.step);
   pthread_mutex_unlock(&unmoor_pool.mutex);
 }
 
 static void unmoor_take_part(void) {
-  const int32_t members = unmoor_pool.members;
+  const int64_t members = unmoor_pool.members;
   const int32_t count = unmoor_pool.launch_count;
   for (int32_t i = 0; i < count; i++) {
-    const unmoor_launch launch = unmoor_pool.launches[i];
+    unmoor_launch *const launch = &unmoor_pool.launches[i];
+    const int64_t blocks = launch->blocks;
+    if (blocks <= 0) continue;
     /* Single blocks balance best; very many are taken in ranges. */
-    const int64_t many = launch.blocks / ((int64_t)members * 256);
-    const int64_t range = many > 1 ? many : 1;
+    const int64_t range = unmoor_larger(1, blocks / (members * 256));
     for (;;) {
-      const int64_t begin = atomic_fetch_add_explicit(&unmoor_pool.next, range, memory_order_relaxed);
-      if (begin >= launch.blocks) break;
-      const int64_t end = launch.blocks - begin < range ? launch.blocks : begin + range;
-      launch.kernel(unmoor_pool.arguments, begin, end);
+      const int64_t begin = atomic_fetch_add_explicit(&launch->taken, range, memory_order_relaxed);
+      if (begin >= blocks) break;
+      const int64_t end = blocks - begin < range ? blocks : begin + range;
+      launch->kernel(unmoor_pool.arguments, begin, end);
+      unmoor_advance(&launch->finished, end - begin, blocks);
     }
-    unmoor_barrier();
+    unmoor_await(&launch->finished, blocks);
   }
 }
 
 static void *unmoor_worker(void *number) {
   const int32_t own = (int32_t)(intptr_t)number;
-  uint64_t seen = 0;
+  int64_t seen = 0;
   pthread_mutex_lock(&unmoor_pool.mutex);
   for (;;) {
-    while (!unmoor_pool.ending && (unmoor_pool.run == seen || own >= unmoor_pool.members)) {
-      seen = unmoor_pool.run;
+    while (!unmoor_pool.ending && (!unmoor_pool.open || unmoor_pool.run == seen || own >= unmoor_pool.members)) {
       pthread_cond_wait(&unmoor_pool.work, &unmoor_pool.mutex);
     }
     if (unmoor_pool.ending) break;
     seen = unmoor_pool.run;
+    atomic_fetch_add(&unmoor_pool.inside, 1);
     pthread_mutex_unlock(&unmoor_pool.mutex);
     unmoor_take_part();
-    /* The layers of a model follow closely: to sleep and be woken takes longer than the smallest of them. */
-    for (int32_t i = 0; i < UNMOOR_SPINS && atomic_load_explicit(&unmoor_pool.run, memory_order_acquire) == seen; i++) {
-      unmoor_pause();
-    }
+    unmoor_advance(&unmoor_pool.inside, -1, 0);
+    unmoor_watch(&unmoor_pool.run, seen + 1); /* the layers of a model follow closely */
     pthread_mutex_lock(&unmoor_pool.mutex);
   }
   pthread_mutex_unlock(&unmoor_pool.mutex);
@@ -157,7 +165,7 @@ static int32_t unmoor_start(int32_t wanted) {
   return unmoor_pool.started + 1 < wanted ? unmoor_pool.started + 1 : wanted;
 }
 
-static void unmoor_run_launches(const unmoor_launch *launches, int32_t count, const void *arguments, int32_t threads) {
+static void unmoor_run_launches(unmoor_launch *launches, int32_t count, const void *arguments, int32_t threads) {
   if (threads == 1) {
     for (int32_t i = 0; i < count; i++) {
       if (launches[i].blocks > 0) launches[i].kernel(arguments, 0, launches[i].blocks);
@@ -165,20 +173,22 @@ static void unmoor_run_launches(const unmoor_launch *launches, int32_t count, co
     return;
   }
   pthread_mutex_lock(&unmoor_pool.turn);
+  const int32_t members = unmoor_start(threads);
   pthread_mutex_lock(&unmoor_pool.mutex);
   unmoor_pool.launches = launches;
   unmoor_pool.launch_count = count;
   unmoor_pool.arguments = arguments;
-  unmoor_pool.members = 0; /* nobody joins before the number is known */
-  pthread_mutex_unlock(&unmoor_pool.mutex);
-  const int32_t members = unmoor_start(threads);
-  pthread_mutex_lock(&unmoor_pool.mutex);
-  atomic_store(&unmoor_pool.next, 0);
   unmoor_pool.members = members;
+  unmoor_pool.open = true;
   unmoor_pool.run++;
   pthread_cond_broadcast(&unmoor_pool.work);
   pthread_mutex_unlock(&unmoor_pool.mutex);
   unmoor_take_part();
+  pthread_mutex_lock(&unmoor_pool.mutex);
+  unmoor_pool.open = false;
+  pthread_mutex_unlock(&unmoor_pool.mutex);
+  /* The launches are the caller's: nobody may look at them any more. */
+  unmoor_await(&unmoor_pool.inside, 0);
   pthread_mutex_unlock(&unmoor_pool.turn);
 }
 

@@ -99,9 +99,9 @@ export function emitSource(program: Program, isa: VectorIsa, scalars: VectorIsa)
       );
       for (const symbol of symbols)
         if (extents.has(symbol)) out.line(`const int64_t ${sizeIdentifier(symbol)} = args.${sizeIdentifier(symbol)};`);
-      out.line("const unmoor_launch launches[] = {");
+      out.line("unmoor_launch launches[] = {");
       for (const kernel of list) {
-        out.line(`  {${kernelNames.get(kernel)}, ${launchedBlocks(kernel, dimText)}},`);
+        out.line(`  {.kernel = ${kernelNames.get(kernel)}, .blocks = ${launchedBlocks(kernel, dimText)}},`);
       }
       out.line("};");
       out.line(`unmoor_run_launches(launches, ${list.length}, &args, threads);`);
