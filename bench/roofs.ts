@@ -12,6 +12,7 @@ import { dtypeBytes, type ElementType } from "../ir/core/types.ts";
 import { lastCacheBytes } from "../runtime/machine.ts";
 import { NativeMemory } from "../runtime/native.ts";
 import type { BenchRow } from "./measure.ts";
+import { median } from "./statistics.ts";
 
 /** What a machine gives at most, as seen by micro-kernels of the same code generator: all threads, nothing else to do. */
 export interface Roofs {
@@ -46,7 +47,7 @@ export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs
   const probe = await openReadProbe(backend, isa);
   if (!probe) return undefined;
   try {
-    const [read_gbps, read_gbps_one_thread] = [await probe.read(), await probe.read(1)];
+    const [read_gbps, read_gbps_one_thread] = [await probe.best(), await probe.best(1)];
     const cache = lastCacheBytes();
     const held = cache === undefined ? undefined : Math.floor(cache / 2 / availableParallelism() / 4096) * 4096;
     const gflops: Partial<Record<Storage, number>> = {};
@@ -74,7 +75,9 @@ export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs
 export interface ReadProbe {
   readonly device: string;
   /** GB/s of the best of a few passes over a buffer much larger than the caches, on all threads or so many. */
-  read(threads?: number): Promise<number>;
+  best(threads?: number): Promise<number>;
+  /** The same of the median pass: what medians of other times are held against. */
+  usual(threads?: number): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -88,7 +91,8 @@ export async function openReadProbe(backend: Backend, isa: string): Promise<Read
   }
   return {
     device: micro.loaded.device,
-    read: async (threads) => READ_BYTES / (await micro.least(threads)),
+    best: async (threads) => READ_BYTES / Math.min(...(await micro.times(threads))),
+    usual: async (threads) => READ_BYTES / median(await micro.times(threads)),
     close: micro.close,
   };
 }
@@ -219,7 +223,7 @@ function productProgram(target: Target, matmul: RegisterMatmul, storage: Storage
 async function timed(backend: Backend, target: Target, program: Program): Promise<number> {
   const micro = await loadMicro(backend, target, program);
   try {
-    return await micro.least();
+    return Math.min(...(await micro.times()));
   } finally {
     await micro.close();
   }
@@ -250,10 +254,9 @@ async function loadMicro(backend: Backend, target: Target, program: Program) {
     await close();
     throw error;
   }
-  const least = async (threads?: number): Promise<number> => {
+  const times = async (threads?: number): Promise<readonly number[]> => {
     const options = threads === undefined ? {} : { threads };
-    const { nanoseconds } = await loaded.run(new Map(), {}, { repeat: RUNS, ...options });
-    return Math.min(...nanoseconds);
+    return [...(await loaded.run(new Map(), {}, { repeat: RUNS, ...options })).nanoseconds];
   };
-  return { loaded, least, close };
+  return { loaded, times, close };
 }

@@ -26,7 +26,7 @@ const roofs: Roofs = {
   read_gbps_one_thread: 1,
   gflops: { f32: 1, bf16: 1, q8_0: 1, q4_0: 1 },
 };
-const probe = { device: "", read: async () => 1, close: async () => {} };
+const probe = { device: "", best: async () => 1, usual: async () => 1, close: async () => {} };
 const options = { threads: 2, rounds: 2, budgetMs: 1, sampledTokens: 3, roofs, probe };
 
 interface Made {

@@ -63,19 +63,24 @@ export async function compareInRounds(
   for (const x of batches) floors.push(await workOfBatch(pair, x, options.threads));
   const rounds: { ours: number; peer: number; read: number; share: number }[] = [];
   for (let round = 0; round < options.rounds; round++) {
-    const read = await options.probe.read(options.threads);
-    const roofs = { ...options.roofs, read_gbps: read };
-    const timeOurs = () => burst(batches, options.budgetMs, (x) => runOurs(pair, x, options.threads));
+    let read = 0;
+    const timeOurs = async () => {
+      // Before and after: on a shared machine memory's speed changes within seconds.
+      const before = await options.probe.usual(options.threads);
+      const times = await burst(batches, options.budgetMs, (x) => runOurs(pair, x, options.threads));
+      read = (before + (await options.probe.usual(options.threads))) / 2;
+      return times;
+    };
     const timePeer = async () => {
       await peer.wake();
       const times = await burst(batches, options.budgetMs, (x) => peer.run(x.data as Float32Array, tokens));
       await peer.rest();
       return times;
     };
-    // Whoever is first finds the machine as the probe left it: they take turns in that too.
     const [first, second] = round % 2 === 0 ? [timeOurs, timePeer] : [timePeer, timeOurs];
     const [a, b] = [await first(), await second()];
     const [ours, theirs] = round % 2 === 0 ? [a, b] : [b, a];
+    const roofs = { ...options.roofs, read_gbps: read };
     const atRoofs = median(floors.map((work) => timeAtRoofs(work, pair.compilation.storage, roofs)));
     rounds.push({ ours: median(ours), peer: median(theirs), read, share: atRoofs / median(ours) });
   }

@@ -95,7 +95,7 @@ export async function sweepTokens(
     }
     for (let round = 0; round < settings.rounds; round++)
       for (const { batches, work, times, shares } of cases) {
-        const now = { ...roofs, read_gbps: await probe.read(settings.threads) };
+        const now = { ...roofs, read_gbps: await probe.usual(settings.threads) };
         const took = median(await burst(batches, settings.budget, async (x) => (await layer.run(x)).nanoseconds));
         times.push(took);
         shares.push(median(work.map((w) => timeAtRoofs(w, settings.storage, now))) / took);
