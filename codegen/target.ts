@@ -53,8 +53,9 @@ export interface RegisterMatmul {
   readonly columns: number;
   /**
    * Per weight storage: dtype that activations are converted to, and elements of k of a step, for a block format those of a block or
-   * of a part with its own scale. `cycles`: in how many one row of a register tile takes a step. `rows` and `packed` where this
-   * storage has others; with `rows` there is a kernel for few only where it has stripes.
+   * of a part with its own scale. `cycles`: in how many one row of a register tile takes a step. `ahead`: how many bytes before they
+   * are needed tiles of few rows, below `prefetch.tile`, ask for their weights; absent where the CPU itself looks far enough ahead.
+   * `rows` and `packed` where this storage has others; with `rows` there is a kernel for few only where it has stripes.
    */
   readonly dot: Readonly<
     Partial<
@@ -64,6 +65,7 @@ export interface RegisterMatmul {
           readonly activations: DType;
           readonly depth: number;
           readonly cycles?: number;
+          readonly ahead?: number;
           readonly rows?: readonly number[];
           readonly packed?: boolean;
         }

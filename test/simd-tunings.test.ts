@@ -62,3 +62,19 @@ test("the balance of arithmetic and memory follows the instructions and the byte
   const never = simdTunings("avx2").find((t) => t.tuning === "prefetch never");
   expect(never && balancedRows(matmulOf(never), "f32")).toBeUndefined();
 });
+
+test("single rows look ahead where weights take many instructions", () => {
+  const aheads = (target: Target, storage: Storage) =>
+    new Set(
+      [...JSON.stringify(compileLayer(layer, target, storage).program.kernels).matchAll(/"ahead":(\d+)/g)].map(
+        (m) => m[1],
+      ),
+    );
+  const avx2 = simdTarget("avx2");
+  // Bytes ahead, in elements of two bytes and of one.
+  expect([...aheads(avx2, "bf16")]).toEqual(["1024"]);
+  expect([...aheads(avx2, "q8_0")]).toEqual(["2048"]);
+  expect([...aheads(avx2, "f32"), ...aheads(simdTarget("avx512"), "bf16")]).toEqual([]);
+  const tuned = (name: string) => simdTunings("avx2").find((t) => t.tuning === name) ?? avx2;
+  expect([...aheads(tuned("ahead never"), "bf16"), ...aheads(tuned("prefetch never"), "bf16")]).toEqual([]);
+});

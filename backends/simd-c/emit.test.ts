@@ -489,6 +489,7 @@ it("prefetches each line of a view once, where the variant can", () => {
   const i = b.grid("i", 8);
   b.prefetch(view(x, i, 2, range(0, 32), range(0, 2)));
   b.prefetch(view(x, i, range(0, 2), range(16, 8), range(0, 2)));
+  b.prefetch(view(x, i, 3, range(0, 16), range(0, 2)), 1024);
   b.set(y, i, 1);
   const program = testProgram("hint", [x, y], [b.build()]);
   const lines = (isa: string): readonly string[] =>
@@ -496,7 +497,13 @@ it("prefetches each line of a view once, where the variant can", () => {
       (match) => match[1] ?? "",
     );
   for (const isa of ["avx2", "avx512-bf16"])
-    expect(lines(isa)).toEqual(["x + i * 256 + 128", "x + i * 256 + 160", "x + i * 256 + 32", "x + i * 256 + 96"]);
+    expect(lines(isa)).toEqual([
+      "x + i * 256 + 128",
+      "x + i * 256 + 160",
+      "x + i * 256 + 32",
+      "x + i * 256 + 96",
+      "x + i * 256 + 1216",
+    ]);
   expect(lines("scalar")).toEqual([]);
 });
 

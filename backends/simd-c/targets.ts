@@ -21,6 +21,11 @@ interface Variant {
   readonly bf16: RegisterMatmul["dot"]["bf16"];
   /** Rows of a tile of a block format: sums of both kinds, whole and scaled, and as many vectors beside them. */
   readonly blockRows: readonly number[];
+  /**
+   * Bytes ahead of which a product of one or two rows asks for weights that are not f32: where these take many instructions for
+   * each line, the lines that the CPU's own window of instructions reaches do not hide the memory's latency. Absent means never.
+   */
+  readonly ahead?: number;
   /** What `unmoor tune` tries instead: tiles with fewer rows where those leave registers for what is beside the sums, and with more. */
   readonly tried: { readonly rows: readonly number[]; readonly blockRows: readonly (readonly number[])[] };
 }
@@ -55,7 +60,7 @@ const variants: readonly Variant[] = [
   },
   { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1], tried: triedLarge },
   // 6 × 2 + 2 + 1 of 16 registers.
-  { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1], tried: triedSmall },
+  { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1], ahead: 2048, tried: triedSmall },
   // 12 × 2 sums + 2 + 1 of 32 registers, as AVX-512.
   {
     isa: neonBf16,
@@ -126,6 +131,9 @@ export function simdTunings(name: string): readonly Target[] {
   const others = [
     { [`rows ${rows[0]}`]: { rows } },
     ...blockRows.map((sizes) => ({ [`rows of blocks ${sizes[0]}`]: { blockRows: sizes } })),
+    ...[undefined, 1024, 2048, 4096]
+      .filter((ahead) => ahead !== own.ahead)
+      .map((ahead) => ({ [`ahead ${ahead ?? "never"}`]: { ahead } })),
     { "row blocks 64": { rowBlocks: { ...rowBlocks, linear: 64 } } },
     { "row blocks 2": { rowBlocks: { ...rowBlocks, grouped: 2 } } },
   ];
@@ -142,6 +150,7 @@ interface Sizes {
   readonly panelsPerBlock: number;
   readonly rowBlocks: NonNullable<RegisterMatmul["rowBlocks"]>;
   readonly prefetch: RegisterMatmul["prefetch"];
+  readonly ahead: number | undefined;
 }
 
 function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Target {
@@ -151,9 +160,11 @@ function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Ta
     panelsPerBlock,
     rowBlocks,
     prefetch,
+    ahead: usual.ahead,
     ...changes,
   };
   const costs = new Map(isa.instructions.map(({ op, cost }) => [op, cost]));
+  const ahead = sizes.ahead === undefined ? {} : { ahead: sizes.ahead };
   /** Cycles of a row of a tile for so many products of vectors with one instruction of those that the table has. */
   const cyclesOf = (products: number, ...ops: readonly string[]): number =>
     products * columnVectors * (ops.map((op) => costs.get(op)).find((cost) => cost !== undefined) ?? 1);
@@ -162,7 +173,7 @@ function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Ta
     const activations = codes === "f8" ? "f32" : step === 16 ? "q8_16" : "q8_0";
     const halves = codes === "u4" && values === undefined ? ["dot.halves"] : [];
     const cycles = codes === "f8" ? cyclesOf(step, "fma.f32") : cyclesOf(step / 4, ...halves, "dot.quads");
-    return { activations, depth: step, cycles, rows: sizes.blockRows } as const;
+    return { activations, depth: step, cycles, rows: sizes.blockRows, ...ahead } as const;
   };
   const float = { ...widened, cycles: cyclesOf(1, "fma.f32") };
   const { prefetch: own, ...given } = sizes;
@@ -178,10 +189,10 @@ function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Ta
       columns: columnVectors * isa.lanes,
       dot: {
         f32: float,
-        f16: float,
+        f16: { ...float, ...ahead },
         ...(bf16 === undefined
           ? {}
-          : { bf16: bf16.depth === 1 ? float : { ...bf16, cycles: cyclesOf(1, "dot.bf16") } }),
+          : { bf16: { ...(bf16.depth === 1 ? float : { ...bf16, cycles: cyclesOf(1, "dot.bf16") }), ...ahead } }),
         ...Object.fromEntries(storages.flatMap((name) => (isBlockFormat(name) ? [[name, block(name)]] : []))),
       },
       packed: true,

@@ -11,7 +11,7 @@ import { stripedKernel } from "./matmul-striped.ts";
 import { describeProduct, type Product } from "./product.ts";
 import { beginProduct, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
 import { walkRows } from "./rows.ts";
-import type { Sums, SumsContext } from "./sums.ts";
+import type { Fetched, Sums, SumsContext } from "./sums.ts";
 
 /**
  * Products in registers. A block takes some panels of output columns of one weight matrix and walks the rows that belong to it
@@ -105,15 +105,21 @@ function registerKernel(
   const parts: SumsContext = { b, p, scratch, width, depth, expert };
   const tile = new ProductTile(parts, sumsOf(parts), first);
   const { prefetch } = matmul;
+  const ahead = p.packed ? matmul.dot[dtype]?.ahead : undefined;
   const balanced = p.packed && p.offsets ? balancedRows(matmul, dtype) : undefined;
   const onPanel = (panel: ScalarExpr): void => {
     const following = min(add(panel, 1), panels - 1);
     // Below the balance the hint names the present panel, and so does nothing.
     const next =
       balanced === undefined ? undefined : b.letScalar("next", select(lt(count, balanced), panel, following));
+    const fetchedBy = (size: number): Fetched | undefined => {
+      if (!prefetch) return undefined;
+      if (size >= prefetch.tile) return next && { panel: next };
+      return ahead === undefined ? undefined : { panel, ahead };
+    };
     const rows = (edge: boolean) =>
       walkRows(b, sizes, count, { part, parts: rowBlocks }, (size, row) =>
-        tile.emit(size, row, panel, edge, prefetch && size >= prefetch.tile ? next : undefined),
+        tile.emit(size, row, panel, edge, fetchedBy(size)),
       );
     const fullPanels = Math.floor(p.columns / width);
     if (fullPanels === panels) rows(false);
@@ -152,14 +158,13 @@ class ProductTile {
     this.#first = first;
   }
 
-  /** @param next the panel to prefetch meanwhile, if any */
-  emit(size: number, row: ScalarExpr, panel: ScalarExpr, edge: boolean, next: ScalarExpr | undefined): void {
+  emit(size: number, row: ScalarExpr, panel: ScalarExpr, edge: boolean, fetched: Fetched | undefined): void {
     const { b, p, width } = this.#context;
     const from = b.letScalar("top", add(this.#first, row));
     const positions = p.gather ? positionsOf(this.#context, size, (i) => add(from, i)) : undefined;
     const acc = b.alloc("acc", "f32", [size, p.sums * width], "register");
     b.fill(whole(acc), 0);
-    this.#sums.emit(acc, { size, from, positions, panel, edge, next });
+    this.#sums.emit(acc, { size, from, positions, panel, edge, fetched });
     const n = mul(panel, width);
     storeSums(this.#context, acc, from, n, edge ? [size, sub(p.columns, n)] : undefined);
   }

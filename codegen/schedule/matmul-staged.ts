@@ -110,7 +110,7 @@ export function stagedKernel(
       const acc = b.alloc("acc", "f32", [r, all], "register");
       b.fill(whole(acc), 0);
       const positions = p.blocks?.x ? positionsOf(context, r, (i) => within(add(top, i))) : undefined;
-      const place: TilePlace = { size: r, from: top, positions, panel, edge: false, next: undefined };
+      const place: TilePlace = { size: r, from: top, positions, panel, edge: false };
       const stage = (unit: Int, taken: number): void => {
         // All have read what was staged before.
         b.barrier();

@@ -38,7 +38,7 @@ export function stripedKernel(
     const positions = p.gather ? positionsOf(context, size, (i) => add(from, i)) : undefined;
     const acc = b.alloc("acc", "f32", [size, all], "register");
     b.fill(whole(acc), 0);
-    sums.emit(acc, { size, from, positions, panel, edge: false, next: undefined });
+    sums.emit(acc, { size, from, positions, panel, edge: false });
     for (let i = 0; i < size; i++) b.copy(view(parts, place, range(i * all, all), stripe), view(acc, i, range(0, all)));
     b.barrier();
     // A lane for each result of the panel.

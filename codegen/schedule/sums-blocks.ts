@@ -5,7 +5,16 @@ import { add, mul, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
 import { columnFactors, walkSteps } from "./block-scales.ts";
 import type { BlockBuffers } from "./context.ts";
-import { type Factors, rowAt, rowsOf, type Step, type Sums, type SumsContext, type TilePlace } from "./sums.ts";
+import {
+  type Factors,
+  type Fetched,
+  rowAt,
+  rowsOf,
+  type Step,
+  type Sums,
+  type SumsContext,
+  type TilePlace,
+} from "./sums.ts";
 
 /** Codes that one step of an integer product takes: four bytes side by side. */
 export const group = 4;
@@ -28,7 +37,7 @@ export class BlockSums implements Sums {
 
   emit(acc: Tile, place: TilePlace): void {
     walkSteps(this.#context, this.#weights[0], (at) => {
-      if (place.next !== undefined) this.#prefetch(at.step, place.next);
+      if (place.fetched) this.#prefetch(at.step, place.fetched);
       this.step(acc, at, place);
     });
   }
@@ -130,21 +139,15 @@ export class BlockSums implements Sums {
     }
   }
 
-  /** The same step of another panel. */
-  #prefetch(step: ScalarExpr, panel: ScalarExpr): void {
+  /** Codes are bytes. */
+  #prefetch(step: ScalarExpr, { panel, ahead }: Fetched): void {
     const { b, p, width, expert } = this.#context;
+    const lead = p.offsets ? [at(expert)] : [];
     const columns = range(0, p.sums * width);
     for (const { codes, format } of this.#weights)
       b.prefetch(
-        view(
-          codes,
-          at(expert),
-          panel,
-          step,
-          range(0, codeBytes(format, format.step) / group),
-          columns,
-          range(0, group),
-        ),
+        view(codes, ...lead, panel, step, range(0, codeBytes(format, format.step) / group), columns, range(0, group)),
+        ahead,
       );
   }
 }

@@ -1,8 +1,18 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
+import { dtypeBytes } from "../../ir/core/types.ts";
 import { at, range, view, whole } from "../tile/builder.ts";
 import { eq, int, mul, select, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
-import { type Factors, rowsOf, type Step, type Sums, type SumsContext, type TilePlace, walkStripe } from "./sums.ts";
+import {
+  type Factors,
+  type Fetched,
+  rowsOf,
+  type Step,
+  type Sums,
+  type SumsContext,
+  type TilePlace,
+  walkStripe,
+} from "./sums.ts";
 
 /** Sums of products of floats: one step of k after the other. */
 export class FloatSums implements Sums {
@@ -17,7 +27,7 @@ export class FloatSums implements Sums {
     const steps = Math.floor(p.inner / depth);
     const rest = p.inner - steps * depth;
     walkStripe(this.#context, "step", steps, (step, inside) => {
-      if (place.next !== undefined) this.#prefetch(step, place.next);
+      if (place.fetched) this.#prefetch(step, place.fetched);
       const a = inside ? this.#part(step, place, select(inside, depth, 0)) : this.#rows(step, place);
       this.#multiply(acc, a, step, place);
     });
@@ -44,12 +54,13 @@ export class FloatSums implements Sums {
     return whole(part);
   }
 
-  /** The same step of another panel. */
-  #prefetch(step: ScalarExpr, panel: ScalarExpr): void {
+  #prefetch(step: ScalarExpr, { panel, ahead = 0 }: Fetched): void {
     const { b, p, width, depth, expert } = this.#context;
     const [packed] = p.weights;
+    if (!packed) return;
+    const lead = p.offsets || p.heads ? [at(expert)] : [];
     const columns = range(0, p.sums * width);
-    if (packed) b.prefetch(view(packed, at(expert), panel, step, columns, range(0, depth)));
+    b.prefetch(view(packed, ...lead, panel, step, columns, range(0, depth)), ahead / dtypeBytes[packed.dtype]);
   }
 
   /** acc += one step of k: for packed weights one product over all sums, else one per weight. */

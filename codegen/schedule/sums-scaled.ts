@@ -24,8 +24,9 @@ export class ScaledSums implements Sums {
     const head = p.heads ? [at(expert)] : [];
     const columns = range(0, p.sums * width);
     walkSteps(this.#context, this.#weights[0], (step) => {
-      if (place.next !== undefined)
-        b.prefetch(view(codes, at(expert), place.next, step.step, range(0, size), columns, range(0, 1)));
+      const { fetched } = place;
+      if (fetched)
+        b.prefetch(view(codes, ...lead, fetched.panel, step.step, range(0, size), columns, range(0, 1)), fetched.ahead);
       const first = b.letScalar("from", mul(step.step, size));
       this.step(acc, step, place, {
         rows: (k) => view(p.x, rowsOf(place), ...head, range(add(first, k), 1)),

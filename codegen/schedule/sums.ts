@@ -15,8 +15,13 @@ export interface TilePlace {
   readonly panel: ScalarExpr;
   /** Whether the panel reaches beyond the last column. */
   readonly edge: boolean;
-  /** The panel to prefetch meanwhile, if any. */
-  readonly next: ScalarExpr | undefined;
+  readonly fetched?: Fetched | undefined;
+}
+
+/** What of a packed matrix is prefetched while a step is multiplied: the same step of a panel, or what lies so many bytes ahead. */
+export interface Fetched {
+  readonly panel: ScalarExpr;
+  readonly ahead?: number;
 }
 
 /** A step of k: its number, and that of the block which holds it, where weights are in blocks. */

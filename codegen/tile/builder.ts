@@ -292,9 +292,9 @@ export class KernelBuilder {
     this.#list.push({ kind: "barrier" });
   }
 
-  /** A hint that a view of a buffer is read soon. */
-  prefetch(src: View): void {
-    this.#list.push({ kind: "prefetch", src });
+  /** A hint that a view of a buffer is read soon, or what lies so many elements ahead of it. */
+  prefetch(src: View, ahead = 0): void {
+    this.#list.push({ kind: "prefetch", src, ...(ahead === 0 ? {} : { ahead }) });
   }
 
   /** The finished kernel, checked and frozen. Throws IrError where it breaks a rule of spec.ts. */

@@ -308,6 +308,11 @@ describe("prefetch", () => {
     expect([...x]).toEqual(Array.from(floats(16), (v, i) => (i % 4 === 0 ? 0 : v)));
   });
 
+  test("may look ahead of the buffer's end", () => {
+    const { y } = run(buffers, "prefetch x[b, 0:+4] ahead 4096 set y[b] = 2.0", data(), {}, "b = 4");
+    expect([...y]).toEqual([2, 2, 2, 2]);
+  });
+
   test("stays inside the buffer", () => {
     const body = "prefetch x[(b + 1), 0:+4] set y[b] = 2.0";
     expect(() => run(buffers, body, data(), {}, "b = 4")).toThrow("block (b = 3)");

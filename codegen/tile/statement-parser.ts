@@ -140,8 +140,10 @@ export class StatementParser {
       }
       case "barrier":
         return { kind: "barrier" };
-      case "prefetch":
-        return { kind: "prefetch", src: this.#view(names) };
+      case "prefetch": {
+        const src = this.#view(names);
+        return { kind: "prefetch", src, ...(cursor.accept("ahead") ? { ahead: this.#integer() } : {}) };
+      }
       case undefined:
         return cursor.unexpected('a statement or "}"', `Statements begin with ${keywords.join(", ")}.`);
     }

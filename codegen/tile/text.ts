@@ -89,7 +89,7 @@ export function statementHead(s: Statement): string {
     case "barrier":
       return "barrier";
     case "prefetch":
-      return `prefetch ${formatView(s.src)}`;
+      return `prefetch ${formatView(s.src)}${s.ahead === undefined ? "" : ` ahead ${s.ahead}`}`;
   }
 }
 

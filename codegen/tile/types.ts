@@ -143,5 +143,8 @@ export type Statement =
   | { readonly kind: "top_k"; readonly keys: View; readonly ids: View }
   /** No lane of a workgroup goes on before all have come here; each then sees what the others wrote to tiles in "workgroup". */
   | { readonly kind: "barrier" }
-  /** A hint that a view of global memory is read soon. Changes nothing; the view lies inside its buffer all the same. */
-  | { readonly kind: "prefetch"; readonly src: View };
+  /**
+   * A hint that a view of global memory is read soon, or what lies `ahead` elements behind it. Changes nothing; the view lies inside
+   * its buffer all the same, what is ahead of it need not.
+   */
+  | { readonly kind: "prefetch"; readonly src: View; readonly ahead?: number };

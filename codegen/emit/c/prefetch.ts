@@ -26,7 +26,11 @@ export function emitPrefetch(scope: Scope, s: Extract<Statement, { kind: "prefet
     const leading = at.map(Offset.constant);
     for (let element = 0; element < stretch; element += LINE / dtypeBytes[view.binding.dtype]) {
       // The element's place in the stretch, whose last dimension has stride 1.
-      const p = viewAddress(scope, view, [...leading, ...zeros, Offset.constant(element)].slice(0, view.kept.length));
+      const p = viewAddress(
+        scope,
+        view,
+        [...leading, ...zeros, Offset.constant(element + (s.ahead ?? 0))].slice(0, view.kept.length),
+      );
       scope.out.line(`${table.text("prefetch", { p })};`);
     }
   }
