@@ -188,7 +188,8 @@ interface Operands {
 function operandsOf(storage: Storage, dot: NonNullable<RegisterMatmul["dot"][Storage]>): Operands {
   if (isBlockFormat(storage) && formatOf(storage, 0).codes === "f8")
     return { a: "f32", w: "f8", sums: "f32", depth: 1 };
-  if (isBlockFormat(storage) || isBlockFormat(dot.activations)) return { a: "i8", w: "u8", sums: "i32", depth: 4 };
+  if (isBlockFormat(storage) || isBlockFormat(dot.activations))
+    return { a: "i8", w: dot.signed ? "i8" : "u8", sums: "i32", depth: 4 };
   return { a: dot.activations, w: storage, sums: "f32", depth: dot.depth };
 }
 

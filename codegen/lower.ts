@@ -1,4 +1,12 @@
-import { type BlockFormat, codeBytes, formatOf, groupOf, isBlockFormat, partsOf } from "../ir/core/block-formats.ts";
+import {
+  type BlockFormat,
+  type BlockFormatName,
+  codeBytes,
+  formatOf,
+  groupOf,
+  isBlockFormat,
+  partsOf,
+} from "../ir/core/block-formats.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
 import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
@@ -106,7 +114,7 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, readonly ProgramB
       ? blockParts(formatOf(value.type.dtype, dims.at(-1)?.constant ?? 0), dims, {
           activations: role === "temporary",
           packed,
-          signed: target.matmul.kind === "cube",
+          signed: takesSigned(target, value.type.dtype, packed),
         })
       : [{ suffix: "", dtype: value.type.dtype, dims }];
     buffers.set(
@@ -156,6 +164,10 @@ function nameBuffers(layer: Layer, target: Target): Map<Value, readonly ProgramB
       buffers.set(result, [{ ...to, alias: from.alias ?? from.name }]);
   }
 }
+
+/** Whether products take a format's codes of bytes as signed ones: all of them on a matrix unit, those in panels on some CPUs. */
+const takesSigned = ({ matmul }: Target, format: BlockFormatName, packed: boolean): boolean =>
+  matmul.kind === "cube" || (packed && format !== "q8_16" && matmul.dot[format]?.signed === true);
 
 /**
  * The buffers of a value in a block format, as BlockBuffers describes them: codes, then scales and minima, or scale and sums.

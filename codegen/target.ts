@@ -55,6 +55,7 @@ export interface RegisterMatmul {
    * Per weight storage: dtype that activations are converted to, and elements of k of a step, for a block format those of a block or
    * of a part with its own scale. `cycles`: in how many one row of a register tile takes a step. `ahead`: how many bytes before they
    * are needed tiles of few rows, below `prefetch.tile`, ask for their weights; absent where the CPU itself looks far enough ahead.
+   * `signed`: codes of bytes lie in panels as signed bytes, without their offset.
    * `rows` and `packed` where this storage has others; with `rows` there is a kernel for few only where it has stripes.
    */
   readonly dot: Readonly<
@@ -66,6 +67,7 @@ export interface RegisterMatmul {
           readonly depth: number;
           readonly cycles?: number;
           readonly ahead?: number;
+          readonly signed?: true;
           readonly rows?: readonly number[];
           readonly packed?: boolean;
         }

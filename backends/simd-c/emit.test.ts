@@ -196,35 +196,64 @@ describe.each(isas.filter((i) => typeof i.machine !== "string"))("C for $isa", (
     }
   });
 
-  it("sums the largest products of halves of bytes without saturating", async () => {
+  it.each([15, 24, 127, 255])(
+    "sums the largest products of halves of bytes, up to %i, without saturating",
+    async (most) => {
+      const values = most === 15 ? {} : { values: Array.from({ length: 16 }, (_, i) => Math.floor((i * most) / 15)) };
+      const width = simdTarget(isa).matmul.columns as number;
+      // More groups in a row than lanes of 16 bits take.
+      const groups = 11;
+      const buffers = [
+        buffer("x", "i8", [4, 8 * groups], "input"),
+        buffer("w", "u8", [groups, width, 4], "weight"),
+        buffer("y", "i32", [4, width], "output"),
+      ];
+      const [x, w, y] = buffers as [ProgramBuffer, ProgramBuffer, ProgramBuffer];
+      const b = kernelBuilder("halves", origin);
+      for (const each of [x, w]) b.read(each);
+      b.write(y);
+      b.grid("block", 1);
+      const acc = b.alloc("acc", "i32", [4, width], "register");
+      b.fill(whole(acc), 7);
+      for (let g = 0; g < groups; g++)
+        for (const half of ["low", "high"] as const) {
+          const from = half === "low" ? 4 * g : 4 * (groups + g);
+          const codes = view(w, g, range(0, width), range(0, 4));
+          b.mma(whole(acc), view(x, range(0, 4), range(from, 4)), codes, { half, ...values });
+        }
+      b.copy(view(y, range(0, 4), range(0, width)), whole(acc));
+      const row = [127, -128, 1, -1].map((value) => Array.from({ length: 8 * groups }, () => value));
+      const given = new Map<string, TypedArray>([
+        ["x", Int8Array.from(row.flat())],
+        ["w", new Uint8Array(groups * width * 4).fill(255)],
+      ]);
+      await agrees(testProgram("halves", buffers, [b.build()]), isa, [{ dims: {}, given }], 0);
+    },
+  );
+
+  const signed = vectorIsa(isa).instructions.some(({ op }) => op === "dot.signed");
+  it.runIf(signed)("sums the largest products of signed bytes without saturating", async () => {
     const width = simdTarget(isa).matmul.columns as number;
-    // More groups in a row than lanes of 16 bits take.
-    const groups = 11;
     const buffers = [
-      buffer("x", "i8", [4, 8 * groups], "input"),
-      buffer("w", "u8", [groups, width, 4], "weight"),
-      buffer("y", "i32", [4, width], "output"),
+      buffer("x", "i8", [2, 8], "input"),
+      buffer("w", "i8", [2, width, 4], "weight"),
+      buffer("y", "i32", [2, width], "output"),
     ];
     const [x, w, y] = buffers as [ProgramBuffer, ProgramBuffer, ProgramBuffer];
-    const b = kernelBuilder("halves", origin);
+    const b = kernelBuilder("signed", origin);
     for (const each of [x, w]) b.read(each);
     b.write(y);
     b.grid("block", 1);
-    const acc = b.alloc("acc", "i32", [4, width], "register");
+    const acc = b.alloc("acc", "i32", [2, width], "register");
     b.fill(whole(acc), 7);
-    for (let g = 0; g < groups; g++)
-      for (const half of ["low", "high"] as const) {
-        const from = half === "low" ? 4 * g : 4 * (groups + g);
-        const codes = view(w, g, range(0, width), range(0, 4));
-        b.mma(whole(acc), view(x, range(0, 4), range(from, 4)), codes, { half });
-      }
-    b.copy(view(y, range(0, 4), range(0, width)), whole(acc));
-    const row = [127, -128, 1, -1].map((value) => Array.from({ length: 8 * groups }, () => value));
+    for (let g = 0; g < 2; g++)
+      b.mma(whole(acc), view(x, range(0, 2), range(4 * g, 4)), view(w, g, range(0, width), range(0, 4)));
+    b.copy(view(y, range(0, 2), range(0, width)), whole(acc));
     const given = new Map<string, TypedArray>([
-      ["x", Int8Array.from(row.flat())],
-      ["w", new Uint8Array(groups * width * 4).fill(255)],
+      ["x", Int8Array.from({ length: 16 }, (_, i) => (i < 8 ? 127 : -127))],
+      ["w", Int8Array.from({ length: 8 * width }, (_, i) => (i % 8 < 4 ? -128 : 127))],
     ]);
-    await agrees(testProgram("halves", buffers, [b.build()]), isa, [{ dims: {}, given }], 0);
+    await agrees(testProgram("signed", buffers, [b.build()]), isa, [{ dims: {}, given }], 0);
   });
 
   it(`gathers rows in place (seed ${seed})`, async () => {

@@ -169,11 +169,19 @@ function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Ta
   const cyclesOf = (products: number, ...ops: readonly string[]): number =>
     products * columnVectors * (ops.map((op) => costs.get(op)).find((cost) => cost !== undefined) ?? 1);
   const block = (name: BlockFormatName) => {
-    const { codes, step, values } = formatOf(name, 0);
+    const { codes, step } = formatOf(name, 0);
     const activations = codes === "f8" ? "f32" : step === 16 ? "q8_16" : "q8_0";
-    const halves = codes === "u4" && values === undefined ? ["dot.halves"] : [];
-    const cycles = codes === "f8" ? cyclesOf(step, "fma.f32") : cyclesOf(step / 4, ...halves, "dot.quads");
-    return { activations, depth: step, cycles, rows: sizes.blockRows, ...ahead } as const;
+    const halves = codes === "u4" ? ["dot.halves"] : [];
+    const signed = codes === "u8" && costs.has("dot.signed") ? (["dot.signed"] as const) : [];
+    const cycles = codes === "f8" ? cyclesOf(step, "fma.f32") : cyclesOf(step / 4, ...halves, ...signed, "dot.quads");
+    return {
+      activations,
+      depth: step,
+      cycles,
+      rows: sizes.blockRows,
+      ...ahead,
+      ...(signed.length > 0 ? { signed: true as const } : {}),
+    } as const;
   };
   const float = { ...widened, cycles: cyclesOf(1, "fma.f32") };
   const { prefetch: own, ...given } = sizes;

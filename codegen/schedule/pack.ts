@@ -2,11 +2,11 @@ import { codeBytes, groupOf, isBlockFormat } from "../../ir/core/block-formats.t
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Operation } from "../../ir/core/layer.ts";
-import type { ScalarExpr } from "../../ir/core/scalar.ts";
+import { apply, i32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import type { ProgramBuffer } from "../program.ts";
 import { at, kernelBuilder, range, view, whole } from "../tile/builder.ts";
 import { floorDiv, int, lt, mod, mul } from "../tile/fold.ts";
-import type { Kernel } from "../tile/types.ts";
+import type { Kernel, View } from "../tile/types.ts";
 import { besideOf, type Schedule, type ScheduleContext } from "./context.ts";
 import { kernelName, originOf, resultOf } from "./elementwise.ts";
 
@@ -14,6 +14,8 @@ import { kernelName, originOf, resultOf } from "./elementwise.ts";
 interface Layout {
   readonly sources: readonly ProgramBuffer[];
   readonly panels: ProgramBuffer;
+  /** What is taken from each element: panels of signed bytes hold codes without their offset. */
+  readonly offset?: number;
   readonly inner: number;
   /** Absent where a step is one element, and the panels have no dimension for it. */
   readonly depth?: number;
@@ -40,6 +42,7 @@ export const schedulePack: Schedule = (operation, context) => {
   return [
     packKernel(operation, context, {
       sources: sources.map((p) => p.codes),
+      offset: (sources[0]?.format.offset ?? 0) - format.offset,
       panels: codes,
       inner: codeBytes(format, inner),
       depth: groupOf(format),
@@ -57,7 +60,7 @@ export const schedulePack: Schedule = (operation, context) => {
 };
 
 function packKernel(operation: Operation, context: ScheduleContext, layout: Layout): Kernel {
-  const { sources, panels: y, inner, depth, place } = layout;
+  const { sources, panels: y, offset = 0, inner, depth, place } = layout;
   const { rows } = operation.attributes;
   const columns = context.size(operation.operands[0]?.type.dims.at(-2) ?? Dim.of(0));
   if (typeof rows !== "number") throw new IrError("pack expects rows and depth", "Give pack its block sizes.");
@@ -70,19 +73,23 @@ function packKernel(operation: Operation, context: ScheduleContext, layout: Layo
   const panel = b.grid("panel", panels);
   const from = mul(panel, rows);
   const width = depth ?? 1;
+  const store = (dst: View, src: View): void => {
+    if (offset === 0) b.copy(dst, src);
+    else b.map(dst, { code: src }, ({ code }) => apply("sub", code, i32(offset)));
+  };
   const copy = (step: ScalarExpr, valid: readonly (ScalarExpr | number)[] | undefined): void =>
     sources.forEach((w, q) => {
       const [to, elements] = depth === undefined ? [[], at(step)] : [[range(0, depth)], range(mul(step, depth), depth)];
       const panelPart = view(y, ...lead, panel, ...place(step), range(q * rows, rows), ...to);
       const weightPart = view(w, ...lead, range(from, rows), elements);
       if (valid === undefined) {
-        b.copy(panelPart, weightPart);
+        store(panelPart, weightPart);
         return;
       }
       // A tile between them holds the zeros that pad the panel.
       const edge = b.alloc("edge", w.dtype, depth === undefined ? [rows] : [rows, depth], context.target.scratch);
       b.copy(whole(edge), weightPart, { valid: depth === undefined ? valid.slice(0, 1) : valid });
-      b.copy(panelPart, whole(edge));
+      store(panelPart, whole(edge));
     });
   const wholeSteps = Math.floor(inner / width);
   const onPanel = (taken: ScalarExpr | number, edge: boolean): void => {

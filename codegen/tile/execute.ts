@@ -242,6 +242,7 @@ function compileMma(s: Extract<Statement, { kind: "mma" }>, machine: Machine): R
   const [sums, left, right] = [acc, a, b].map(({ size }) => new Float64Array(size));
   const round = isFloatMemory(acc.memory.dtype) ? Math.fround : (value: number) => checkedInt(value, machine);
   const { half, values } = s;
+  const symmetric = b.memory.dtype === "i8";
   return () => {
     const taken = Math.min(m, rows());
     if (taken <= 0) return;
@@ -250,6 +251,8 @@ function compileMma(s: Extract<Statement, { kind: "mma" }>, machine: Machine): R
     else acc.memory.gather(offsets, sums);
     a.memory.gather(a.resolve([taken, k]), left);
     b.memory.gather(b.resolve(), right);
+    if (symmetric && left.includes(-128))
+      machine.trap("a factor of signed bytes is -128: beside signed weights they go from -127 to 127");
     if (half !== undefined)
       for (let j = 0; j < right.length; j++) right[j] = half === "low" ? right[j] & 15 : right[j] >> 4;
     if (values !== undefined) for (let j = 0; j < right.length; j++) right[j] = values[right[j]] ?? 0;

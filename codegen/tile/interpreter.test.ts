@@ -368,6 +368,25 @@ describe("traps", () => {
     expect(() => run("write y: i8[1]", "set y[0] = 128", { y: new Int8Array(1) })).toThrow("128 does not fit i8");
   });
 
+  test("factors without a positive counterpart beside signed bytes", () => {
+    const product = (a: number, b: "i8" | "u8") => {
+      const body = "alloc s: i32[1, 1] in scratch mma s[0:+1, 0:+1] += a[0:+1, 0:+4] * b[0:+1, 0:+4] init true";
+      const bytes = b === "i8" ? Int8Array.of(-128, 1, 2, 3) : Uint8Array.of(255, 1, 2, 3);
+      return run(
+        `read a: i8[1, 4], read b: ${b}[1, 4], write y: i32[1, 1]`,
+        `${body} copy y[0:+1, 0:+1] = s[0:+1, 0:+1]`,
+        {
+          a: Int8Array.of(a, 0, 0, 1),
+          b: bytes,
+          y: new Int32Array(1),
+        },
+      ).y[0];
+    };
+    expect(product(-127, "i8")).toBe(127 * 128 + 3);
+    expect(product(-128, "u8")).toBe(-128 * 255 + 3);
+    expect(() => product(-128, "i8")).toThrow("a factor of signed bytes is -128");
+  });
+
   test("buffers that do not fit", () => {
     const k = kernel("write y: bf16[4]", "fill y[0:+4] = 0.0");
     expect(() => runKernel(k, new Map(), {})).toThrow("expected buffer y: bf16[4], found none");

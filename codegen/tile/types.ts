@@ -122,7 +122,7 @@ export type Statement =
     }
   /**
    * acc[m, n] += Σ_k a[m, k]·b[n, k], summed in f32; a and b of one float dtype, or one of them f32.
-   * Or in i32, of a in i8 and b in u8 or i8; `half`: each element of b in u8 is the low or high half of its byte, or what `values` has for it.
+   * Or in i32, of a in i8 and b in u8 or i8, beside which a is −127 … 127; `half`: each element of b in u8 is the low or high half of its byte, or what `values` has for it.
    * With `init` true, acc counts as zero before. `rows`: only the first so many rows of a and acc take part.
    * `transposed`: b is [k, n].
    */

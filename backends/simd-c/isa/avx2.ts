@@ -85,6 +85,7 @@ export const avx2: VectorIsa = {
     "high_half.u8": ["_mm256_and_si256(_mm256_srli_epi16({a}, 4), _mm256_set1_epi8(15))", 0.75],
     "lookup.u8": ["_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)({p}))), {a})", 1],
     "dot.quads": ["unmoor_dot_quads_x8({c}, {a}, {b})", 2],
+    "dot.signed": ["unmoor_dot_signed_x8({c}, {a}, {b})", 1.25],
     "dot.halves": ["_mm256_add_epi16({c}, _mm256_maddubs_epi16({b}, {a}))", 0.75],
     "widen.pairs": ["_mm256_add_epi32({b}, _mm256_madd_epi16({a}, _mm256_set1_epi16(1)))", 0.75],
   }),

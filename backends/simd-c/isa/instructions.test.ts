@@ -26,6 +26,7 @@ type Kind =
   | "pairs"
   | "quads.i8"
   | "quads.u8"
+  | "symmetric"
   | "halves"
   | "shorts"
   | "one.f32"
@@ -60,6 +61,7 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   if (name === "prefetch") return { operands: ["memory"], result: "memory" };
   if (name.startsWith("reduce_")) return { operands: [t], result: `one.${t}` };
   if (op === "dot.quads") return { operands: ["quads.i8", "quads.u8", "i32"], result: "i32" };
+  if (op === "dot.signed") return { operands: ["symmetric", "quads.i8", "i32"], result: "i32" };
   if (name === "low_half" || name === "high_half") return { operands: ["quads.u8"], result: "quads.u8" };
   if (name === "load_quads" || name === "broadcast_quad")
     return { operands: ["memory"], result: `quads.${type}` as Kind };
@@ -173,10 +175,12 @@ function operand(i: Instruction, at: number, kind: Kind, lanes: number, random: 
       const values = Array.from({ length: 2 * lanes }, () => Math.floor((random() * 2 - 1) * 7 * 2 * 15 * 128));
       return { lanes: values, bytes: Buffer.from(Int16Array.from(values).buffer) };
     }
+    case "symmetric":
     case "quads.i8":
     case "quads.u8": {
-      const type = kind === "quads.i8" ? "i8" : "u8";
-      const values = Array.from({ length: 4 * lanes }, () => byte(type, random));
+      const type = kind === "quads.u8" ? "u8" : "i8";
+      const least = kind === "symmetric" ? -127 : -128;
+      const values = Array.from({ length: 4 * lanes }, () => Math.max(least, byte(type, random)));
       return { lanes: values, bytes: Buffer.from(new elementArrays[type](values).buffer) };
     }
     case "pairs": {
@@ -263,7 +267,7 @@ function harness(i: Instruction, isa: VectorIsa): string {
       const mask = table.text("lt.i32", { a: zero, b: table.text("load.i32", { p }) });
       lines.push(`int32_t raw_${name}[${L}]; READ(raw_${name}); const ${isa.types.bool} ${name} = ${mask};`);
     }
-    if (kind === "quads.i8" || kind === "quads.u8" || kind === "halves" || kind === "shorts")
+    if (["quads.i8", "quads.u8", "symmetric", "halves", "shorts"].includes(kind))
       lines.push(
         `uint8_t raw_${name}[${4 * L}]; READ(raw_${name}); const ${isa.types.quads} ${name} = ${table.text("load_quads.u8", { p })};`,
       );

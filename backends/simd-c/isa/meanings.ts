@@ -179,7 +179,9 @@ export function meanings(lanes: number) {
     // What a table of 16 bytes has for each byte, which is below 16.
     "lookup.u8": (a: readonly number[] = [], p: readonly number[] = []) => a.map((x) => p[x] ?? 0),
     "dot.quads": dotQuads,
-    // Where b holds halves of bytes, 0 … 15: two products for each lane of 16 bits, which sums of up to eight pairs fit.
+    // Of two signed ones, the first −127 … 127.
+    "dot.signed": dotQuads,
+    // Where b holds small numbers, such as halves of bytes, 0 … 15: two products for each lane of 16 bits, which fits sums of some pairs.
     "dot.halves": (a: readonly number[] = [], b: readonly number[] = [], c: readonly number[] = []) =>
       c.map((sum, i) => [0, 1].reduce((s, j) => s + (a[2 * i + j] ?? 0) * (b[2 * i + j] ?? 0), sum)),
     // b + both lanes of 16 bits of each lane.

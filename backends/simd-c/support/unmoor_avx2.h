@@ -120,6 +120,15 @@ static inline __m256i unmoor_dot_quads_x8(__m256i sum, __m256i a, __m256i b) {
   return _mm256_add_epi32(sum, products);
 }
 
+/*
+ * sum + the products of four bytes of a, -127 to 127, with four of b, -128 to 127, per 32-bit lane. The signs of b go to a: two
+ * products of up to 127 * 128 fit 16 bits.
+ */
+static inline __m256i unmoor_dot_signed_x8(__m256i sum, __m256i a, __m256i b) {
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(a, b));
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
 /* value = mantissa * 2^exponent with 1 <= mantissa < 2. For positive normal values. */
 static inline __m256 unmoor_exponent_f32x8(__m256 value) {
   const __m256i exponent = _mm256_srli_epi32(_mm256_castps_si256(value), 23);

@@ -139,7 +139,7 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
   }
   if (
     a === "i8" &&
-    b === "u8" &&
+    (b === "u8" || (b === "i8" && table.has("dot.signed"))) &&
     types.quads !== undefined &&
     product.depth % 4 === 0 &&
     together &&
@@ -148,7 +148,7 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
     const load = (p: Address): string => table.text("load_quads.u8", { p });
     return {
       depth: 4,
-      accumulate: (c, x, y) => table.text("dot.quads", { c, a: x, b: y }),
+      accumulate: (c, x, y) => table.text(b === "u8" ? "dot.quads" : "dot.signed", { c, a: x, b: y }),
       row: (p) => table.text("broadcast_quad.i8", { p }),
       column: (p) => {
         if (half === undefined) return load(p);

@@ -5,8 +5,11 @@ import { type Scope, vectorVariable, viewAddress } from "./scope.ts";
 
 type Mma = Extract<Statement, { kind: "mma" }>;
 
-/** Products of signed bytes with halves of bytes in a lane of 16 bits, two at a time: so many pairs fit in it. */
-const mostPairs = Math.floor(32767 / (2 * 15 * 128));
+/**
+ * Products of signed bytes with halves of bytes, or with what a table has for them, in a lane of 16 bits, two at a time: so many
+ * pairs fit in it.
+ */
+const mostPairs = ({ values = [15] }: Mma): number => Math.floor(32767 / (2 * Math.max(...values) * 128));
 
 /**
  * As many of the groups of statements, from the first on, as are products of halves whose sums fit lanes of 16 bits together. They are
@@ -15,16 +18,16 @@ const mostPairs = Math.floor(32767 / (2 * 15 * 128));
 export function countShorts(scope: Scope, groups: readonly (readonly Mma[])[]): number {
   const [first] = groups;
   if (!scope.file.table.has("dot.halves") || !first) return 0;
-  const sums = (group: readonly Mma[]): string => JSON.stringify(group.map((s) => s.acc));
+  const sums = (group: readonly Mma[]): string => JSON.stringify(group.map(({ acc, values }) => [acc, values]));
   const fits = (group: readonly Mma[]): boolean =>
     sums(group) === sums(first) &&
     group.every((s) => {
-      if (s.half === undefined || s.values !== undefined || s.rows !== undefined || s.init !== undefined) return false;
+      if (s.half === undefined || s.rows !== undefined || s.init !== undefined) return false;
       const product = resolveProduct(scope, s);
       return product.acc.binding.kind === "vectors" && product.depth === 4 && chooseStep(scope, product, s).depth === 4;
     });
   const end = groups.findIndex((group) => !fits(group));
-  return Math.min(mostPairs, end < 0 ? groups.length : end);
+  return Math.min(...first.map(mostPairs), end < 0 ? groups.length : end);
 }
 
 /** acc += a·bᵀ for the groups that countShorts counts. */
