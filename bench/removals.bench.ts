@@ -15,7 +15,7 @@ import { exampleSizes } from "./example-sizes.ts";
 import { type Removals, removeCalls } from "./removals.ts";
 
 const SEEDS = 20;
-const storages = ["f32", "bf16", "int8"] as const;
+const storages = ["f32", "f16", "bf16", "int8"] as const;
 const named = process.argv.slice(2);
 const unknown = named.filter((n) => !(n in exampleSizes) && !storages.some((s) => s === n));
 if (unknown.length > 0) {

@@ -155,6 +155,10 @@ const kernels = compileLayer(layer, ascendTarget, "bf16").program.kernels.flatMa
   return parts.map((p) => ({ ...p, kernel, buffers }));
 });
 
+const access = (pipe: Pipe, resource: string, write: boolean): Access => ({ pipe, resource, write });
+const texts = (nodes: readonly Node[]): unknown[] =>
+  nodes.map((n) => (n.kind === "line" ? n.text : n.kind === "loop" ? texts(n.body) : n.kind));
+
 describe("the waits between pipes", () => {
   it.each(kernels.map((k) => [`${k.kernel.name} ${k.core}`, k] as const))("order every conflict in %s", (_, kernel) => {
     expect(races(kernel)).toEqual([]);
@@ -172,7 +176,6 @@ describe("the waits between pipes", () => {
   });
 
   it("are followed around a loop, and put before it where once is enough", () => {
-    const access = (pipe: Pipe, resource: string, write: boolean): Access => ({ pipe, resource, write });
     const body: Node[] = [
       line("copy a", [access("MTE2", "a", true)]),
       {
@@ -184,9 +187,7 @@ describe("the waits between pipes", () => {
         ],
       },
     ];
-    const text = (nodes: readonly Node[]): unknown[] =>
-      nodes.map((n) => (n.kind === "line" ? n.text : n.kind === "loop" ? text(n.body) : n.kind));
-    expect(text(synchronise(body, (r) => r, new Map()))).toEqual([
+    expect(texts(synchronise(body, (r) => r, new Map()))).toEqual([
       "copy a",
       "WaitFor<HardEvent::MTE2_V>();",
       [
@@ -195,6 +196,27 @@ describe("the waits between pipes", () => {
         "read a, write b",
         "WaitFor<HardEvent::V_MTE3>();",
         "store b",
+      ],
+    ]);
+  });
+
+  it("for reads that come later are no reads: what is waited for ahead of a loop keeps nobody waiting after it", () => {
+    const inner: Node[] = [
+      line("read a[i]", [access("S", "a", false)]),
+      line("write b", [access("V", "b", true)]),
+      line("read b", [access("S", "b", false)]),
+    ];
+    const ahead: Node = { kind: "line", text: "", accesses: [access("S", "a", false)], ahead: true };
+    const copy = line("copy a", [access("MTE2", "a", true)]);
+    const body: Node[] = [
+      { kind: "loop", head: "for", body: [copy, ahead, { kind: "loop", head: "for", body: inner }] },
+    ];
+    expect(texts(synchronise(body, (r) => r, new Map()))).toEqual([
+      [
+        "copy a",
+        "WaitFor<HardEvent::MTE2_S>();",
+        // The vector unit waits for the read of b, and so for that of a; the scalar unit waits for it, and issues the next copy.
+        ["read a[i]", "WaitFor<HardEvent::S_V>();", "write b", "WaitFor<HardEvent::V_S>();", "read b"],
       ],
     ]);
   });

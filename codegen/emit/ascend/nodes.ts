@@ -34,6 +34,8 @@ export type Node =
       readonly kind: "line";
       readonly text: string;
       readonly accesses: readonly Access[];
+      /** Others make the accesses later on: here they are waited for only. */
+      readonly ahead?: true;
       /** Of a wait: the pair of pipes, "from to". */
       readonly orders?: string;
     }

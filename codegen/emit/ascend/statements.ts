@@ -112,7 +112,8 @@ function lowerFor(to: Lowering, s: Of<"for">): void {
     to.scope.bind(s.name, { kind: "scalar", name: counter, type: "i32", divisor, most: undefined, below: s.to });
     lowerList(to, s.body);
   });
-  to.touch(readThroughout(body));
+  const ahead = readThroughout(body);
+  if (ahead.length > 0) to.push({ kind: "line", text: "", accesses: ahead, ahead: true });
   to.push({ kind: "loop", head: `for (int64_t ${counter} = ${begin}; ${counter} < ${end}; ${step})`, body });
 }
 

@@ -77,7 +77,8 @@ class Synchroniser {
   #node(node: Node, state: State, out: Node[]): void {
     switch (node.kind) {
       case "line":
-        this.#touch(node.accesses, node, state, out);
+        if (node.ahead) this.#before(node.accesses, state, out);
+        else this.#touch(node.accesses, node, state, out);
         return;
       case "queue":
         if (node.step === "pass") wait(state, node.producer, node.consumer);
