@@ -31,6 +31,7 @@ export function lowerLayer(layer: Layer, target: Target): Program {
     return found;
   };
   const dim = (d: Dim): Dim => d.substitute(layer.params);
+  const lists = listBuffers(layer, target, buffers);
   const innerOf = ({ type }: Value): number => dim(type.dims.at(-1) ?? Dim.of(0)).constant ?? 0;
   const context: ScheduleContext = {
     target,
@@ -55,6 +56,7 @@ export function lowerLayer(layer: Layer, target: Target): Program {
       const own = codes.dtype === "i8" ? { ...format, offset: 0 } : format;
       return { format: own, codes, scales: all.slice(0, count), mins: all.slice(count), sums: undefined };
     },
+    list: (offsets) => lists.get(offsets),
     size: (d) => {
       const size = dim(d).constant;
       if (size === undefined)
@@ -79,7 +81,7 @@ export function lowerLayer(layer: Layer, target: Target): Program {
   const isPrepared = (operation: Operation): boolean =>
     operation.results.every((r) => parts(r)[0]?.role === "prepared");
   const kernels = layer.body.filter((o) => !isPrepared(o)).flatMap(kernelsOf);
-  const all = [...buffers.values()].flat();
+  const all = [...[...buffers.values()].flat(), ...lists.values()];
   return checkProgram({
     name: layer.name,
     params: layer.params,
@@ -94,6 +96,27 @@ export function lowerLayer(layer: Layer, target: Target): Program {
     results: layer.results.map(({ name, value }) => ({ name, buffer: context.buffer(value).name })),
     memory: planMemory(all, kernels),
   });
+}
+
+/** For the offsets of each dispatch, where the target asks for it, a buffer that lists the experts with rows. */
+function listBuffers(
+  { body }: Layer,
+  { matmul }: Target,
+  buffers: ReadonlyMap<Value, readonly ProgramBuffer[]>,
+): ReadonlyMap<Value, ProgramBuffer> {
+  const names = new Set([...buffers.values()].flat().map((b) => b.name));
+  const lists = new Map<Value, ProgramBuffer>();
+  if (matmul.kind !== "registers" || !matmul.listed) return lists;
+  for (const { op, results } of body) {
+    const [offsets] = results;
+    const [buffer] = (offsets && buffers.get(offsets)) ?? [];
+    if (op !== "dispatch" || offsets === undefined || buffer === undefined) continue;
+    let name = "experts_hit";
+    for (let i = 1; names.has(name); i++) name = `experts_hit_${i}`;
+    names.add(name);
+    lists.set(offsets, { ...buffer, name, role: "temporary" });
+  }
+  return lists;
 }
 
 /** Buffers for every value, each with a unique name that every target's language accepts, and its role. */

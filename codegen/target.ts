@@ -92,6 +92,8 @@ export interface RegisterMatmul {
    * their number of columns is one that leaves no rest.
    */
   readonly lanes?: true;
+  /** Whether blocks of experts are listed by the device, which then starts those of experts that have rows alone. */
+  readonly listed?: true;
   /** Output panels that one block computes; 1 where they are lanes. */
   readonly panelsPerBlock: number;
   /** Blocks that share the rows of one weight matrix; absent means 1. A plain product has all rows in one matrix. */

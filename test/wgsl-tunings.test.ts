@@ -80,6 +80,29 @@ test("a plan requires the features that its kernels use, and those of plain WGSL
   }
 });
 
+test("kernels of listed experts are started by what the device counts, and parts of a cut weight as a whole", async () => {
+  const target = wgslTunings.find((t) => t.tuning === "experts listed");
+  if (target === undefined) throw new Error("no description lists experts");
+  const planOf = async (bufferBytes: number) => {
+    const limits = { ...target.limits, bufferBytes };
+    const files = await backend.emit(compileLayer(layer, { ...target, limits }, "f32").program, { ...target, limits });
+    return JSON.parse(files.get("plan.json") ?? "");
+  };
+  const plan = await planOf(2 ** 20);
+  const started = plan.kernels.map((k: { origin: { op: string }; indirect?: { buffer: string } }) => [
+    k.origin.op === "grouped_linear",
+    k.indirect !== undefined,
+  ]);
+  expect(started).toContainEqual([true, true]);
+  expect(started.every(([grouped, indirect]: boolean[]) => grouped === indirect)).toBe(true);
+  const counts = plan.buffers.find((b: { name: string }) => b.name === plan.kernels.at(-2).indirect.buffer);
+  expect(plan.buffers.filter((b: { slot?: number }) => b.slot === counts.slot)).toEqual([counts]);
+  // An expert's gate and up are 4 · 8 · 20 · 4 bytes.
+  const cut = await planOf(3000);
+  expect(cut.kernels.filter((k: { name: string }) => k.name.includes(".")).length).toBeGreaterThan(0);
+  for (const k of cut.kernels) if (k.name.includes(".")) expect(k.indirect).toBeUndefined();
+});
+
 test("rows of four are read once for a quad, and other rows by each lane", async () => {
   if (largest === undefined) throw new Error("no description has lanes that share rows");
   const products = (await modules(largest)).filter((text) => text.includes("enable subgroups"));
@@ -109,6 +132,7 @@ describe("on the adapter", () => {
         [name, "q4_0", target],
       ];
     if (isSlow(target)) return [];
+    if (target.tuning === "experts listed") return [[name, "f32", target]];
     return all || target === largest || storage === "f16" ? [[name, storage, target]] : [];
   });
   // Experts in one storage; of the others, which lay weights out in other ways, a product.

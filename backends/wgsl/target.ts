@@ -12,6 +12,8 @@ interface TileSize {
   readonly packed?: true;
   readonly few?: RegisterMatmul["few"];
   readonly staged?: StagedTile;
+  /** Whether the device lists the experts that have rows, and starts workgroups for those alone. */
+  readonly listed?: true;
 }
 
 /**
@@ -22,7 +24,7 @@ const blocks = { activations: "q8_0", depth: 32, rows: [4, 1], packed: true } as
 
 /** One invocation per block, sums in named scalars. */
 const described = (
-  { rows, columns, lanes, few, staged, packed }: TileSize,
+  { rows, columns, lanes, few, staged, listed, packed }: TileSize,
   features?: readonly WgslFeature[],
 ): Target => ({
   name: "wgsl",
@@ -43,6 +45,7 @@ const described = (
     ...(lanes ? { lanes } : {}),
     ...(few ? { few } : {}),
     ...(staged ? { staged } : {}),
+    ...(listed ? { listed } : {}),
     dot: {
       f32: { activations: "f32", depth: 4 },
       f16: { activations: "f32", depth: 4 },
@@ -112,6 +115,8 @@ export const wgslTunings: readonly Target[] = [
   tuning("64 × 64 staged", inWorkgroups([16, 16])),
   tuning("16 × 256, rows staged", inWorkgroups([1, 64], [16, 4])),
   tuning("k in 16 stripes", { ...usual, few: striped }),
+  tuning("experts listed", { ...usual, listed: true }),
+  tuning("k in 16 stripes, experts listed", { ...usual, few: striped, listed: true }),
   tuning("32 × 32 staged, k in 16 stripes", { ...inWorkgroups([8, 8]), few: striped }),
   tuning("64 × 64 staged, k in 16 stripes, packed dot products", { ...inWorkgroups([16, 16]), few: striped }, [
     packedDot,

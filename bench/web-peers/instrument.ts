@@ -69,6 +69,20 @@ export async function kernelTime<T>(
       timed = own;
       let pipeline: GPUComputePipeline | undefined;
       let group: GPUBindGroup | undefined;
+      const dispatch = (start: (pass: GPUComputePassEncoder) => void): void => {
+        const pass = begin.call(this, {
+          timestampWrites: {
+            querySet: own.queries,
+            beginningOfPassWriteIndex: 2 * own.count,
+            endOfPassWriteIndex: 2 * own.count + 1,
+          },
+        });
+        own.count++;
+        if (pipeline) pass.setPipeline(pipeline);
+        if (group) pass.setBindGroup(0, group);
+        start(pass);
+        pass.end();
+      };
       return {
         setPipeline: (given: GPUComputePipeline) => {
           pipeline = given;
@@ -76,20 +90,10 @@ export async function kernelTime<T>(
         setBindGroup: (_: number, given: GPUBindGroup) => {
           group = given;
         },
-        dispatchWorkgroups: (...counts: [number, number?, number?]) => {
-          const pass = begin.call(this, {
-            timestampWrites: {
-              querySet: own.queries,
-              beginningOfPassWriteIndex: 2 * own.count,
-              endOfPassWriteIndex: 2 * own.count + 1,
-            },
-          });
-          own.count++;
-          if (pipeline) pass.setPipeline(pipeline);
-          if (group) pass.setBindGroup(0, group);
-          pass.dispatchWorkgroups(...counts);
-          pass.end();
-        },
+        dispatchWorkgroups: (...counts: [number, number?, number?]) =>
+          dispatch((pass) => pass.dispatchWorkgroups(...counts)),
+        dispatchWorkgroupsIndirect: (buffer: GPUBuffer, offset: number) =>
+          dispatch((pass) => pass.dispatchWorkgroupsIndirect(buffer, offset)),
         end: () => {},
       };
     };

@@ -39,6 +39,8 @@ export interface ScheduleContext {
   buffer(value: Value): ProgramBuffer;
   /** The buffers of a value in a block format. */
   blocks(value: Value): BlockBuffers;
+  /** Where the experts that have rows are listed, how many and then which, for the offsets that a dispatch gives; absent: nowhere. */
+  list(offsets: Value): ProgramBuffer | undefined;
   /** A size attribute or dimension as a number; throws IrError where it depends on a run-time symbol. */
   size(dim: Dim): number;
   /** A dimension with parameters replaced. */

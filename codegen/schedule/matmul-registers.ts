@@ -9,7 +9,7 @@ import type { Schedule } from "./context.ts";
 import { stagedKernel } from "./matmul-staged.ts";
 import { stripedKernel } from "./matmul-striped.ts";
 import { describeProduct, type Product } from "./product.ts";
-import { beginProduct, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
+import { beginProduct, expertOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
 import { walkRows } from "./rows.ts";
 import type { Fetched, Sums, SumsContext } from "./sums.ts";
 
@@ -95,7 +95,7 @@ function registerKernel(
   const width = p.packed?.rows ?? (matmul.lanes ? divisorUpTo(matmul.columns, p.columns) : matmul.columns);
   const panels = Math.ceil(p.columns / width);
   const { panelsPerBlock } = matmul;
-  const expert = b.grid("expert", p.experts);
+  const expert = expertOf(b, p);
   const inStep = matmul.lanes ? ({ lanes: true } as const) : undefined;
   const before = inStep && b.grid("part", rowBlocks);
   const block = b.grid("block", Math.ceil(panels / panelsPerBlock), inStep);

@@ -5,7 +5,7 @@ import type { StagedTile } from "../target.ts";
 import { at, range, view, whole } from "../tile/builder.ts";
 import { add, floorDiv, type Int, lt, min, mod, mul, select, sub } from "../tile/fold.ts";
 import type { ViewIndex } from "../tile/types.ts";
-import { positionOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
+import { expertOf, positionOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
 import { walkRows } from "./rows.ts";
 import type { Factors, SumsContext, TilePlace } from "./sums.ts";
 
@@ -25,7 +25,7 @@ export function stagedKernel(
   const width = p.packed?.rows ?? 1;
   const panels = Math.ceil(p.columns / width);
   const isExact = panels % across === 0;
-  const expert = b.grid("expert", p.experts);
+  const expert = expertOf(b, p);
   const part = b.grid("part", rowBlocks);
   const chunk = b.grid("chunk", Math.ceil(panels / across));
   const lane = b.grid("lane", lanes, { lanes: true });

@@ -2,7 +2,7 @@ import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import type { Stripes } from "../target.ts";
 import { range, view, whole } from "../tile/builder.ts";
 import { add, floorDiv, int, lt, min, mod, mul, select, sub } from "../tile/fold.ts";
-import { positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
+import { expertOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
 import { walkRows } from "./rows.ts";
 import type { SumsContext } from "./sums.ts";
 
@@ -19,7 +19,7 @@ export function stripedKernel(
   const width = p.packed?.rows ?? 1;
   const panels = Math.ceil(p.columns / width);
   const exact = panels % across === 0;
-  const expert = b.grid("expert", p.experts);
+  const expert = expertOf(b, p);
   const chunk = b.grid("chunk", Math.ceil(panels / across));
   const lane = b.grid("lane", across * along, { lanes: true });
   // Neighbours read steps that follow each other in memory.

@@ -33,6 +33,10 @@ export function beginProduct(
   return b;
 }
 
+/** Which matrix a block multiplies with, its first coordinate. */
+export const expertOf = (b: KernelBuilder, { experts, hit }: Product): ScalarExpr =>
+  b.grid("expert", experts, hit && experts > 1 ? { listed: b.read(hit).name } : {});
+
 /** The first row that a matrix multiplies, and how many there are. */
 export function rowsOfMatrix(
   b: KernelBuilder,

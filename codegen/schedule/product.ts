@@ -6,7 +6,7 @@ import { formatScalar, type ScalarFunction } from "../../ir/core/scalar.ts";
 import { isAttributeMap } from "../../ir/ops/attributes.ts";
 import { isFunction, leadingOperands } from "../passes/fuse.ts";
 import type { ProgramBuffer } from "../program.ts";
-import type { BlockBuffers, ScheduleContext } from "./context.ts";
+import { type BlockBuffers, besideOf, type ScheduleContext } from "./context.ts";
 import { columnsOf, operandBuffer, resultOf } from "./elementwise.ts";
 
 /** What schedules of `linear`, `grouped_linear` and `head_linear` need to know. */
@@ -19,6 +19,8 @@ export interface Product {
   readonly heads: boolean;
   /** First row of each expert; absent for a plain product. */
   readonly offsets: ProgramBuffer | undefined;
+  /** Lists the experts that have rows; absent: nothing does, or a kernel has no binding left for it. */
+  readonly hit: ProgramBuffer | undefined;
   /** Row → slot, and slots per token, where rows are gathered. */
   readonly gather: { readonly slots: ProgramBuffer; readonly topK: number } | undefined;
   readonly weights: readonly ProgramBuffer[];
@@ -69,6 +71,11 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
     typeof packed.depth === "number"
       ? { rows: packed.rows, depth: packed.depth }
       : undefined;
+  const offsets = grouped ? operation.operands[1] : undefined;
+  const mostBound = context.target.limits.buffersPerKernel ?? Number.POSITIVE_INFINITY;
+  const besides = [...(blocks?.x ? [blocks.x] : []), ...(blocks?.weights ?? [])].flatMap(besideOf).length;
+  // A list takes one more.
+  const bound = 2 + lead - 1 + own.length + besides + (blocks?.x?.sums ? 1 : 0);
   return {
     x,
     y,
@@ -76,6 +83,7 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
     weights,
     heads,
     offsets: grouped ? operandBuffer(operation, 1, context) : undefined,
+    hit: offsets && bound < mostBound ? context.list(offsets) : undefined,
     gather: topK instanceof Dim ? { slots: operandBuffer(operation, 2, context), topK: context.size(topK) } : undefined,
     experts: grouped || heads ? context.size(weights[0]?.dims[0] ?? Dim.of(1)) : 1,
     rows: y.dims[0] as Dim,

@@ -48,6 +48,8 @@ export const scheduleDispatch: Schedule = (operation, context) => {
   const [tokenDim, topKDim] = ids.dims as readonly [Dim, Dim];
   const topK = context.size(topKDim);
   const tokens = dimExpr(tokenDim);
+  const list = context.list(resultOf(operation));
+  const hit = list && b.write(list);
   const next = b.alloc("next", "i32", [ffn + 1], space);
   b.fill(whole(next), 0);
   const eachSlot = (body: (slot: ScalarExpr, expert: ScalarExpr) => void): void =>
@@ -59,6 +61,17 @@ export const scheduleDispatch: Schedule = (operation, context) => {
   eachSlot((_, expert) =>
     b.when(lt(expert, ffn), () => b.set(next, add(expert, 1), add(element(next.name, "i32", [add(expert, 1)]), 1))),
   );
+  if (hit) {
+    const found = b.alloc("found", "i32", [1], space);
+    b.set(found, 0, 0);
+    b.forLoop("expert", 0, ffn, 1, (expert) =>
+      b.when(lt(0, load(next, add(expert, 1))), () => {
+        b.set(found, 0, add(load(found, 0), 1));
+        b.set(hit, load(found, 0), expert);
+      }),
+    );
+    b.set(hit, 0, load(found, 0));
+  }
   b.forLoop("expert", 0, ffn, 1, (expert) =>
     b.set(next, add(expert, 1), add(load(next, expert), load(next, add(expert, 1)))),
   );

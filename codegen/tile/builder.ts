@@ -133,7 +133,11 @@ export class KernelBuilder {
   }
 
   /** Adds a block coordinate, inside those already there. Returns it as an i32 scalar. An extent of 1 makes no coordinate. */
-  grid(name: string, extent: Dim | number | string, options: { readonly lanes?: true } = {}): ScalarExpr {
+  grid(
+    name: string,
+    extent: Dim | number | string,
+    options: { readonly lanes?: true; readonly listed?: string } = {},
+  ): ScalarExpr {
     const dim = Dim.of(extent);
     for (const symbol of dim.symbols) this.#names.add(symbol);
     if (dim.constant === 1) return int(0);

@@ -268,6 +268,12 @@ describe("reduce and top_k", () => {
   });
 });
 
+test("of listed blocks only those in the list run", () => {
+  const data = { hit: Int32Array.of(2, 3, 1, 0, 0), y: new Int32Array(8).fill(7) };
+  run("read hit: i32[5], write y: i32[4, 2]", "set y[row, lane] = row", data, {}, "row = 4 of hit, lane = 2 lanes");
+  expect([...data.y]).toEqual([7, 7, 1, 1, 7, 7, 3, 3]);
+});
+
 describe("workgroups", () => {
   const turn = (barrier: string, from = "(3 - lane)") =>
     run(

@@ -63,11 +63,16 @@ export function runKernel(
     for (const [name, value] of Object.entries(dims)) machine.values[slotOf(machine, name)] = value;
     return machine;
   };
+  const listed = kernel.grid[0]?.listed;
+  const list = listed === undefined ? undefined : (buffers.get(listed) as Int32Array);
+  const inner = extents.slice(1).reduce((a, b) => a * b, 1);
+  const hasWork = (block: number): boolean => list === undefined || Math.floor(block / inner) < list[0];
   const enter = (machine: Executor, block: number): void => {
     present = machine;
     let rest = block;
     for (let d = extents.length - 1; d >= 0; d--) {
-      machine.values[slotOf(machine, kernel.grid[d].name)] = rest % extents[d];
+      const value = rest % extents[d];
+      machine.values[slotOf(machine, kernel.grid[d].name)] = d === 0 && list ? list[value + 1] : value;
       rest = Math.floor(rest / extents[d]);
     }
     for (const memory of globals) memory.block = block + 1;
@@ -77,6 +82,7 @@ export function runKernel(
     const machine = machineOf();
     const body = compileList(kernel.body, machine);
     for (const block of blockOrder(blocks, order)) {
+      if (!hasWork(block)) continue;
       enter(machine, block);
       body();
     }
@@ -88,6 +94,7 @@ export function runKernel(
   const bodies = lanes.map((machine) => compileSteps(kernel.body, machine));
   const turns = blockOrder(width, order);
   for (const group of blockOrder(blocks / width, order)) {
+    if (!hasWork(group * width)) continue;
     for (const memory of shared) memory.undefineAll();
     const steps = bodies.map((body) => body());
     for (let isDone = false; !isDone; ) {

@@ -93,6 +93,20 @@ class KernelChecker extends PartChecker {
           `${extent}`,
           "Give each lane a block of its own.",
         );
+      const list = part.listed === undefined ? undefined : scope.bases.get(part.listed);
+      const isList =
+        part.listed === undefined ||
+        (part === grid[0] &&
+          list?.reads === true &&
+          list.dtype === "i32" &&
+          list.dims.length === 1 &&
+          list.dims[0]?.constant === (extent.constant ?? Number.NaN) + 1);
+      if (!isList)
+        this.fail(
+          `the first coordinate, and a buffer i32[${extent} + 1] that is read`,
+          `${coordinate} of ${part.listed}`,
+          "List the number of values that have work, then the values.",
+        );
       scope.scalars.set(coordinate, "i32");
     }
     this.#checkList(body, scope);

@@ -128,7 +128,10 @@ class TileParser {
       this.#placed(() => {
         const coordinate = this.#name("a block coordinate");
         cursor.expect("=", "Give the extent: t = T.");
-        return { name: coordinate, extent: this.#dim(), ...(cursor.accept("lanes") ? { lanes: true as const } : {}) };
+        const extent = this.#dim();
+        const lanes = cursor.accept("lanes") ? { lanes: true as const } : {};
+        const listed = cursor.accept("of") ? { listed: this.#name("the buffer that lists blocks") } : {};
+        return { name: coordinate, extent, ...lanes, ...listed };
       }),
     );
     const when = cursor.accept("when") ? { when: this.#range() } : {};

@@ -16,7 +16,8 @@ import type { Kernel, KernelBuffer, SizeRange, Statement, Tile, View, ViewIndex 
  *     }
  *
  * A view has one index per dimension: `t` keeps none of it, `0:+256` keeps 256 elements from 0, `gather(pos, 12)` keeps the
- * 12 elements at the positions in tile pos. `grid(t = T, column = 64 lanes)` has lanes. After the
+ * 12 elements at the positions in tile pos. `grid(t = T, column = 64 lanes)` has lanes; in `grid(expert = 8 of hits)`
+ * buffer hits lists the blocks that have work. After the
  * grid, `when 4*T below 128` and `when 4*T from 128` say for which sizes the kernel is launched. `#` begins a comment.
  */
 export interface PrintOptions {
@@ -127,7 +128,12 @@ function kernelLines(kernel: Kernel, options: PrintOptions): string[] {
   const { op, summary, span } = kernel.origin;
   const place = options.spans ? `, ${formatPlace(span)}` : "";
   const buffers = kernel.buffers.map((b, i) => `  ${formatBuffer(b)}${i < kernel.buffers.length - 1 ? "," : ""}`);
-  const grid = kernel.grid.map(({ name, extent, lanes }) => `${name} = ${extent}${lanes ? " lanes" : ""}`).join(", ");
+  const grid = kernel.grid
+    .map(
+      ({ name, extent, lanes, listed }) =>
+        `${name} = ${extent}${lanes ? " lanes" : ""}${listed ? ` of ${listed}` : ""}`,
+    )
+    .join(", ");
   return [
     `kernel @${kernel.name} origin(${JSON.stringify(op)}, ${JSON.stringify(summary)}${place}) (`,
     ...buffers,

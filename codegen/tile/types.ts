@@ -35,6 +35,11 @@ export interface GridCoordinate {
   readonly name: string;
   readonly extent: Dim;
   readonly lanes?: true;
+  /**
+   * A buffer i32[extent + 1] with the values that have work: how many, then each of them once. A target may start the blocks of those
+   * alone; others would do nothing. Only the first coordinate of a grid, with a constant extent.
+   */
+  readonly listed?: string;
 }
 
 /** Global memory, row-major. Dimensions may name run-time symbols. */

@@ -45,6 +45,7 @@ export interface PlanKernel {
   readonly grid: readonly Polynomial[];
   /** Launched only where from ≤ the value of `of` < below (absent: no end). */
   readonly when?: { readonly of: Polynomial; readonly from: number; readonly below?: number };
+  readonly indirect?: { readonly buffer: string; readonly offset: number };
   readonly bindings: readonly {
     readonly binding: number;
     readonly buffer: string;

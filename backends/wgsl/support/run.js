@@ -12,6 +12,7 @@ const COPY_SRC = 0x4;
 const COPY_DST = 0x8;
 const UNIFORM = 0x40;
 const STORAGE = 0x80;
+const INDIRECT = 0x100;
 const COMPUTE = 0x4;
 const READ = 0x1;
 
@@ -293,6 +294,8 @@ class Runner {
   /** What the last sizes lead to: most calls have the sizes of the call before. */
   #sized;
   #buffers;
+  /** Buffers that hold numbers of workgroups, in slots of their own. */
+  #counts;
   #hasWeights = false;
   #destroyed = false;
   /** The work before, so that runs do not overlap. */
@@ -301,6 +304,7 @@ class Runner {
   constructor(device, plan, prepare, kernels, alive) {
     this.plan = plan;
     this.#buffers = new Map(plan.buffers.map((buffer) => [buffer.name, buffer]));
+    this.#counts = new Set(plan.kernels.flatMap(({ indirect }) => (indirect ? [indirect.buffer] : [])));
     this.#device = device;
     this.#prepare = prepare;
     this.#kernels = kernels;
@@ -462,7 +466,7 @@ class Runner {
     if (present?.bytes >= bytes) return;
     // Commands that were encoded and not submitted may use what is too small now.
     if (!encoded) this.#free(key);
-    const usage = STORAGE | COPY_SRC | COPY_DST;
+    const usage = STORAGE | COPY_SRC | COPY_DST | (this.#counts.has(buffer.name) ? INDIRECT : 0);
     this.#memory.set(key, { buffer: this.#device.createBuffer({ size: bytes, usage, label: key }), bytes });
   }
 
@@ -529,7 +533,10 @@ class Runner {
       if (x === 0) continue;
       pass.setPipeline(compiled.pipeline);
       pass.setBindGroup(0, this.#group(compiled, sized, given));
-      pass.dispatchWorkgroups(x, y);
+      const { indirect } = compiled.kernel;
+      if (indirect)
+        pass.dispatchWorkgroupsIndirect(this.#resource(this.#buffers.get(indirect.buffer), given), indirect.offset);
+      else pass.dispatchWorkgroups(x, y);
     }
     pass.end();
   }

@@ -5,7 +5,8 @@ import { partKernel } from "../../parts/launches.ts";
 import type { Program } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
 import { guaranteedBytes } from "./context.ts";
-import { emitKernel } from "./kernel.ts";
+import { withIndirect } from "./indirect.ts";
+import { emitKernel, workgroupsPerFirst } from "./kernel.ts";
 import type { WgslLanguage } from "./language.ts";
 import { Names } from "./names.ts";
 import { type LaunchPlan, makePlan, type PrintedKernel } from "./plan.ts";
@@ -27,22 +28,25 @@ export interface WgslSources {
  * Throws IrError where WGSL without extensions cannot say what a kernel does.
  */
 export function emitWgsl(
-  program: Program,
+  given: Program,
   language: WgslLanguage,
   bufferBytes: number = Number.POSITIVE_INFINITY,
 ): WgslSources {
-  for (const { name, dtype } of program.buffers) {
+  for (const { name, dtype } of given.buffers) {
     if (dtype === "bool" || dtype === "u32")
       throw new IrError(
         `the buffer ${name} holds ${dtype}, which is not stored in WGSL`,
         "Choose f32 storage for this target, or cast to f32.",
       );
   }
-  const { cuts } = findCuts(program, bufferBytes);
+  const { cuts } = findCuts(given, bufferBytes);
+  const { program, indirect } = withIndirect(given, (kernel) =>
+    partKernel(kernel, cuts).symbols.length > 0 ? undefined : workgroupsPerFirst(kernel, language),
+  );
   const names = new Names();
   const printAll = (kernels: readonly Kernel[]): PrintedKernel[] =>
-    kernels.map((original) => {
-      const { kernel, symbols, launches } = partKernel(original, cuts);
+    kernels.map((whole) => {
+      const { kernel, symbols, launches } = partKernel(whole, cuts);
       const module = emitKernel(kernel, [...program.symbols, ...symbols], language);
       if (!module.fits) {
         throw new IrError(
@@ -50,13 +54,15 @@ export function emitWgsl(
           "Choose fewer experts or a smaller size for this target.",
         );
       }
-      return { original, kernel, path: `kernels/${names.unique(kernel.name)}.wgsl`, module, launches };
+      const path = `kernels/${names.unique(kernel.name)}.wgsl`;
+      return { kernel, path, module, launches, indirect: indirect.get(kernel.name) };
     });
   const prepare = printAll(program.prepare);
   const kernels = printAll(program.kernels);
+  const originals = [...given.prepare, ...given.kernels];
   return {
     plan: makePlan(program, cuts, prepare, kernels),
     modules: new Map([...prepare, ...kernels].map((k) => [k.path, k.module.text])),
-    paths: new Map([...prepare, ...kernels].map((k) => [k.original, k.path])),
+    paths: new Map([...prepare, ...kernels].flatMap(({ path }, i) => (originals[i] ? [[originals[i], path]] : []))),
   };
 }

@@ -58,7 +58,7 @@ function attempt(
   const buffers = kernel.buffers.map((buffer) => ({ buffer, memory: context.buffer(buffer) }));
   for (const { buffer, memory } of buffers) context.define(buffer.name, memory);
   const lanes = kernel.grid.find((g) => g.lanes);
-  const workgroupSize = isShared ? (lanes?.extent.constant ?? 1) : sizeFor(lanes, language);
+  const workgroupSize = workgroupSizeOf(kernel, language);
   if (lanes) emitLanes(context, kernel, lanes, workgroupSize);
   else emitGrid(context, kernel);
   emitStatements(context, kernel.body);
@@ -136,9 +136,26 @@ const elementBytes: Readonly<Record<string, number>> = {
   "vec4<f32>": 16,
 };
 
-/** Few lanes take fewer invocations: whole quads, which are what subgroups of any size have. */
-const sizeFor = (lanes: GridCoordinate | undefined, { workgroupSize }: WgslLanguage): number =>
-  Math.min(workgroupSize, Math.ceil((lanes?.extent.constant ?? workgroupSize) / 4) * 4);
+/**
+ * Invocations of a workgroup: all lanes where they share memory. Else few lanes take fewer invocations: whole quads, which are what
+ * subgroups of any size have.
+ */
+export function workgroupSizeOf(kernel: Kernel, { workgroupSize }: WgslLanguage): number {
+  const lanes = kernel.grid.find((g) => g.lanes)?.extent.constant;
+  if (sharesMemory(kernel)) return lanes ?? 1;
+  return Math.min(workgroupSize, Math.ceil((lanes ?? workgroupSize) / 4) * 4);
+}
+
+/** Workgroups for one value of a kernel's first coordinate, where all that it counts besides is known and its blocks are lanes. */
+export function workgroupsPerFirst(kernel: Kernel, language: WgslLanguage): number | undefined {
+  const lanes = kernel.grid.at(-1)?.lanes === true && kernel.grid.length > 1;
+  const counts = kernel.grid.slice(1).map(({ extent, lanes: own }) => {
+    const { constant: count } = extent;
+    return own && count !== undefined ? Math.ceil(count / workgroupSizeOf(kernel, language)) : count;
+  });
+  if (!lanes || counts.includes(undefined)) return undefined;
+  return counts.reduce<number>((a, b) => a * (b ?? 1), 1);
+}
 
 /** The block's number, the guard for the last workgroup, and the block's coordinates. */
 function emitGrid(context: Context, kernel: Kernel): void {
@@ -180,19 +197,29 @@ function emitLanes(context: Context, kernel: Kernel, lanes: GridCoordinate, size
 /** Names the coordinates of block number `block`, outermost first. */
 function defineCoordinates(
   context: Context,
-  grid: readonly { readonly name: string }[],
+  grid: readonly { readonly name: string; readonly listed?: string }[],
   extents: readonly Code[],
 ): void {
   let rest: Code = primary("i32", "block", { natural: true });
-  const coordinates: { name: string; value: Code }[] = [];
-  for (const [i, { name }] of [...grid.entries()].reverse()) {
+  const coordinates: { name: string; listed: string | undefined; value: Code }[] = [];
+  for (const [i, { name, listed }] of [...grid.entries()].reverse()) {
     const extent = extents[i] ?? constant("i32", 1);
     const whole = extent.constant === 1;
     const value = whole ? constant("i32", 0) : i === 0 ? rest : operation("%", rest, extent);
-    coordinates.unshift({ name, value });
+    coordinates.unshift({ name, listed, value });
     if (i > 0 && !whole) rest = operation("/", rest, extent);
   }
-  for (const { name, value } of coordinates) {
+  for (const { name, listed, value } of coordinates) {
+    if (listed !== undefined) {
+      // Where as many blocks are started as there could be, those beyond the list do nothing.
+      const list = context.memory(listed);
+      const at = context.hold("place_in_list", value);
+      context.line(`if (${print(context.read(list, [constant("i32", 0)]))} <= ${print(at)}) { return; }`);
+      const held = context.names.unique(name);
+      context.line(`let ${held} = ${print(context.read(list, [add(at, constant("i32", 1))]))};`);
+      context.define(name, primary("i32", held, { natural: true }));
+      continue;
+    }
     if (value.constant !== undefined) {
       context.define(name, value);
       continue;

@@ -5,6 +5,7 @@ import { type Cut, partsOf } from "../../parts/cut.ts";
 import type { Launch } from "../../parts/launches.ts";
 import { type Program, type ProgramBuffer, routingsOf } from "../../program.ts";
 import type { Kernel } from "../../tile/types.ts";
+import type { Indirect } from "./indirect.ts";
 import type { WgslModule } from "./kernel.ts";
 import { wgslFeatures } from "./language.ts";
 
@@ -66,6 +67,11 @@ interface PlanKernel {
   readonly grid: readonly Polynomial[];
   /** Launched only where from ≤ the value of `of` < below (absent: no end): neighbours do the same for the other values. */
   readonly when?: { readonly of: Polynomial; readonly from: number; readonly below?: number };
+  /**
+   * Where the device has counted the workgroups that have work: three i32 from this byte of a buffer on. Those of the grid may be
+   * started as well: the others return at once.
+   */
+  readonly indirect?: { readonly buffer: string; readonly offset: number };
   /** Storage buffers of group 0. */
   readonly bindings: readonly {
     readonly binding: number;
@@ -87,12 +93,13 @@ interface PlanKernel {
 
 /** A kernel with the module printed for it. */
 export interface PrintedKernel {
-  /** The program's kernel, and as it is launched. */
-  readonly original: Kernel;
+  /** As it is launched. */
   readonly kernel: Kernel;
   readonly path: string;
   readonly module: WgslModule;
   readonly launches: readonly Launch[];
+  /** Where the device has counted its workgroups. */
+  readonly indirect: Indirect | undefined;
 }
 
 const polynomial = (dim: Dim): Polynomial =>
@@ -110,7 +117,9 @@ export function makePlan(
   const [atLoad, atRun] = [planned(prepare), planned(kernels)];
   const describe = (name: string, b: ProgramBuffer, dims: readonly Dim[]): PlanBuffer => {
     const slot = b.role === "temporary" ? slotOf.get(b.name) : undefined;
-    const uses = atRun.flatMap((k, i) => (k.bindings.some(({ buffer }) => buffer === name) ? [i] : []));
+    const uses = atRun.flatMap((k, i) =>
+      k.indirect?.buffer === name || k.bindings.some(({ buffer }) => buffer === name) ? [i] : [],
+    );
     const [first] = uses;
     return {
       name,
@@ -169,7 +178,7 @@ export function makePlan(
 }
 
 /** A kernel's launches: one, or one for each combination of the parts of weights that it works on. */
-function planKernels({ kernel, path, module, launches }: PrintedKernel): PlanKernel[] {
+function planKernels({ kernel, path, module, launches, indirect }: PrintedKernel): PlanKernel[] {
   const { op, summary, span } = kernel.origin;
   return launches.map(({ constants, parts }, i) => ({
     name: launches.length === 1 ? kernel.name : `${kernel.name}.${i}`,
@@ -178,6 +187,7 @@ function planKernels({ kernel, path, module, launches }: PrintedKernel): PlanKer
     workgroupSize: module.workgroupSize,
     grid: kernel.grid.map((g) => polynomial(g.lanes ? padded(g.extent, module) : g.extent.substitute(constants))),
     ...(kernel.when ? { when: { ...kernel.when, of: polynomial(kernel.when.of) } } : {}),
+    ...(indirect ? { indirect: { buffer: indirect.buffer, offset: 4 * indirect.first } } : {}),
     bindings: module.bindings.map(({ buffer, access }, binding) => ({
       binding,
       buffer: parts[buffer] ?? buffer,
