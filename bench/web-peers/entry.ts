@@ -58,6 +58,8 @@ export interface Finished {
   readonly readBacks: number;
   /** Share of a run's time in which no kernel ran, by the device's timestamps; absent where there are none. */
   readonly outside?: number;
+  /** Time of a layer of as many dispatches of kernels that do nothing, over a run's; absent for other libraries. */
+  readonly empty?: number;
 }
 
 export type Ran = Finished | { readonly name: string; readonly failed: string };

@@ -47,6 +47,7 @@ describe("a race in Node", () => {
     expect(outcome.figures.map(({ name }) => name)).toEqual([own.name, "right"]);
     expect(outcome.figures[1]?.ratio.median).toBeCloseTo(3);
     expect(outcome.figures[0]).toMatchObject({ submissions: 1, read_backs: 0 });
+    expect(outcome.figures[0]?.empty_kernels).toBeGreaterThan(0);
     expect(outcome.wrong).toBe(true);
     expect(outcome.without).toEqual([expect.stringMatching(/^wrong: no figure.*y\[/), "late: no result after 1 s"]);
     expect(outcomeText(outcome)).toContain(outcome.kind);

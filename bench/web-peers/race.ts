@@ -3,12 +3,14 @@ import { adapterName, isSoftware } from "../../backends/wgsl/adapter/info.ts";
 import { burst } from "../burst.ts";
 import { median } from "../statistics.ts";
 import { type Contender, type Host, ready } from "./contenders.ts";
-import type { Entry, RaceOptions, RaceResult, Ran } from "./entry.ts";
+import type { Entry, RaceOptions, RaceResult, Ran, UnmoorEntry } from "./entry.ts";
 import { counted, kernelTime } from "./instrument.ts";
 import { multiplyAddRate } from "./roof.ts";
 
 /** Runs by which the share of time outside kernels is taken. */
 const STAMPED_RUNS = 5;
+/** Runs of kernels that do nothing. */
+const EMPTY_RUNS = 20;
 
 /** Opens a device for Unmoor, with the sizes that the adapter offers; the other libraries open their own. */
 async function open(gpu: GPU, entries: readonly Entry[]): Promise<{ adapter: GPUAdapter; device: GPUDevice }> {
@@ -50,14 +52,18 @@ export async function race(entries: readonly Entry[], host: Host, options: RaceO
       if (typeof contender === "string") ran.push({ name, failed: contender });
       else {
         const counts = await counted(() => contender.run());
-        const outside = entries[i]?.kind === "unmoor" ? await timeOutside(contender) : undefined;
+        const entry = entries[i];
+        const own = entry?.kind === "unmoor";
+        const outside = own ? await timeOutside(contender) : undefined;
         const outputs = await contender.outputs();
+        const empty = own ? (await timeEmpty(entry, device, host)) / median(rounds.get(contender) ?? []) : undefined;
         ran.push({
           name,
           ms: rounds.get(contender) ?? [],
           outputs,
           ...counts,
           ...(outside === undefined ? {} : { outside }),
+          ...(empty === undefined ? {} : { empty }),
         });
         await contender.close();
       }
@@ -65,6 +71,25 @@ export async function race(entries: readonly Entry[], host: Host, options: RaceO
     return { adapter: { name: adapterName(adapter.info), software: isSoftware(adapter.info) }, rate, ran };
   } finally {
     device.destroy();
+  }
+}
+
+/** Milliseconds of a layer of as many dispatches with the same bindings, whose kernels do nothing: what no kernel can mend. */
+async function timeEmpty(entry: UnmoorEntry, device: GPUDevice, host: Host): Promise<number> {
+  const { plan } = entry.loaded;
+  const modules = Object.fromEntries(
+    [...plan.prepare, ...plan.kernels].map(({ module, entryPoint, workgroupSize }) => [
+      module,
+      `@compute @workgroup_size(${workgroupSize}) fn ${entryPoint}() {}`,
+    ]),
+  );
+  const contender = await ready({ ...entry, loaded: { plan, modules } }, device, host);
+  try {
+    const times: number[] = [];
+    for (let i = 0; i < EMPTY_RUNS; i++) times.push(await contender.run());
+    return median(times);
+  } finally {
+    await contender.close();
   }
 }
 

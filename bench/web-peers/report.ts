@@ -16,6 +16,7 @@ export interface Figures {
   readonly submissions: number;
   readonly read_backs: number;
   readonly outside_kernels?: number;
+  readonly empty_kernels?: number;
   readonly error_over_bound: number;
 }
 
@@ -65,6 +66,7 @@ export function judge(contest: Case, where: string, { adapter, rate, ran }: Race
         submissions: each.submissions,
         read_backs: each.readBacks,
         ...(each.outside === undefined ? {} : { outside_kernels: each.outside }),
+        ...(each.empty === undefined ? {} : { empty_kernels: each.empty }),
         error_over_bound: maxErrorOverBound,
       });
     }
@@ -87,6 +89,7 @@ export function outcomeText({ title, where, kind, adapter, rate_gflops, figures,
     "submissions",
     "read-backs",
     "outside kernels",
+    "empty kernels",
     "error/bound",
   ];
   const rows = figures.map((f) => [
@@ -98,6 +101,7 @@ export function outcomeText({ title, where, kind, adapter, rate_gflops, figures,
     f.submissions,
     f.read_backs,
     f.outside_kernels === undefined ? "" : percent(f.outside_kernels),
+    f.empty_kernels === undefined ? "" : percent(f.empty_kernels),
     figure(f.error_over_bound),
   ]);
   return [
