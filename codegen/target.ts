@@ -12,7 +12,7 @@ export const isStorage = (dtype: string): dtype is Storage => (storages as reado
 /** What schedules and the legality pass must know of a target. Data only: backends supply it. */
 export interface Target {
   readonly name: TargetName;
-  /** Variant: "avx512-bf16", "avx512", "avx2", "scalar"; "wgsl"; "dav-2201". */
+  /** Variant: "avx512-bf16", "avx512-vnni", "avx512", "avx2", "scalar"; "wgsl"; "dav-2201". */
   readonly isa: string;
   /** The name of a description that is not the variant's default: "rows 8". It leads to other schedules and the same results. */
   readonly tuning?: string;

@@ -173,7 +173,7 @@ describe("what a machine lacks", () => {
     expect(error).toBeInstanceOf(LackError);
     expect(error).toMatchObject({
       message:
-        "this CPU (an old CPU) cannot run ISA avx512-bf16: it lacks avx512f, avx512bw, avx512dq, avx512vl, avx512_bf16, avx512_vnni",
+        "this CPU (an old CPU) cannot run ISA avx512-bf16: it lacks avx512f, avx512bw, avx512dq, avx512vl, avx512_vnni, avx512_bf16",
       mend: "choose an ISA that it has: --isa avx2 or --isa scalar",
     });
   });

@@ -99,11 +99,13 @@ test.skipIf(!isX86)("instructions stand only in the files of variants that need 
     execFileSync("objdump", ["-d", "--no-show-raw-insn", file], { cwd: all, encoding: "utf8", maxBuffer: 1 << 28 });
   const vectors = /%[yz]mm|\bv[a-z0-9]+ps\b/;
   for (const file of ["longcatMoe.o", "longcatMoe_scalar.o", "selftest.o"]) expect(code(file)).not.toMatch(vectors);
-  const [avx2, avx512, bf16] = ["avx2", "avx512", "avx512_bf16"].map((isa) => code(`longcatMoe_${isa}.o`));
+  const [avx2, avx512, vnni, bf16] = ["avx2", "avx512", "avx512_vnni", "avx512_bf16"].map((isa) =>
+    code(`longcatMoe_${isa}.o`),
+  );
   expect(avx2).toMatch(/%ymm/);
   expect(avx2).not.toMatch(/%zmm|%k[0-7]/);
   expect(avx512).toMatch(/%zmm/);
-  expect(avx512).not.toMatch(/vdpbf16ps|vcvtneps2bf16/);
+  for (const each of [avx512, vnni]) expect(each).not.toMatch(/vdpbf16ps|vcvtneps2bf16/);
   expect(bf16).toMatch(/vdpbf16ps/);
 });
 

@@ -24,7 +24,7 @@ const isas = isaNames
   .map((name) => ({ isa: name, machine: machineFor(vectorIsa(name), native) }))
   .filter(
     ({ isa, machine }) =>
-      !["neon", "avx512", "avx512-bf16"].includes(isa) ||
+      !["neon", "avx512", "avx512-vnni", "avx512-bf16"].includes(isa) ||
       (typeof machine !== "string" && machine.native) ||
       process.env.UNMOOR_TEST_ALL === "1",
   );
@@ -538,5 +538,14 @@ it("prefetches each line of a view once, where the variant can", () => {
 
 it("tests every variant that there is, where the CPU can", () => {
   expect(isas.length).toBeGreaterThan(skipped.length);
-  expect(isaNames).toEqual(["avx512-bf16", "avx512", "avx2", "neon-bf16", "neon", "wasm-simd128", "scalar"]);
+  expect(isaNames).toEqual([
+    "avx512-bf16",
+    "avx512-vnni",
+    "avx512",
+    "avx2",
+    "neon-bf16",
+    "neon",
+    "wasm-simd128",
+    "scalar",
+  ]);
 });

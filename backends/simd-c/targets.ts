@@ -5,6 +5,7 @@ import { IrError } from "../../ir/core/diagnostic.ts";
 import { avx2 } from "./isa/avx2.ts";
 import { avx512 } from "./isa/avx512.ts";
 import { avx512Bf16 } from "./isa/avx512-bf16.ts";
+import { avx512Vnni } from "./isa/avx512-vnni.ts";
 import { neon } from "./isa/neon.ts";
 import { neonBf16 } from "./isa/neon-bf16.ts";
 import { scalar } from "./isa/scalar.ts";
@@ -58,6 +59,7 @@ const variants: readonly Variant[] = [
     blockRows: [7, 6, 5, 4, 3, 2, 1],
     tried: triedLarge,
   },
+  { isa: avx512Vnni, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [7, 6, 5, 4, 3, 2, 1], tried: triedLarge },
   { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1], tried: triedLarge },
   // 6 × 2 + 2 + 1 of 16 registers.
   { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1], ahead: 2048, tried: triedSmall },

@@ -1,5 +1,5 @@
 import type { VectorIsa } from "../../../codegen/emit/c/index.ts";
-import { avx512, avx512Rows } from "./avx512.ts";
+import { avx512Vnni, avx512VnniRows } from "./avx512-vnni.ts";
 import { instructionTable, toBf16 } from "./meanings.ts";
 
 /** VCVTNEPS2BF16 takes denormals for zeros, whatever the rounding mode says (Intel SDM, volume 2C). */
@@ -7,21 +7,20 @@ const narrow = (x: number): number => (Math.abs(x) < 2 ** -126 ? x * 0 : toBf16(
 
 const lanes = 16;
 
-/** AVX-512 with BF16 and VNNI, which every CPU with BF16 has: products of bf16 pairs, and the conversion; products of bytes. Costs in cycles on Zen 4 (Agner Fog, instruction tables). */
+/** AVX-512 with BF16, and VNNI, which every CPU with BF16 has: products of bf16 pairs, and the conversion. Costs as those of AVX-512. */
 export const avx512Bf16: VectorIsa = {
-  ...avx512,
+  ...avx512Vnni,
   name: "avx512-bf16",
   title: "AVX-512 with BF16",
-  types: { ...avx512.types, pairs: "__m512i" },
-  flags: [...avx512.flags, "-mavx512bf16", "-mavx512vnni"],
-  features: [...avx512.features, "avx512_bf16", "avx512_vnni"],
+  types: { ...avx512Vnni.types, pairs: "__m512i" },
+  flags: [...avx512Vnni.flags, "-mavx512bf16"],
+  features: [...avx512Vnni.features, "avx512_bf16"],
   instructions: [
     ...instructionTable(
       lanes,
       {
-        ...avx512Rows,
+        ...avx512VnniRows,
         "store.bf16": ["unmoor_store_bf16x16({p}, {a})", 2],
-        "dot.quads": ["_mm512_dpbusd_epi32({c}, {b}, {a})", 1],
       },
       {
         "store.bf16": (a = [], p = []) => p.map((old, i) => (i < lanes ? narrow(a[i] ?? 0) : old)),
