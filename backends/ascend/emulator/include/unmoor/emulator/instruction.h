@@ -2,6 +2,8 @@
 #pragma once
 #include <array>
 #include <initializer_list>
+#include <map>
+#include <tuple>
 #include <vector>
 
 #include "events.h"
@@ -80,15 +82,32 @@ struct OrderingCalls {
   std::vector<Call> list;
   std::vector<uint32_t> leftOut;  // indices into the list
 
+  /// Whether calls are left out of other kernels only, by the names of their files: this one then has all of its own.
+  bool isWhole(const std::string &kernel) const {
+    for (const uint32_t one : leftOut)
+      if (list[one].where.text().rfind(kernel + ".", 0) == 0) return false;
+    return !leftOut.empty();
+  }
+
   UNMOOR_COMMON bool leavesOut(const char *name, SourceLoc where) {
+    const uint32_t index = indexOf(name, where);
+    for (const uint32_t one : leftOut)
+      if (one == index) return true;
+    return false;
+  }
+
+ private:
+  std::map<std::tuple<const char *, const char *, int64_t>, uint32_t> known;  // by addresses of texts: one call may have several
+
+  uint32_t indexOf(const char *name, SourceLoc where) {
+    const auto [place, isNew] = known.try_emplace({name, where.file, where.line}, 0);
+    if (!isNew) return place->second;
     uint32_t index = 0;
     while (index < list.size() && !(list[index].where.line == where.line && list[index].name == name &&
                                     list[index].where.text() == where.text()))
       index++;
     if (index == list.size()) list.push_back({name, where});
-    for (const uint32_t one : leftOut)
-      if (one == index) return true;
-    return false;
+    return place->second = index;
   }
 };
 
