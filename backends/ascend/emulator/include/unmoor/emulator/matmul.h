@@ -45,7 +45,7 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
   Matmul() {
     using unmoor::ascend::detail::elementOf;
     state.types = {elementOf<SrcA>(), elementOf<SrcB>(), elementOf<Dst>(), elementOf<Bias>(), A::format, B::format,
-                   C::format,         C::pos,            A::isTrans,       B::isTrans};
+                   C::format,         A::isTrans,        B::isTrans};
   }
   Matmul(const Matmul &) = delete;
   Matmul &operator=(const Matmul &) = delete;

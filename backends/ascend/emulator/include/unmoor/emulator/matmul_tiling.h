@@ -36,7 +36,6 @@ namespace unmoor::ascend::detail {
 struct MatmulTypes {
   Element a, b, c, bias;
   CubeFormat formatA, formatB, formatC;
-  TPosition placeC;
   bool mayTurnA, mayTurnB;  // transposed operands are allowed
   uint32_t sum() const { return 4; }  // bytes of a sum in L0C: float, int32_t for int8_t
 };

@@ -14,7 +14,7 @@ struct LocalHandle {
   Space space() const { return spaceOf(position); }
 };
 
-/// Refuses a tensor that was never allocated, or that FreeTensor has taken back.
+/// Refuses a tensor that was never allocated, or that FreeTensor or Reset has taken back.
 UNMOOR_COMMON const Region &liveRegion(Core &core, const Instruction &at, const LocalHandle &handle, const char *operand) {
   if (handle.region < 0 || static_cast<size_t>(handle.region) >= core.regions.size())
     core.fail(at, {"no-tensor", "", operand, "a tensor from AllocTensor, DeQue or TBuf::Get", "an empty LocalTensor",
