@@ -129,9 +129,9 @@ export function stagedKernel(
           sums.step(acc, { step, block: floorDiv(step, steps.perBlock) }, place, factors);
         });
       };
-      const rounded = Math.floor(steps.count / staged);
-      b.forLoop("stage", 0, rounded * staged, staged, (unit) => stage(unit, staged));
-      if (rounded * staged < steps.count) stage(rounded * staged, steps.count - rounded * staged);
+      const full = Math.floor(steps.count / staged) * staged;
+      b.forLoop("stage", 0, full, staged, (unit) => stage(unit, staged));
+      if (full < steps.count) stage(full, steps.count - full);
       const n = mul(own, width);
       const left = sub(count, top);
       const rows = isExact ? left : select(lt(own, panels), left, 0);

@@ -1,7 +1,8 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { View } from "../../tile/types.ts";
 import { add, type Code, constant, primary, print, sum, times } from "./code.ts";
-import type { Context, Memory } from "./context.ts";
+import type { Context } from "./context.ts";
+import type { Memory } from "./memory.ts";
 
 /** More elements than this are walked by loops, unless they are named scalars. */
 const largestUnrolled = 16;
