@@ -148,10 +148,16 @@ export async function variants(): Promise<(readonly [target: TargetName, isa: st
   return (await Promise.all(all)).flat();
 }
 
-/** The parameters with those that may be widths, and are no small number of something, rounded up to whole blocks. */
+/** What is at least as large may be a width; what is smaller is a number of experts, heads or the like. */
+const leastWidth = 16;
+
+/** The parameters with widths rounded up to whole blocks. */
 export const wholeBlocks = (params: Readonly<Record<string, number>>, block: number): Record<string, number> =>
   Object.fromEntries(
-    Object.entries(params).map(([name, value]) => [name, value < block / 2 ? value : Math.ceil(value / block) * block]),
+    Object.entries(params).map(([name, value]) => [
+      name,
+      value < leastWidth ? value : Math.ceil(value / block) * block,
+    ]),
   );
 
 const read = new Map<string, Promise<Layer>>();
