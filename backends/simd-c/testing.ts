@@ -62,10 +62,10 @@ export const guardByte = 0xa5;
 
 export const arrayOf = (dtype: ElementType) => elementArrays[dtype];
 
-/** Floats uniform in [-1, 1), integers 0 … 9, any signed bytes; elements in their storage. */
+/** Floats uniform in [-1, 1), integers 0 … 9, bytes −127 … 127, as products of signed bytes take them; elements in their storage. */
 export function randomArray(dtype: ElementType, count: number, random: () => number): TypedArray {
   if (dtype === "i32") return Int32Array.from({ length: count }, () => Math.floor(random() * 10));
-  if (dtype === "i8") return Int8Array.from({ length: count }, () => Math.floor(random() * 256) - 128);
+  if (dtype === "i8") return Int8Array.from({ length: count }, () => Math.floor(random() * 255) - 127);
   const values = Float32Array.from({ length: count }, () => random() * 2 - 1);
   return dtype === "bf16" ? Uint16Array.from(values, f32ToBf16) : values;
 }
