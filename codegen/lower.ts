@@ -21,6 +21,7 @@ import type { Target } from "./target.ts";
 import { decompose } from "./tile/decompose.ts";
 import { reservedNames } from "./tile/part-spec.ts";
 import { checkProgram } from "./tile/spec.ts";
+import { uniqueName } from "./unique-name.ts";
 
 /** Lowers a layer, after its passes, to a program: every operation becomes kernels by its schedule, every value a buffer. */
 export function lowerLayer(layer: Layer, target: Target): Program {
@@ -111,10 +112,7 @@ function listBuffers(
     const [offsets] = results;
     const [buffer] = (offsets && buffers.get(offsets)) ?? [];
     if (op !== "dispatch" || offsets === undefined || buffer === undefined) continue;
-    let name = "experts_hit";
-    for (let i = 1; names.has(name); i++) name = `experts_hit_${i}`;
-    names.add(name);
-    lists.set(offsets, { ...buffer, name, role: "temporary" });
+    lists.set(offsets, { ...buffer, name: uniqueName("experts_hit", names), role: "temporary" });
   }
   return lists;
 }
@@ -122,13 +120,7 @@ function listBuffers(
 /** Buffers for every value, each with a unique name that every target's language accepts, and its role. */
 function nameBuffers(layer: Layer, target: Target): Map<Value, readonly ProgramBuffer[]> {
   const names = new Set<string>();
-  const unique = (hint: string): string => {
-    const base = hint.replace(/\W/g, "_").replace(/^(?=\d)/, "_");
-    let name = base;
-    for (let i = 1; names.has(name); i++) name = `${base}_${i}`;
-    names.add(name);
-    return name;
-  };
+  const unique = (hint: string): string => uniqueName(hint.replace(/\W/g, "_").replace(/^(?=\d)/, "_"), names);
   const buffers = new Map<Value, readonly ProgramBuffer[]>();
   const roleOf = (value: Value): ProgramBuffer["role"] | undefined => buffers.get(value)?.[0]?.role;
   const add = (value: Value, role: ProgramBuffer["role"], padded: boolean, packed: boolean): void => {

@@ -4,6 +4,7 @@ import { add, and, lt, not, sub } from "../tile/fold.ts";
 import { itself, linear } from "../tile/linear.ts";
 import { conditional } from "../tile/shape.ts";
 import type { Kernel, Statement } from "../tile/types.ts";
+import { uniqueName } from "../unique-name.ts";
 import { type Access, accessesOf } from "./access.ts";
 import { type Cut, partAt } from "./cut.ts";
 
@@ -36,12 +37,7 @@ interface Meeting {
 /** The kernel as it is launched part by part; a kernel that meets no cut is launched once, as it stands. */
 export function partKernel(kernel: Kernel, cuts: ReadonlyMap<string, Cut>): PartedKernel {
   const names = new Set(JSON.stringify(kernel).match(/\w+/g));
-  const unique = (hint: string): string => {
-    let name = hint;
-    for (let i = 1; names.has(name); i++) name = `${hint}_${i}`;
-    names.add(name);
-    return name;
-  };
+  const unique = (hint: string): string => uniqueName(hint, names);
   const meetings: Meeting[] = [];
   for (const [buffer, accesses] of accessesOf(kernel)) {
     const cut = cuts.get(buffer);

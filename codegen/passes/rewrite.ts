@@ -1,6 +1,7 @@
 import { makeOperation } from "../../ir/core/builder.ts";
 import type { Argument, AttributeMap, Layer, Operation, Region, Value } from "../../ir/core/layer.ts";
 import type { Span } from "../../ir/core/span.ts";
+import { uniqueName } from "../unique-name.ts";
 
 /** Handles an operation (true: its results are replaced), or leaves it to be copied. */
 export type Visit = (operation: Operation, rewriter: Rewriter) => boolean;
@@ -42,7 +43,7 @@ export class Rewriter {
     attributes: AttributeMap,
     options: { span: Span; names?: readonly string[] },
   ): readonly Value[] {
-    const names = (options.names ?? []).map((n) => this.#unique(n));
+    const names = (options.names ?? []).map((n) => uniqueName(n, this.#names));
     const operation = makeOperation(op, operands, attributes, { ...options, names });
     this.body.push(operation);
     return operation.results;
@@ -62,7 +63,7 @@ export class Rewriter {
       operation.attributes,
       {
         span: operation.span,
-        names: operation.results.map((r) => this.#unique(r.name)),
+        names: operation.results.map((r) => uniqueName(r.name, this.#names)),
         regions,
       },
     );
@@ -70,13 +71,6 @@ export class Rewriter {
     operation.results.forEach((old, i) => {
       this.replace(old, made.results[i] as Value);
     });
-  }
-
-  #unique(hint: string): string {
-    let name = hint;
-    for (let i = 1; this.#names.has(name); i++) name = `${hint}_${i}`;
-    this.#names.add(name);
-    return name;
   }
 
   #region(region: Region, visit: Visit): Region {

@@ -1,5 +1,6 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { apply, formatScalar, i32, type ScalarExpr, variable } from "../../ir/core/scalar.ts";
+import { uniqueName } from "../unique-name.ts";
 import { composites, isComposite } from "./composites.ts";
 import { conditional, expressionsOf, subexpressions, viewShape } from "./shape.ts";
 import type { Kernel, Statement, Tile, View } from "./types.ts";
@@ -55,13 +56,6 @@ class Decomposer {
     }
   }
 
-  #unique(hint: string): string {
-    let name = hint;
-    for (let i = 1; this.#names.has(name); i++) name = `${hint}_${i}`;
-    this.#names.add(name);
-    return name;
-  }
-
   list(body: readonly Statement[]): Statement[] {
     return body.flatMap((s) => this.#statement(s));
   }
@@ -69,7 +63,7 @@ class Decomposer {
   #statement(s: Statement): readonly Statement[] {
     const out: Statement[] = [];
     const scalar: Step = (hint, value) => {
-      const name = this.#unique(hint);
+      const name = uniqueName(hint, this.#names);
       out.push({ kind: "let", name, value });
       return variable(name, value.type);
     };
@@ -127,8 +121,8 @@ class Decomposer {
       return [...views].flatMap(([name, view]) => (used.has(name) ? [{ name, view }] : []));
     };
     const value = this.#basic(s.value, (hint, part) => {
-      const tile: Tile = { name: this.#unique(`${hint}_tile`), dtype: "f32", dims: viewShape(dst), space };
-      const name = this.#unique(hint);
+      const tile: Tile = { name: uniqueName(`${hint}_tile`, this.#names), dtype: "f32", dims: viewShape(dst), space };
+      const name = uniqueName(hint, this.#names);
       out.push({ kind: "alloc", tile }, { kind: "map", dst: wholeOf(tile), inputs: inputsOf(part), value: part });
       views.set(name, wholeOf(tile));
       return variable(name, "f32");

@@ -3,6 +3,7 @@ import type { ElementType } from "../../../ir/core/types.ts";
 import { staticValue } from "../../tile/fold.ts";
 import { conditional, expressionsOf, scalarTypeOf, subexpressions, viewShape } from "../../tile/shape.ts";
 import type { Kernel, Statement, Tile, View, ViewIndex } from "../../tile/types.ts";
+import { uniqueName } from "../../unique-name.ts";
 
 type Of<K extends Statement["kind"]> = Extract<Statement, { kind: K }>;
 
@@ -80,16 +81,9 @@ class Localiser {
     return this.#dtypes.get(view.base) ?? "f32";
   }
 
-  #unique(hint: string): string {
-    let name = hint;
-    for (let i = 1; this.#names.has(name); i++) name = `${hint}_${i}`;
-    this.#names.add(name);
-    return name;
-  }
-
   /** A tile in UB of a view's shape, as large as the whole view. */
   #tile(hint: string, dtype: ElementType, view: View): { readonly alloc: Statement; readonly whole: View } {
-    const tile: Tile = { name: this.#unique(hint), dtype, dims: viewShape(view), space: "ub" };
+    const tile: Tile = { name: uniqueName(hint, this.#names), dtype, dims: viewShape(view), space: "ub" };
     this.#dtypes.set(tile.name, dtype);
     return { alloc: { kind: "alloc", tile }, whole: wholeOf(tile) };
   }
@@ -141,7 +135,7 @@ class Localiser {
           base: view.base,
           index: view.index.map((i) => (i.kind === "at" ? i.at : i32(0))),
         };
-        const local = this.#unique(name);
+        const local = uniqueName(name, this.#names);
         before.push({ kind: "let", name: local, value: element });
         scalars.set(name, variable(local, type));
         return [];

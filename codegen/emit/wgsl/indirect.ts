@@ -3,6 +3,7 @@ import { element, i32 } from "../../../ir/core/scalar.ts";
 import { bufferBytes } from "../../memory.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
 import type { Kernel, Statement } from "../../tile/types.ts";
+import { uniqueName } from "../../unique-name.ts";
 
 /** Where the number of workgroups of a kernel lies on the device: three i32 from this element of a buffer on. */
 export interface Indirect {
@@ -33,9 +34,7 @@ export function withIndirect(
       return listed === undefined || count === undefined || count > mostWorkgroups ? [] : [{ kernel, listed, count }];
     });
     if (readers.length === 0) return writer;
-    let name = "workgroups";
-    for (let i = 1; names.has(name); i++) name = `workgroups_${i}`;
-    names.add(name);
+    const name = uniqueName("workgroups", names);
     const buffer: ProgramBuffer = { name, dtype: "i32", dims: [Dim.of(3 * readers.length)], role: "temporary" };
     made.push(buffer);
     const sets = readers.flatMap(({ kernel, listed, count }, i): Statement[] => {
