@@ -3,36 +3,6 @@
 
 namespace {
 
-using Numbers = std::vector<float>;
-
-/// Runs a vector kernel on 256 floats in `a` (1, 2, 3, …); what it leaves in `b` comes back.
-Numbers onVector(const std::function<void(LocalTensor<float>, LocalTensor<float>)> &body) {
-  Numbers x(256), y(256, -1);
-  for (size_t i = 0; i < x.size(); i++) x[i] = static_cast<float>(i + 1);
-  Device device;
-  device.setSynchronisation(Synchronisation::Automatic);
-  device.registerBuffer(x.data(), 1024, "x", true);
-  device.registerBuffer(y.data(), 1024, "y", false);
-  kernelBody = [&] {
-    TPipe pipe;
-    TBuf<TPosition::VECCALC> memory;
-    pipe.InitBuffer(memory, 8192);
-    auto a = memory.GetWithOffset<float>(256, 0), b = memory.GetWithOffset<float>(1024, 2048);
-    GlobalTensor<float> in, out;
-    in.SetGlobalBuffer(x.data()), out.SetGlobalBuffer(y.data());
-    DataCopy(a, in, 256);
-    Duplicate(b, 0.0f, 1024);
-    body(a, b);
-    DataCopy(out, b, 256);
-  };
-  device.launch("reach", KERNEL_TYPE_AIV_ONLY, 1, kernel);
-  return y;
-}
-
-void expectAll(const char *what, const Numbers &got, const std::function<double(size_t)> &want) {
-  for (size_t i = 0; i < got.size(); i++) expectNear(what, i, got[i], want(i), 1e-6);
-}
-
 void masks() {
   // Counter mode: 100 elements, then the same mask for a call that brings none.
   const Numbers counted = onVector([](auto a, auto b) {

@@ -12,6 +12,12 @@ void tensors(LocalTensor<float> f, LocalTensor<half> h, LocalTensor<bfloat16_t> 
   gf = gh;                                            // WRONG
   b = f;                                              // WRONG
   f + 1.0f;                                           // WRONG
+  f = f + f + f;                                      // WRONG
+  f = f + h;                                          // WRONG
+  LocalTensor<float> sum = f + f;                     // WRONG
+  h = f * f;                                          // WRONG
+  f += f;                                             // WRONG
+  LocalTensor<uint8_t>() = LocalTensor<int32_t>() < LocalTensor<int32_t>();  // WRONG
   bfloat16_t x = 1.0f;                                // WRONG
   float y = b.GetValue(0);                            // WRONG
   bfloat16_t(1.0f) + bfloat16_t(2.0f);                // WRONG
@@ -42,6 +48,14 @@ void copies(LocalTensor<float> f, LocalTensor<half> h, GlobalTensor<float> gf, G
   DataCopy(f, h, 8);                                  // WRONG
   DataCopy(f, gf);                                    // WRONG
   DataCopy(gf, f, Nd2NzParams());                     // WRONG
+  DataCopy(f, gf, Nz2NdParamsFull());                 // WRONG
+  DataCopy(f, f, Nz2NdParamsFull());                  // WRONG
+  const SliceInfo slice[] = {{0, 7, 0, 1, 8}};
+  DataCopy(f, gf, slice);                             // WRONG
+  DataCopy(f, gh, slice, slice);                      // WRONG
+  DataCopy(f, f, slice, slice);                       // WRONG
+  DataCopy(f, gf, DataCopyEnhancedParams());          // WRONG
+  DataCopy(f, gf, 8, DataCopyEnhancedParams());       // WRONG
   DataCopy(f, gf, DataCopyExtParams());               // WRONG
   DataCopyPad(f, gf, DataCopyExtParams());            // WRONG
   DataCopyPad(f, gf, DataCopyExtParams(), DataCopyPadExtParams<half>());  // WRONG
@@ -69,6 +83,9 @@ void vectors(LocalTensor<float> f, LocalTensor<half> h, LocalTensor<int32_t> i, 
   Compare(i, f, f, CMPMODE::LT, 64);                  // WRONG
   Compare(bits, f, f, 64);                            // WRONG
   Select(f, bits, f, f, 64);                          // WRONG
+  Select(f, f, f, 1, BinaryRepeatParams());           // WRONG
+  Select<float, SELMODE::VSEL_TENSOR_SCALAR_MODE>(f, f, f, 1, BinaryRepeatParams());  // WRONG
+  Compare(f, f, CMPMODE::LT, 64);                     // WRONG
   Sort32(f, f, i, 1);                                 // WRONG
   MrgSort(f, MrgSortSrcList<half>(), MrgSort4Info());  // WRONG
   ReduceSum(f, f, 8);                                 // WRONG

@@ -23,6 +23,12 @@ struct Registers {
   Dtype atomicType = Dtype::Other;
   float deqScale = 1;                   // SetDeqScale
   uint64_t padValue = 0;                // SetLoadDataPaddingValue, as bits
+  /// CmpMask, of 128 bits: its values change as the vector unit works, the rest as instructions are handed to it.
+  struct Comparison {
+    enum class From : uint8_t { Nothing, Compare, SetCmpMask } from = From::Nothing;
+    uint8_t state[16] = {};  // which bytes have a value, as local memory's
+    uint8_t bits[16] = {};
+  } comparison;
 };
 
 /// A slot of a TQue: one buffer and what is being done with it.

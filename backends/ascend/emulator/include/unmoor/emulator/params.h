@@ -5,6 +5,9 @@
 /// What Fixpipe does with a value on its way out of L0C.
 enum QuantMode_t { NoQuant = 0, F322F16, F322BF16, DEQF16, VDEQF16, QF322B8_PRE, VQF322B8_PRE, REQ8, VREQ8 };
 
+/// Part of DataCopyEnhancedParams, reserved.
+enum class pad_t : uint8_t { PAD_NONE = 0 };
+
 namespace AscendC {
 
 enum class RoundMode { CAST_NONE = 0, CAST_RINT, CAST_FLOOR, CAST_CEIL, CAST_ROUND, CAST_TRUNC, CAST_ODD };
@@ -79,6 +82,39 @@ struct DataCopyExtParams {
   uint32_t blockLen = 0, srcStride = 0, dstStride = 0, rsv = 0;
 };
 
+/// What only the AI Core of Atlas inference products does on the way from L0C to UB; DataCopy takes it here too, to no effect.
+enum class BlockMode : uint8_t {
+  BLOCK_MODE_NORMAL = 0,
+  BLOCK_MODE_MATRIX,
+  BLOCK_MODE_VECTOR,
+  BLOCK_MODE_SMALL_CHANNEL,
+  BLOCK_MODE_DEPTHWISE
+};
+enum class DeqScale : uint8_t { DEQ_NONE = 0, DEQ, VDEQ, DEQ8, VDEQ8, DEQ16, VDEQ16 };
+struct DataCopyEnhancedParams {
+  DataCopyEnhancedParams() = default;
+  DataCopyEnhancedParams(BlockMode blockMode, DeqScale deqScale, uint64_t deqValue, uint8_t sidStoreMode, bool isRelu,
+                         pad_t padMode, uint64_t padValue)
+      : blockMode(blockMode), deqScale(deqScale), deqValue(deqValue), sidStoreMode(sidStoreMode), isRelu(isRelu),
+        padMode(padMode), padValue(padValue) {}
+  BlockMode blockMode = BlockMode::BLOCK_MODE_NORMAL;
+  DeqScale deqScale = DeqScale::DEQ_NONE;
+  uint64_t deqValue = 0;
+  uint8_t sidStoreMode = 0;
+  bool isRelu = false;
+  pad_t padMode = pad_t::PAD_NONE;
+  uint64_t padValue = 0, deqTensorAddr = 0;
+};
+
+/// Part of one axis. Axis 0: pieces of `burstLen` DataBlocks, `stride` elements apart, from element `startIndex` to `endIndex` (with it)
+/// of `shapeValue`. Others: rows (of the axes before), `stride` rows apart; their burstLen is 1.
+struct SliceInfo {
+  SliceInfo() = default;
+  SliceInfo(uint32_t startIndex, uint32_t endIndex, uint32_t stride, uint32_t burstLen, uint32_t shapeValue = 0)
+      : startIndex(startIndex), endIndex(endIndex), stride(stride), burstLen(burstLen), shapeValue(shapeValue) {}
+  uint32_t startIndex = 0, endIndex = 31, stride = 0, burstLen = 32, shapeValue = 0;
+};
+
 /// Padding of the form with DataCopyParams, whose lengths count bytes then; at most 32 bytes on each side.
 struct DataCopyPadParams {
   DataCopyPadParams() = default;
@@ -107,6 +143,16 @@ struct Nd2NzParams {
         dstNzC0Stride(dstNzC0Stride), dstNzNStride(dstNzNStride), dstNzMatrixStride(dstNzMatrixStride) {}
   uint16_t ndNum = 0, nValue = 0, dValue = 0, srcNdMatrixStride = 0, srcDValue = 0;
   uint16_t dstNzC0Stride = 0, dstNzNStride = 0, dstNzMatrixStride = 0;
+};
+
+/// Matrices in fractal order in UB to rows in GM; srcNdMatrixStride counts 256 elements, srcNStride 16, the others single ones.
+struct Nz2NdParamsFull {
+  Nz2NdParamsFull() = default;
+  Nz2NdParamsFull(uint16_t ndNum, uint16_t nValue, uint16_t dValue, uint16_t srcNdMatrixStride, uint16_t srcNStride,
+                  uint16_t dstDStride, uint16_t dstNdMatrixStride)
+      : ndNum(ndNum), nValue(nValue), dValue(dValue), srcNdMatrixStride(srcNdMatrixStride), srcNStride(srcNStride),
+        dstDStride(dstDStride), dstNdMatrixStride(dstNdMatrixStride) {}
+  uint16_t ndNum = 1, nValue = 0, dValue = 0, srcNdMatrixStride = 1, srcNStride = 0, dstDStride = 0, dstNdMatrixStride = 1;
 };
 
 /// Fractals of 512 B from L1 to L0A or L0B.

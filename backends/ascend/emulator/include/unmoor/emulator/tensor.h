@@ -1,6 +1,7 @@
 // GlobalTensor and LocalTensor.
 #pragma once
 #include "core.h"
+#include "params.h"
 
 namespace unmoor::ascend::detail {
 
@@ -110,8 +111,60 @@ UNMOOR_COMMON void writeElement(const GlobalHandle &handle, uint64_t offset, uin
 
 namespace AscendC {
 
+template <typename T> class LocalTensor;
+
+}  // namespace AscendC
+
+namespace unmoor::ascend::detail {
+
+/// The right side of an operator on tensors, with the place of the call: operators have no default arguments.
+template <typename T> struct RightTensor {
+  RightTensor(const AscendC::LocalTensor<T> &tensor, SourceLoc where = SourceLoc::here()) : tensor(tensor), where(where) {}
+  AscendC::LocalTensor<T> tensor;
+  SourceLoc where;
+};
+
+/// `left + right` and the like: computed when a tensor is assigned it, for as many elements as that tensor has.
+enum class TensorOp { Add, Sub, Mul, Div, And, Or };
+template <typename T, TensorOp OP> struct TensorPair {
+  AscendC::LocalTensor<T> left;
+  RightTensor<T> right;
+};
+/// `left < right` and the like, for as many elements as `left` has.
+template <typename T> struct TensorComparison {
+  AscendC::LocalTensor<T> left;
+  RightTensor<T> right;
+  AscendC::CMPMODE mode;
+};
+
+/// One element, where the kernel reads or assigns it.
+template <typename T> struct LocalElement {
+  const AscendC::LocalTensor<T> &tensor;
+  uint32_t index;
+  SourceLoc where;
+  operator T() const { return tensor.GetValue(index, where); }
+  const LocalElement &operator=(T value) const {
+    tensor.SetValue(index, value, where);
+    return *this;
+  }
+  const LocalElement &operator=(const LocalElement &other) const { return *this = static_cast<T>(other); }
+  const LocalElement &operator+=(T value) const { return *this = static_cast<T>(*this) + value; }
+  const LocalElement &operator-=(T value) const { return *this = static_cast<T>(*this) - value; }
+  const LocalElement &operator*=(T value) const { return *this = static_cast<T>(*this) * value; }
+  const LocalElement &operator/=(T value) const { return *this = static_cast<T>(*this) / value; }
+};
+
+}  // namespace unmoor::ascend::detail
+
+namespace AscendC {
+
 /// A part of a core's local memory.
 template <typename T> class LocalTensor {
+  using Right = unmoor::ascend::detail::RightTensor<T>;
+  using Op = unmoor::ascend::detail::TensorOp;
+  template <Op OP> using Pair = unmoor::ascend::detail::TensorPair<T, OP>;
+  using Comparison = unmoor::ascend::detail::TensorComparison<T>;
+
  public:
   using PrimType = T;
   LocalTensor() = default;
@@ -150,6 +203,28 @@ template <typename T> class LocalTensor {
     const T value = static_cast<T>(element);
     unmoor::ascend::detail::writeElement(handle, uint64_t{index} * sizeof(T), sizeof(T), &value, where);
   }
+
+  /// An element by the scalar unit: read where it is used, written where it is assigned.
+  unmoor::ascend::detail::LocalElement<T> operator()(uint32_t offset,
+                                                     unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) const {
+    return {*this, offset, where};
+  }
+
+  Pair<Op::Add> operator+(const Right &src1) const { return {*this, src1}; }
+  Pair<Op::Sub> operator-(const Right &src1) const { return {*this, src1}; }
+  Pair<Op::Mul> operator*(const Right &src1) const { return {*this, src1}; }
+  Pair<Op::Div> operator/(const Right &src1) const { return {*this, src1}; }
+  Pair<Op::And> operator&(const Right &src1) const { return {*this, src1}; }
+  Pair<Op::Or> operator|(const Right &src1) const { return {*this, src1}; }
+  Comparison operator<(const Right &src1) const { return {*this, src1, CMPMODE::LT}; }
+  Comparison operator>(const Right &src1) const { return {*this, src1, CMPMODE::GT}; }
+  Comparison operator==(const Right &src1) const { return {*this, src1, CMPMODE::EQ}; }
+  Comparison operator!=(const Right &src1) const { return {*this, src1, CMPMODE::NE}; }
+  Comparison operator<=(const Right &src1) const { return {*this, src1, CMPMODE::LE}; }
+  Comparison operator>=(const Right &src1) const { return {*this, src1, CMPMODE::GE}; }
+  template <Op OP> void operator=(const Pair<OP> &pair);
+  void operator=(const unmoor::ascend::detail::TensorComparison<float> &comparison);
+  void operator=(const unmoor::ascend::detail::TensorComparison<half> &comparison);
 
   unmoor::ascend::detail::LocalHandle handle;  // emulator only
 };

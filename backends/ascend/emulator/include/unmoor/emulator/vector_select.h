@@ -46,6 +46,15 @@ void compareCount(const Call &call, const AscendC::LocalTensor<U> &dst, const As
   });
 }
 
+/// The same of two tensors.
+template <class U, class T>
+void compareTensors(const Call &call, const AscendC::LocalTensor<U> &dst, const AscendC::LocalTensor<T> &src0,
+                    const AscendC::LocalTensor<T> &src1, CMPMODE mode, uint32_t count) {
+  call.operand(src1, "src1", Space::UB);
+  const Range right = call.range(src1, "src1", Access::Read, uint64_t{count} * sizeof(T));
+  compareCount(call, dst, src0, &right, mode, count, [=](uint32_t i) { return widen(loadAs<T>(call.data(src1.handle) + i * sizeof(T))); });
+}
+
 /// dst[i] = bit i of the mask ? src0[i] : other(i). In CMPMASK_SPR mode every repeat reads the same bits.
 template <class T, class U, class Other>
 void selectCount(const Call &call, const AscendC::LocalTensor<T> &dst, const AscendC::LocalTensor<U> &mask,
@@ -73,8 +82,8 @@ void selectCount(const Call &call, const AscendC::LocalTensor<T> &dst, const Asc
   });
 }
 
-/// The comparison by masked repeats: each gives as many bits as it has lanes, one behind the other; those of lanes that take no
-/// part are 0.
+/// The comparison by repeats: each gives as many bits as it has lanes, one behind the other. Architecture 2201 compares all of them: the
+/// mask is reserved, except that counter mode counts elements.
 template <class U, class T, class M, class Other>
 void compareRepeat(const Call &call, const AscendC::LocalTensor<U> &dst, const AscendC::LocalTensor<T> &src0,
                           const AscendC::LocalTensor<T> *src1, CMPMODE mode, M maskArg, bool isSetMask, uint32_t repeats,
@@ -86,7 +95,8 @@ void compareRepeat(const Call &call, const AscendC::LocalTensor<U> &dst, const A
                "another mode", CAST_FIRST);
   call.operand(dst, "dst", Space::UB);
   call.operand(src0, "src0", Space::UB);
-  const Lanes active = lanesOf(call, maskArg, isSetMask, lanes, repeats);
+  const Lanes active = call.c.registers.counter ? lanesOf(call, maskArg, isSetMask, lanes, repeats)
+                                                : repeatedLanes(firstLanes(lanes), lanes, repeats);
   const Strided a{sizeof(T), p.src0BlkStride, p.src0RepStride}, b{sizeof(T), p.src1BlkStride, p.src1RepStride};
   std::vector<Range> reads;
   pushRanges(reads, call, src0, "src0", Access::Read, a, active);
@@ -227,11 +237,7 @@ template <typename T, typename U>
 void Compare(const LocalTensor<U> &dst, const LocalTensor<T> &src0, const LocalTensor<T> &src1, CMPMODE cmpMode,
                     uint32_t count, unmoor::ascend::SourceLoc where = unmoor::ascend::SourceLoc::here()) {
   namespace d = unmoor::ascend::detail;
-  const d::Call call("Compare", PIPE_V, where);
-  call.operand(src1, "src1", d::Space::UB);
-  const d::Range right = call.range(src1, "src1", d::Access::Read, uint64_t{count} * sizeof(T));
-  d::compareCount(call, dst, src0, &right, cmpMode, count,
-                  [=](uint32_t i) { return d::widen(d::loadAs<T>(call.data(src1.handle) + i * sizeof(T))); });
+  d::compareTensors(d::Call("Compare", PIPE_V, where), dst, src0, src1, cmpMode, count);
 }
 
 template <typename T, typename U>
