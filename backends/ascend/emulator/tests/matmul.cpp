@@ -1,39 +1,7 @@
 // Matmul objects in MIX kernels: vector cores run the code, and their cube core makes the products.
-#include "matmul.h"
-
-#include "kernels.h"
+#include "matmul_mix.h"
 
 namespace {
-
-template <class T, bool TURN = false> using InGm = MatmulType<TPosition::GM, CubeFormat::ND, T, TURN>;
-
-Product now;
-std::function<void()> body;
-void run() { body(); }
-
-template <class T> GlobalTensor<T> gm(std::vector<T> &of) {
-  GlobalTensor<T> out;
-  out.SetGlobalBuffer(of.data(), of.size());
-  return out;
-}
-
-/// Launches a body on the vector cores of two groups, for four seeds.
-template <class T, class Out, class BiasT>
-void onVectors(const Product &p, double tolerance, std::function<void(Operands<T, Out, BiasT> &)> kernel) {
-  now = p;
-  for (uint64_t seed = 1; seed <= 4; seed++) {
-    Operands<T, Out, BiasT> operands(p);
-    Device device;
-    device.setSeed(seed);
-    operands.on(device);
-    body = [&] { kernel(operands); };
-    device.launch("product", KERNEL_TYPE_MIX_AIC_1_2, 2, run);
-    device.requireWritten(operands.c.data());
-    operands.check(tolerance);
-  }
-}
-
-uint32_t cores() { return static_cast<uint32_t>(GetBlockNum() * GetTaskRation()); }
 
 /// All parts of C, by IterateAll or block by block.
 template <class T, class Out, class BiasT, bool TURN = false>
@@ -203,34 +171,6 @@ void inHalves(bool atomic) {
 
 // ---- broken kernels -------------------------------------------------------------------------------------------------------------------
 
-using Simple = Matmul<InGm<half>, InGm<half>, InGm<float>>;
-
-/// A kernel on one vector core with a registered object, to break something with.
-template <class Object = Simple, class Use>
-std::function<void()> on(Use use, std::function<void(TCubeTiling &)> change = [](TCubeTiling &) {},
-                         KernelMetaType type = KERNEL_TYPE_MIX_AIC_1_1) {
-  return [=] {
-    Product p;
-    p.m = p.n = p.k = p.singleM = p.singleN = 32;
-    Operands<half, float, float> operands(p);
-    Device device;
-    operands.on(device);
-    body = [&] {
-      TCubeTiling tiling = tilingOf(p, sizeof(half));
-      change(tiling);
-      TPipe pipe;
-      Object mm;
-      REGIST_MATMUL_OBJ(&pipe, GetSysWorkSpacePtr(), mm, &tiling);
-      use(mm, operands);
-    };
-    device.launch("broken", type, 1, run);
-  };
-}
-template <class Object> void set(Object &mm, Operands<half, float, float> &o) {
-  mm.SetTensorA(gm(o.a));
-  mm.SetTensorB(gm(o.b));
-}
-
 void tilings(Cases &all) {
   const auto with = [](std::function<void(TCubeTiling &)> change) {
     return on([](Simple &, auto &) {}, change);
@@ -323,11 +263,11 @@ void shapes(Cases &all) {
         mm.Iterate();
         mm.GetTensorC(memory.template Get<float>(), 0, true);
       });
-  all["matmul, bytes to half"] = [] {
+  all["matmul, bytes to float"] = [] {
     Device device;
     body = [] {
       TPipe pipe;
-      Matmul<InGm<int8_t>, InGm<int8_t>, InGm<half>, InGm<int32_t>> mm;
+      Matmul<InGm<int8_t>, InGm<int8_t>, InGm<float>, InGm<int32_t>> mm;
       TCubeTiling tiling = tilingOf(Product(), 1);
       REGIST_MATMUL_OBJ(&pipe, GetSysWorkSpacePtr(), mm, &tiling);
     };

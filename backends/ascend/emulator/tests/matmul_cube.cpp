@@ -76,12 +76,87 @@ void chain() {
   }
 }
 
+template <class T> using Batched = MatmulType<TPosition::GM, CubeFormat::ND, T, false, LayoutMode::NORMAL>;
+using BatchObject = Matmul<Batched<half>, Batched<half>, Batched<float>, InGm<float>, CFG_NORM>;
+
+/// The rows of A as a batch: three matrices of 16 rows by one B.
+void batch() {
+  Product p;
+  p.m = 48, p.n = p.singleN = 53;
+  Operands<half, float, float> o(p);
+  Device device;
+  o.on(device);
+  body = [&] {
+    TCubeTiling tiling = tilingOf(p, sizeof(half));
+    tiling.M = 16;
+    TPipe pipe;
+    BatchObject mm;
+    REGIST_MATMUL_OBJ(&pipe, GetSysWorkSpacePtr(), mm, &tiling);
+    mm.SetTensorA(gm(o.a));
+    mm.SetTensorB(gm(o.b));
+    mm.SetBatchNum(3, 1);
+    mm.IterateBatch(gm(o.c), false, 0, false);
+    mm.End();
+  };
+  device.launch("batch", KERNEL_TYPE_AIC_ONLY, 1, run);
+  device.requireWritten(o.c.data());
+  o.check(1e-3);
+}
+
+/// Factors that the kernel itself brought to L1.
+void factors() {
+  Product p;
+  p.m = p.singleM = 32, p.n = p.singleN = 32;
+  Operands<int8_t, half, int32_t> o(p);
+  std::vector<uint64_t> scales(32, 0x3d000000);  // 1 / 32
+  for (uint64_t seed = 1; seed <= 4; seed++) {
+    Device device;
+    device.setSeed(seed);
+    o.on(device);
+    device.registerBuffer(scales.data(), scales.size() * 8, "scales", true);
+    body = [&] {
+      TCubeTiling tiling = tilingOf(p, 1);
+      TPipe pipe;
+      Matmul<InGm<int8_t>, InGm<int8_t>, InGm<half>, InGm<int32_t>> mm;
+      REGIST_MATMUL_OBJ(&pipe, GetSysWorkSpacePtr(), mm, &tiling);
+      TBuf<TPosition::C1> memory;
+      pipe.InitBuffer(memory, 256);
+      auto in = memory.Get<uint64_t>();
+      DataCopy(in, gm(scales), 32);
+      mm.SetQuantVector(in);
+      mm.SetTensorA(gm(o.a));
+      mm.SetTensorB(gm(o.b));
+      while (mm.Iterate()) mm.GetTensorC(gm(o.c));
+      mm.End();
+    };
+    device.launch("factors", KERNEL_TYPE_AIC_ONLY, 1, run);
+    for (size_t i = 0; i < o.c.size(); i++) expectNear("c", i, numberOf(o.c[i]), o.want[i] / 32, 2e-3);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
   Cases all;
   all["whole"] = whole;
   all["chain"] = chain;
+  all["batch"] = batch;
+  all["factors"] = factors;
+  all["batch, no SetBatchNum"] = [] {
+    Product p;
+    Operands<half, float, float> o(p);
+    Device device;
+    body = [&] {
+      TPipe pipe;
+      BatchObject mm;
+      TCubeTiling tiling = tilingOf(p, sizeof(half));
+      REGIST_MATMUL_OBJ(&pipe, GetSysWorkSpacePtr(), mm, &tiling);
+      mm.SetTensorA(gm(o.a));
+      mm.SetTensorB(gm(o.b));
+      mm.IterateBatch(gm(o.c), false, 0, false);
+    };
+    device.launch("broken", KERNEL_TYPE_AIC_ONLY, 1, run);
+  };
   all["matmul, L1 beside it"] = [] {
     Device device;
     body = [] {

@@ -1,5 +1,6 @@
 // Calls that Ascend C does not have. Each statement ends with WRONG and must be refused by the compiler; nothing else may be.
 #include "kernel_operator.h"
+#include "lib/matmul_intf.h"
 
 using namespace AscendC;
 
@@ -117,4 +118,25 @@ void orders() {
   TQueSync<PIPE_M, PIPE_MTE3>().SetFlag(0);           // WRONG
   SetVectorMask(8);                                   // WRONG
   SetAtomicAdd();                                     // WRONG
+}
+
+template <LayoutMode L = LayoutMode::NONE, bool SHARE = false, CubeFormat F = CubeFormat::ND>
+using Half = MatmulType<TPosition::GM, F, half, false, L, SHARE>;
+constexpr MatmulConfig blocksOnly = [] {
+  MatmulConfig out = CFG_NORM;
+  out.doBasicBlock = true;
+  return out;
+}();
+
+void products(GlobalTensor<half> gh, GlobalTensor<float> gf,
+              Matmul<Half<LayoutMode::NORMAL>, Half<LayoutMode::NORMAL>, Half<LayoutMode::NORMAL>, Half<>, CFG_MDL> &mdl) {
+  Matmul<Half<LayoutMode::NORMAL>, Half<LayoutMode::BSNGD>, Half<>> layouts;  // WRONG
+  Matmul<Half<LayoutMode::BSNGD, false, CubeFormat::NZ>, Half<LayoutMode::BSNGD>, Half<LayoutMode::BSNGD>> fractals;  // WRONG
+  Matmul<Half<LayoutMode::NONE, true>, Half<LayoutMode::NONE, true>, Half<>> shares;  // WRONG
+  Matmul<Half<>, Half<>, Half<>, Half<>, blocksOnly> blocks;  // WRONG
+  mdl.IterateBatch(gh, 2, 2, false);                  // WRONG
+  mdl.IterateBatch(gf, 2, 2, false);                  // WRONG
+  mdl.SetQuantScalar();                               // WRONG
+  mdl.SetQuantVector(gf);                             // WRONG
+  mdl.SetBatchNum(2, 2);                              // WRONG
 }

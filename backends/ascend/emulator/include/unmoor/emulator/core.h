@@ -60,6 +60,13 @@ struct Flag {
   double time = 0;
 };
 
+/// What a Matmul object was asked for: a block, all blocks with an answer that has to be waited for, or without one.
+struct MatmulDebt {
+  const void *object;
+  enum Kind { Block, Flag, Open } kind;
+  Instruction at;
+};
+
 class Launch;
 
 /// A core that runs one block of one launch.
@@ -94,7 +101,8 @@ struct Core {
   std::array<uint32_t, 4> merged{};   // what the last MrgSort took of each list
   std::array<bool, LOCAL_SPACES> allocators{};  // memories with a LocalMemAllocator
   const void *matmulInUse = nullptr;  // the Matmul object that has the cube core's memory
-  uint32_t matmulObjects = 0;
+  uint32_t matmulObjects = 0, matmulInits = 0;
+  std::vector<MatmulDebt> matmulDebts;
   bool matmulCubeOnly = false;        // the code was compiled with ASCENDC_CUBE_ONLY
   Trace *trace = nullptr;
   uint32_t traced = 0;                // index among the trace's cores
@@ -142,7 +150,8 @@ struct Core {
     busyUntil = {};
     allocators = {};
     matmulInUse = nullptr;
-    matmulObjects = 0;
+    matmulObjects = matmulInits = 0;
+    matmulDebts.clear();
   }
 
   [[noreturn]] UNMOOR_COMMON void fail(const Instruction &at, Fault fault) const {

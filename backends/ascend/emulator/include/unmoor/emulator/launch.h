@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "matmul_debt.h"
 #include "pipe.h"
 
 namespace unmoor::ascend::detail {
@@ -65,6 +66,7 @@ class Launch {
       if (!progress) deadlock(order);
     }
     checkCrossFlags();
+    checkShares();
   }
 
   /// Vector cores, or cube cores where there are no others, that run a block.
@@ -149,7 +151,29 @@ class Launch {
         if (tells(from, task, mode) && turn < from.told[mode][flag].size()) learn(c, from.told[mode][flag][turn]);
   }
 
+  /// IterateAll of a Matmul object with an operand that both vector cores of a group share: their calls come in pairs.
+  UNMOOR_COMMON void share(Core &c, const Instruction &at, uint32_t object, uint64_t address, bool fake) {
+    if (ratio != 2) return;
+    auto &calls = shares[{c.group, object}];
+    std::vector<Share> &mine = calls[c.sub];
+    const std::vector<Share> &others = calls[1 - c.sub];
+    mine.push_back({at, address, fake});
+    if (mine.size() > others.size() || fake) return;
+    const Share &other = others[mine.size() - 1];
+    if (!other.fake && other.address != address)
+      c.fail(at, {"matmul-share", "", "the shared operand", "one address on both vector cores of the group",
+                  "another than the other core's call " + std::to_string(mine.size()) + " at " + other.at.where.text(),
+                  "give both cores the same matrix, or take IBSHARE out of the MatmulType"});
+  }
+
  private:
+  /// A call for a shared operand.
+  struct Share {
+    Instruction at;
+    uint64_t address;
+    bool fake;
+  };
+
   /// What cores that waited for each other know.
   struct Meeting {
     Knowledge told{};
@@ -250,6 +274,7 @@ class Launch {
       body();
       checkLeftovers(c, {});
       checkFlags(c);
+      checkMatmulDebts(c, nullptr);
       c.scheduler.settle();
     });
   }
@@ -273,6 +298,19 @@ class Launch {
                              "an IBWait for every IBSet", "a word that is still set",
                              "add the IBWait: the word would be set when the next kernel begins"},
                             kernel, "group " + std::to_string(flag.group) + " (" + nameOf(CoreKind::Vector) + ")", flag.at.where);
+  }
+
+  /// Without its pair, the cube core would wait for the other vector core's call.
+  void checkShares() const {
+    for (const auto &[place, calls] : shares)
+      if (calls[0].size() != calls[1].size()) {
+        const auto &longer = calls[0].size() > calls[1].size() ? calls[0] : calls[1];
+        throw EmulatorError({"matmul-share", "Matmul::IterateAll", "the shared operand", "as many calls on both vector cores of a group",
+                             std::to_string(calls[0].size()) + " and " + std::to_string(calls[1].size()) + " calls",
+                             "hardware would wait for ever: let the core without work call IterateAll with fakeMsg = true"},
+                            kernel, "group " + std::to_string(place.first) + " (" + nameOf(CoreKind::Vector) + ")",
+                            longer[std::min(calls[0].size(), calls[1].size())].at.where);
+      }
   }
 
   static void checkFlags(const Core &c) {
@@ -320,6 +358,7 @@ class Launch {
   Sites sites;
   std::map<std::pair<bool, uint32_t>, Meeting> meetings;  // by SyncAll's cores, and how often it was called
   std::map<std::pair<int32_t, int32_t>, BlockFlag> blockFlags;  // by event and block
+  std::map<std::pair<uint32_t, uint32_t>, std::array<std::vector<Share>, 2>> shares;  // by group and object
   double begin = 0;
   std::string kernel;
   KernelMetaType type;

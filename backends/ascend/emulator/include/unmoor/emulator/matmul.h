@@ -7,23 +7,17 @@
 
 namespace AscendC {
 
-/// The place, format and element type of an operand.
+/// The place, format and element type of an operand; how a batch of them lies; whether the vector cores of a group share it.
 template <TPosition POSITION, CubeFormat FORMAT, typename TYPE, bool ISTRANS = false, LayoutMode LAYOUT = LayoutMode::NONE,
           bool IBSHARE = false>
 struct MatmulType {
-  static_assert(LAYOUT == LayoutMode::NONE && !IBSHARE, "batches and shared operands of Matmul are not modelled");
   static constexpr TPosition pos = POSITION;
   static constexpr CubeFormat format = FORMAT;
   using T = TYPE;
   static constexpr bool isTrans = ISTRANS;
+  static constexpr LayoutMode layout = LAYOUT;
+  static constexpr bool ibShare = IBSHARE;
 };
-
-/// How Matmul moves data; results do not depend on it.
-struct MatmulConfig {
-  bool doNorm = false, doMultiDataLoad = false;
-};
-inline constexpr MatmulConfig CFG_NORM{true, false};
-inline constexpr MatmulConfig CFG_MDL{false, true};
 
 /// C = A * B + bias, in parts of singleCoreM x singleCoreN for each core, which it makes block by block.
 template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NORM> class Matmul {
@@ -40,12 +34,26 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
   static_assert(isFormat(B::format), "B is ND or NZ");
   static_assert(isFormat(C::format) || C::format == CubeFormat::ND_ALIGN, "C is ND, NZ or ND_ALIGN");
   static_assert(BIAS::format == CubeFormat::ND, "a bias is ND");
+  static constexpr bool isWoven(LayoutMode l) { return l == LayoutMode::BSNGD || l == LayoutMode::SBNGD; }
+  static_assert(A::layout == B::layout, "A and B of a batch have one layout");
+  static_assert((!isWoven(A::layout) || (A::format == CubeFormat::ND && B::format == CubeFormat::ND)) &&
+                    (!isWoven(C::layout) || C::format == CubeFormat::ND),
+                "matrices of layout BSNGD and SBNGD are ND");
+  static_assert(!(A::ibShare && B::ibShare), "IBSHARE of both A and B is not modelled");
+  static_assert((!A::ibShare || A::pos == TPosition::GM) && (!B::ibShare || B::pos == TPosition::GM), "a shared operand is at GM");
+  static_assert(!CONFIG.doBasicBlock && !CONFIG.doSpecialBasicBlock && !CONFIG.doSpecialMDL && !CONFIG.intraBlockPartSum &&
+                    !CONFIG.isPartialOutput && !CONFIG.enableMixDualMaster && !CONFIG.isEnableChannelSplit && !CONFIG.isNBatch,
+                "this template of MatmulConfig is not modelled: Norm, MDL and IBShare are");
+#ifdef ASCENDC_CUBE_ONLY
+  static_assert(!CONFIG.doIBShareNorm, "the IBShare template is for MIX kernels");
+#endif
 
  public:
   Matmul() {
     using unmoor::ascend::detail::elementOf;
     state.types = {elementOf<SrcA>(), elementOf<SrcB>(), elementOf<Dst>(), elementOf<Bias>(), A::format, B::format,
-                   C::format,         A::isTrans,        B::isTrans};
+                   C::format,         A::isTrans,        B::isTrans,        A::layout,         B::layout, C::layout,
+                   A::ibShare,        B::ibShare,        CONFIG.batchMode,  CONFIG.isBiasBatch};
   }
   Matmul(const Matmul &) = delete;
   Matmul &operator=(const Matmul &) = delete;
@@ -71,6 +79,10 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
   }
   void SetBias(const GlobalTensor<Bias> &biasGlobal, Where where = Where::here()) { state.setBias(viewOf(biasGlobal), BIAS::pos, where); }
   void SetBias(const LocalTensor<Bias> &inputBias, Where where = Where::here()) { state.setBias(viewOf(inputBias), BIAS::pos, where); }
+  /// One factor for all elements of C, or one for each column (in global memory, or in L1), as Fixpipe reads their 64 bits.
+  void SetQuantScalar(const uint64_t quantScalar, Where where = Where::here()) { state.setFactor(quantScalar, where); }
+  void SetQuantVector(const GlobalTensor<uint64_t> &quantTensor, Where where = Where::here()) { state.setFactors(viewOf(quantTensor), where); }
+  void SetQuantVector(const LocalTensor<uint64_t> &quantTensor, Where where = Where::here()) { state.setFactors(viewOf(quantTensor), where); }
   void DisableBias() { state.disableBias(); }
   void ClearBias() { state.disableBias(); }
   /// Where blocks wait between Iterate<false> and GetTensorC<false>; they wait inside the emulator.
@@ -86,7 +98,7 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
   template <bool sync = true>
   void GetTensorC(const GlobalTensor<Dst> &gm, uint8_t enAtomic = 0, bool enSequentialWrite = false, Where where = Where::here()) {
     state.storeGlobal("Matmul::GetTensorC", gm.handle(), enAtomic, enSequentialWrite, where);
-    if constexpr (sync) state.settle(where);
+    if constexpr (sync) state.settle("Matmul::GetTensorC", where);
   }
   template <bool sync = true>
   void GetTensorC(const LocalTensor<Dst> &co2Local, uint8_t enAtomic = 0, bool enSequentialWrite = false, Where where = Where::here()) {
@@ -96,22 +108,54 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
     state.storeLocal(co2Local.handle, enSequentialWrite, true, where);
   }
 
-  /// Makes all blocks. With sync = false the vector core goes on, and waits with WaitIterateAll.
+  /// Makes all blocks. With sync = false the vector core goes on; with waitIterateAll it waits later, with WaitIterateAll. A shared operand
+  /// needs calls on both vector cores of a group: with fakeMsg, one that makes nothing.
   template <bool sync = true>
   void IterateAll(const GlobalTensor<Dst> &gm, uint8_t enAtomic = 0, bool enSequentialWrite = false, bool waitIterateAll = false,
                   bool fakeMsg = false, Where where = Where::here()) {
     static_assert(C::pos == TPosition::GM, "C goes to a GlobalTensor where its MatmulType says GM");
     const unmoor::ascend::detail::Call call("Matmul::IterateAll", PIPE_S, where);
-    call.require(!fakeMsg, "not-modelled", "fakeMsg", "false: shared operands are not modelled", "true", "leave fakeMsg out");
+    state.share(fakeMsg, where);
+    if (fakeMsg) return;
     while (state.iterate("Matmul::IterateAll", false, false, where)) {
       call.require(!enSequentialWrite || state.blocks() == 1, "not-modelled", "enSequentialWrite", "false where C has several blocks", "true",
                    "use Iterate and GetTensorC, which say where each block goes");
       state.storeGlobal("Matmul::IterateAll", gm.handle(), enAtomic, enSequentialWrite, where);
     }
-    if constexpr (sync) state.settle(where);
-    static_cast<void>(waitIterateAll);
+    if constexpr (sync) state.settle("Matmul::IterateAll", where);
+    else state.owe("Matmul::IterateAll", waitIterateAll, where);
   }
-  void WaitIterateAll(Where where = Where::here()) { state.settle(where); }
+  void WaitIterateAll(Where where = Where::here()) { state.settleAnswer("Matmul::WaitIterateAll", where); }
+
+#ifdef ASCENDC_CUBE_ONLY
+  /// How many matrices of A and of B the next IterateBatch takes.
+  void SetBatchNum(int32_t batchA, int32_t batchB) { batchNumA = static_cast<uint32_t>(batchA), batchNumB = static_cast<uint32_t>(batchB); }
+  /// Makes as many products as the larger number of SetBatchNum.
+  void IterateBatch(const GlobalTensor<Dst> &gm, bool enPartialSum, uint8_t enAtomic, bool enSequentialWrite, const uint32_t matrixStrideA = 0,
+                    const uint32_t matrixStrideB = 0, const uint32_t matrixStrideC = 0, Where where = Where::here()) {
+    batchTo(gm, {batchNumA, batchNumB, matrixStrideA, matrixStrideB, matrixStrideC, enSequentialWrite, enPartialSum, enAtomic}, where);
+  }
+#else
+  /// Makes as many products as the larger of batchA and batchB. With sync = false the vector core goes on; with waitIterateBatch it waits
+  /// later, with WaitIterateBatch.
+  template <bool sync = true, bool waitIterateBatch = false>
+  void IterateBatch(const GlobalTensor<Dst> &gm, uint32_t batchA, uint32_t batchB, bool enSequentialWrite, const uint32_t matrixStrideA = 0,
+                    const uint32_t matrixStrideB = 0, const uint32_t matrixStrideC = 0, const bool enPartialSum = false,
+                    const uint8_t enAtomic = 0, Where where = Where::here()) {
+    batchTo(gm, {batchA, batchB, matrixStrideA, matrixStrideB, matrixStrideC, enSequentialWrite, enPartialSum, enAtomic}, where);
+    if constexpr (sync) state.settle("Matmul::IterateBatch", where);
+    else state.owe("Matmul::IterateBatch", waitIterateBatch, where);
+  }
+  /// The same to UB, one matrix behind the other.
+  template <bool sync = true>
+  void IterateBatch(const LocalTensor<Dst> &ubCmatrix, uint32_t batchA, uint32_t batchB, bool enSequentialWrite,
+                    const uint32_t matrixStrideA = 0, const uint32_t matrixStrideB = 0, const uint32_t matrixStrideC = 0,
+                    const bool enPartialSum = false, const uint8_t enAtomic = 0, Where where = Where::here()) {
+    static_assert(sync, "a batch to UB is waited for");
+    batchTo(ubCmatrix, {batchA, batchB, matrixStrideA, matrixStrideB, matrixStrideC, enSequentialWrite, enPartialSum, enAtomic}, where);
+  }
+  void WaitIterateBatch(Where where = Where::here()) { state.settleAnswer("Matmul::WaitIterateBatch", where); }
+#endif
 
   /// The object's memory in the cube core is free for another.
   void End(Where where = Where::here()) { state.end(where); }
@@ -119,6 +163,22 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
   unmoor::ascend::detail::MatmulState state;  // emulator only
 
  private:
+  template <class Tensor> void batchTo(const Tensor &c, const unmoor::ascend::detail::MatmulBatch &of, Where where) {
+    static_assert(CONFIG.doNorm, "batches need the Norm template");
+    static_assert(A::layout != LayoutMode::NONE && C::layout != LayoutMode::NONE, "the MatmulTypes of a batch have a LayoutMode");
+    constexpr bool toGlobal = std::is_same_v<Tensor, GlobalTensor<Dst>>;
+    static_assert(toGlobal == (C::pos == TPosition::GM), "C goes where its MatmulType says");
+    if constexpr (toGlobal) {
+      const unmoor::ascend::detail::GlobalHandle gm = c.handle();
+      state.batch(of, &gm, nullptr, where);
+    } else {
+      state.batch(of, nullptr, &c.handle, where);
+    }
+  }
+#ifdef ASCENDC_CUBE_ONLY
+  uint32_t batchNumA = 0, batchNumB = 0;
+#endif
+
   template <class T> static unmoor::ascend::detail::MatrixView viewOf(const GlobalTensor<T> &tensor) {
     unmoor::ascend::detail::MatrixView view;
     view.global = tensor.handle();

@@ -3,15 +3,21 @@
 #include <algorithm>
 #include <deque>
 
+#include "launch.h"
+#include "matmul_batch.h"
 #include "matmul_view.h"
-#include "pipe.h"
 
 namespace unmoor::ascend::detail {
 
-/// One operand, as SetTensorA, SetTensorB or SetBias gave it.
+/// One operand, as SetTensorA, SetTensorB, SetBias or SetQuantVector gave it.
 struct MatmulOperand {
   bool set = false;
   MatrixView view{};
+};
+
+/// Where C of one product of a batch lies, in elements.
+struct MatmulPlace {
+  uint64_t first = 0, step = 0;  // 0: the step of a matrix by itself
 };
 
 /// A Matmul object without its types. On a vector core its work is done by the cube core of the group, which MTE3 tells of it: it comes
@@ -29,6 +35,7 @@ class MatmulState {
     checkMatmulTiling(call, *given, types, arch2201::MOST_CORES);
     tiling = *given;
     if (!ready && call.c.kind == CoreKind::Cube) takeMemory(call);
+    if (!ready) number = call.c.matmulInits++;
     ready = true;
     setOrgShape(tiling.M, tiling.N, tiling.Ka, tiling.Kb, 0);
     setSingleShape(tiling.singleCoreM, tiling.singleCoreN, tiling.singleCoreK);
@@ -60,7 +67,7 @@ class MatmulState {
     view.fractal = format == CubeFormat::NZ;
     view.c0 = 32 / view.element.size;
     const auto storedRows = static_cast<uint32_t>(turned ? columns : rows), storedColumns = static_cast<uint32_t>(turned ? rows : columns);
-    view.step = view.fractal ? roundedUp(storedRows, 16) : storedColumns;
+    view.step = view.fractal ? roundedUp(storedRows, 16) : axes(left).rowStep(storedColumns);
     if (view.fractal) {
       const char *matrix = left ? "A in NZ" : "B in NZ";
       whole(call, matrix, "rows as they are stored", storedRows, 16);
@@ -84,6 +91,26 @@ class MatmulState {
   }
   void disableBias() { useBias = false; }
 
+  /// Factors by which Fixpipe scales sums: one for all, or one for each column of C.
+  UNMOOR_COMMON void setFactor(uint64_t factor, SourceLoc where) {
+    const Call call("Matmul::SetQuantScalar", PIPE_S, where);
+    checkScales(call);
+    checkFactor(call, types.c.type, factor);
+    quantScalar = {true, factor};
+    quantVector.set = false;
+    first = true;
+  }
+  UNMOOR_COMMON void setFactors(MatrixView view, SourceLoc where) {
+    const Call call("Matmul::SetQuantVector", PIPE_S, where);
+    checkScales(call);
+    if (view.local) call.operand(view.here, "quantTensor", Space::L1);
+    view.element = elementOf<uint64_t>();
+    view.step = static_cast<uint64_t>(orgN);
+    quantVector = {true, view};
+    quantScalar.first = false;
+    first = true;
+  }
+
   /// The next block of C, or with `ahead` all that are left. False: there is none.
   UNMOOR_COMMON bool iterate(const char *name, bool ahead, bool onto, SourceLoc where) {
     const Call call = onCube(name, where);
@@ -96,7 +123,7 @@ class MatmulState {
     call.require(!onto || blocks() == 1, "matmul-shape", "enPartialSum", "one block: singleCoreM <= baseM and singleCoreN <= baseN",
                  std::to_string(blocks()) + " blocks", "add up in global memory with enAtomic = 1");
     const std::shared_ptr<MatmulSums> before = onto && !waiting.empty() ? waiting.back().sums : nullptr;
-    if (onto) waiting.clear();
+    if (onto) drop(call.c);
     const uint32_t end = ahead ? blocks() : onto ? 1 : next + 1;
     for (uint32_t block = onto ? 0 : next; block < end; block++) multiply(call, partOf(block), before);
     next = ahead ? 1 : end;
@@ -109,58 +136,55 @@ class MatmulState {
                  "call Iterate first; after SetTensorA, SetTensorB or SetBias it begins anew");
     const MatmulBlock block = waiting.front();
     waiting.pop_front();
+    pay(call.c, MatmulDebt::Block);
     return block;
   }
 
   /// A block into global memory; `alone` at its beginning, row by row.
-  UNMOOR_COMMON void storeGlobal(const char *name, const GlobalHandle &gm, uint8_t atomic, bool alone, SourceLoc where) {
-    const Call call = onCube(name, where);
-    const MatmulBlock block = take(call);
-    call.limit("enAtomic", atomic, 0, 3, "0: none, 1: add, 2: max, 3: min");
-    MatrixView view = resultView(call, block.part, alone);
-    view.global = gm;
-    const Registers::Atomic how = static_cast<Registers::Atomic>(atomic);
-    const MatrixPart to = placed(block.part, alone);
-    std::vector<Range> writes;
-    pushMatrix(writes, call, view, "c", how == Registers::Atomic::None ? Access::Write : Access::Atomic, to);
-    follow(call.c, PIPE_FIX);
-    call.c.issue(call.at, {}, {writes.data(), writes.size()}, [=, sums = block.sums] {
-      storeBlock(*sums, to, reinterpret_cast<uint8_t *>(view.global.at), view, to.row, to.column, how);
-    });
-    if (call.c.kind == CoreKind::Cube) order(call.c, PIPE_FIX, PIPE_MTE2);
-  }
+  UNMOOR_COMMON void storeGlobal(const char *name, const GlobalHandle &gm, uint8_t atomic, bool alone, SourceLoc where);
 
   /// A block into UB: the scalar unit waits for the cube core, MTE2 copies, and the vector unit waits for MTE2.
-  UNMOOR_COMMON void storeLocal(const LocalHandle &local, bool alone, bool wait, SourceLoc where) {
-    const Call call("Matmul::GetTensorC", PIPE_MTE2, where);
-    const MatmulBlock block = take(call);
-    call.operand(local, "co2Local", Space::UB);
-    call.require(alone || blocks() == 1, "not-modelled", "enSequentialWrite", "true where C has several blocks",
-                 "false, which leaves gaps in UB", "GetTensorC(c, 0, true)");
-    MatrixView view = resultView(call, block.part, true);
-    view.local = true;
-    view.here = local;
-    if (!view.fractal) whole(call, "C in UB", "bytes of a row", static_cast<uint32_t>(view.step * view.element.size), 32);
-    const MatrixPart to = placed(block.part, true);
-    std::vector<Range> writes;
-    pushMatrix(writes, call, view, "co2Local", Access::Write, to);
+  UNMOOR_COMMON void storeLocal(const LocalHandle &local, bool alone, bool wait, SourceLoc where);
+
+  /// The scalar unit waits for the cube core, which has done all that it was asked for before.
+  UNMOOR_COMMON void settle(const char *name, SourceLoc where) {
+    const Call call(name, PIPE_S, where);
+    if (call.c.kind != CoreKind::Vector || call.c.leavesOut(call.at)) return;
     order(call.c, PIPE_FIX, PIPE_S);
-    call.c.issue(call.at, {}, {writes.data(), writes.size()}, [=, sums = block.sums] {
-      storeBlock(*sums, to, call.data(view.here), view, 0, 0, Registers::Atomic::None);
-    });
-    if (wait) order(call.c, PIPE_MTE2, PIPE_V);
+    payAll(call.c, MatmulDebt::Open);
   }
 
-  /// The scalar unit waits for the cube core.
-  UNMOOR_COMMON void settle(SourceLoc where) {
-    const Call call("Matmul::WaitIterateAll", PIPE_S, where);
-    if (call.c.kind == CoreKind::Vector && !call.c.leavesOut(call.at)) order(call.c, PIPE_FIX, PIPE_S);
+  /// Results that the vector core did not wait for; `answer`: the cube core tells when they are there.
+  void owe(const char *name, bool answer, SourceLoc where) {
+    if (Core &c = core(); c.kind == CoreKind::Vector)
+      c.matmulDebts.push_back({this, answer ? MatmulDebt::Flag : MatmulDebt::Open, {name, PIPE_S, where}});
+  }
+  /// Waits for that answer.
+  UNMOOR_COMMON void settleAnswer(const char *name, SourceLoc where) {
+    const Call call(name, PIPE_S, where);
+    if (call.c.kind == CoreKind::Vector && !call.c.leavesOut(call.at))
+      call.require(pay(call.c, MatmulDebt::Flag), "matmul-order", "", "a call before it with sync = false that is to be waited for",
+                   "none whose answer is still to come", "hardware would wait for ever: pass true after enSequentialWrite, or leave the wait out");
+    settle(name, where);
+  }
+
+  /// All blocks of a batch of products, to global memory or (one block each, one behind the other) to UB.
+  UNMOOR_COMMON void batch(const MatmulBatch &of, const GlobalHandle *gm, const LocalHandle *local, SourceLoc where);
+
+  /// Before IterateAll: the vector cores of a group that share an operand call it equally often, with one address.
+  UNMOOR_COMMON void share(bool fake, SourceLoc where) {
+    const Call call("Matmul::IterateAll", PIPE_S, where);
+    const bool shares = types.sharedA || types.sharedB;
+    call.require(shares || !fake, "matmul-share", "fakeMsg", "false where no operand is shared (IBSHARE of a MatmulType)", "true", "leave fakeMsg out");
+    if (!shares || call.c.kind != CoreKind::Vector) return;
+    checkReady(call);
+    call.c.launch->share(call.c, call.at, number, (types.sharedA ? a : b).view.global.at, fake);
   }
 
   UNMOOR_COMMON void end(SourceLoc where) {
     const Call call("Matmul::End", PIPE_S, where);
+    checkMatmulDebts(call.c, this);
     if (call.c.matmulInUse == this) call.c.matmulInUse = nullptr;
-    waiting.clear();
     first = true;
   }
 
@@ -178,6 +202,53 @@ class MatmulState {
   }
   static MatrixPart placed(const MatrixPart &part, bool alone) {
     return alone ? MatrixPart{0, 0, part.rows, part.columns} : part;
+  }
+
+  BatchAxes axes(bool left) const {
+    const TCubeTiling &t = tiling;
+    return left ? axesOf(types.layoutA, t.ALayoutInfoB, t.ALayoutInfoS, t.ALayoutInfoN, t.ALayoutInfoG, t.ALayoutInfoD)
+                : axesOf(types.layoutB, t.BLayoutInfoB, t.BLayoutInfoS, t.BLayoutInfoN, t.BLayoutInfoG, t.BLayoutInfoD);
+  }
+  BatchAxes resultAxes() const {
+    const TCubeTiling &t = tiling;
+    return axesOf(types.layoutC, t.CLayoutInfoB, t.CLayoutInfoS1, t.CLayoutInfoN, t.CLayoutInfoG, t.CLayoutInfoS2);
+  }
+  /// Elements of a whole matrix as it is stored.
+  uint64_t elementsOf(const MatrixView &view, bool left) const {
+    const int rows = left ? orgM : orgKb, columns = left ? orgKa : orgN;
+    return sizeOf(view, view.turned ? columns : rows, view.turned ? rows : columns);
+  }
+  static uint64_t sizeOf(const MatrixView &view, int rows, int columns) {
+    return view.fractal ? view.step * roundedUp(static_cast<uint32_t>(columns), view.c0) : view.step * static_cast<uint64_t>(rows);
+  }
+
+  bool owedHere(const MatmulDebt &debt, MatmulDebt::Kind kind) const { return debt.object == this && debt.kind == kind; }
+  /// The oldest debt of a kind; false where there is none.
+  bool pay(Core &c, MatmulDebt::Kind kind) const {
+    const auto debt = std::find_if(c.matmulDebts.begin(), c.matmulDebts.end(), [&](const MatmulDebt &one) { return owedHere(one, kind); });
+    if (debt == c.matmulDebts.end()) return false;
+    c.matmulDebts.erase(debt);
+    return true;
+  }
+  /// The cube core works in order, so that waiting for it once pays for all objects.
+  static void payAll(Core &c, MatmulDebt::Kind kind) {
+    c.matmulDebts.erase(std::remove_if(c.matmulDebts.begin(), c.matmulDebts.end(), [&](const MatmulDebt &one) { return one.kind == kind; }),
+                        c.matmulDebts.end());
+  }
+  /// Blocks that go on as the start of others.
+  void drop(Core &c) {
+    for (; !waiting.empty(); waiting.pop_front()) pay(c, MatmulDebt::Block);
+  }
+
+  UNMOOR_COMMON void checkScales(const Call &call) const {
+    checkReady(call);
+    call.require(types.scales(), "quant-mode", "C", "int8_t sums that become half or int8_t, or others that become int8_t",
+                 std::string(nameOf(types.a.type)) + " to " + nameOf(types.c.type), "leave the factors out, or change the type of C");
+  }
+  /// The sign bit of a factor is that of the result.
+  UNMOOR_COMMON static void checkFactor(const Call &call, Dtype to, uint64_t factor) {
+    call.require(to != Dtype::I8 || QuantFactor(factor).isSigned, "quant-sign", "factor", "bit 46 set for int8_t", "bit 46 clear",
+                 "set the factor's sign bit");
   }
 
   static void whole(const Call &call, const char *matrix, const char *what, uint32_t value, uint32_t of) {
@@ -201,8 +272,9 @@ class MatmulState {
     const bool bytes = types.a.type == Dtype::I8;
     call.dtype(types.a.type, "A", Dtypes{{Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::I8}}, "convert A first");
     call.dtype(types.b.type, "B", Dtypes{{types.a.type}}, "give A and B one type");
-    if (bytes) call.dtype(types.c.type, "C", Dtypes{{Dtype::I32}}, "take int32_t sums: dequantisation in Fixpipe is not modelled here");
-    else call.dtype(types.c.type, "C", Dtypes{{Dtype::F32, Dtype::F16, Dtype::Bf16}}, "take float, half or bfloat16_t");
+    if (bytes) call.dtype(types.c.type, "C", Dtypes{{Dtype::I32, Dtype::F16, Dtype::I8}}, "take int32_t sums, or half or int8_t with factors");
+    else if (types.a.type == Dtype::F32) call.dtype(types.c.type, "C", Dtypes{{Dtype::F32, Dtype::F16, Dtype::Bf16}}, "take float, half or bfloat16_t");
+    else call.dtype(types.c.type, "C", Dtypes{{Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8}}, "take float, half, bfloat16_t, or int8_t with factors");
     if (bytes) call.dtype(types.bias.type, "bias", Dtypes{{Dtype::I32}}, "int8_t products have an int32_t bias");
     else call.dtype(types.bias.type, "bias", Dtypes{{Dtype::F32, Dtype::F16}}, "take float or half");
   }
@@ -229,6 +301,8 @@ class MatmulState {
     call.require(a.set && b.set, "matmul-order", a.set ? "B" : "A", "SetTensorA and SetTensorB before Iterate", "no tensor", "set both");
     call.require(!useBias || bias.set, "matmul-order", "bias", "SetBias where the tiling has isBias = 1", "no tensor",
                  "call SetBias, or DisableBias");
+    call.require(!types.scales() || quantScalar.first || quantVector.set, "quant-mode", "C",
+                 std::string("SetQuantScalar or SetQuantVector before Iterate: sums become ") + nameOf(types.c.type), "neither", "set the factors");
     const auto inside = [&](const char *what, int single, int org) {
       call.require(single >= 1 && single <= org, "matmul-shape", what, "a size in 1.." + std::to_string(org) + ", the whole matrix",
                    std::to_string(single), "correct SetSingleShape, SetTail or SetOrgShape");
@@ -236,6 +310,13 @@ class MatmulState {
     inside("singleCoreM", singleM, orgM);
     inside("singleCoreN", singleN, orgN);
     inside("singleCoreK", singleK, std::min(orgKa, orgKb));
+    const auto kept = [&](bool shared, const char *field, int32_t depth, int single, int32_t base) {
+      const int needed = ((single + base - 1) / base) * ((singleK + tiling.baseK - 1) / tiling.baseK);
+      call.require(!shared || depth >= needed, "matmul-tiling", field, "at least " + std::to_string(needed) + ": all of the shared operand in L1",
+                   std::to_string(depth), "raise the depth and the steps, or split the matrix");
+    };
+    kept(types.sharedA, "depthA1", tiling.depthA1, singleM, tiling.baseM);
+    kept(types.sharedB, "depthB1", tiling.depthB1, singleN, tiling.baseN);
     call.require(types.formatA != CubeFormat::VECTOR || singleM == 1, "matmul-shape", "singleCoreM", "1 with CubeFormat::VECTOR",
                  std::to_string(singleM), "use CubeFormat::ND");
     Core &c = call.c;
@@ -248,53 +329,10 @@ class MatmulState {
   }
 
   /// The sums of one block, ordered after what the operands' writers are known to have done.
-  UNMOOR_COMMON void multiply(const Call &whole, const MatrixPart &part, const std::shared_ptr<MatmulSums> &before) {
-    Call call = whole;
-    const auto k = static_cast<uint32_t>(singleK);
-    call.at.multiplies = uint64_t{roundedUp(part.rows, 16)} * roundedUp(part.columns, 16) * roundedUp(k, 32 / types.a.size);
-    auto sums = std::make_shared<MatmulSums>();
-    std::vector<Range> reads;
-    pushMatrix(reads, call, a.view, "A", Access::Read, {part.row, 0, part.rows, k});
-    pushMatrix(reads, call, b.view, "B", Access::Read, {0, part.column, k, part.columns});
-    if (useBias) pushMatrix(reads, call, bias.view, "bias", Access::Read, {0, part.column, 1, part.columns});
-    follow(call.c, call.c.kind == CoreKind::Cube ? PIPE_MTE2 : PIPE_MTE3);
-    // The object itself copies operands out of UB, after what the vector unit wrote.
-    if (a.view.local || b.view.local || (useBias && bias.view.local)) follow(call.c, PIPE_V);
-    const MatrixView left = a.view, right = b.view, start = bias.view;
-    const bool fromBias = useBias;
-    call.c.issue(call.at, {reads.data(), reads.size()}, {}, [=] {
-      sums->assign(size_t{part.rows} * part.columns, 0);
-      if (before) *sums = *before;
-      else if (fromBias)
-        for (size_t i = 0; i < sums->size(); i++)
-          (*sums)[i] = numberAt(start.element.type, start.bytes(call) + start.at(0, part.column + i % part.columns));
-      const uint8_t *const x = left.bytes(call), *const w = right.bytes(call);
-      switch (left.element.type) {
-        case Dtype::F16: return addProduct<Half, float>(*sums, x, left, w, right, part, k);
-        case Dtype::Bf16: return addProduct<Bfloat16, float>(*sums, x, left, w, right, part, k);
-        case Dtype::F32: return addProduct<float, float>(*sums, x, left, w, right, part, k);
-        default: return addProduct<int8_t, int32_t>(*sums, x, left, w, right, part, k);
-      }
-    });
-    waiting.push_back({part, sums});
-  }
+  UNMOOR_COMMON void multiply(const Call &whole, const MatrixPart &part, const std::shared_ptr<MatmulSums> &before);
 
   /// Where C has a block: in the whole matrix, or by itself.
-  UNMOOR_COMMON MatrixView resultView(const Call &call, const MatrixPart &part, bool alone) const {
-    MatrixView view;
-    view.element = types.c;
-    view.fractal = types.formatC == CubeFormat::NZ;
-    view.c0 = view.element.size == 4 ? 16 : 32 / view.element.size;
-    const auto rows = static_cast<uint32_t>(alone ? static_cast<int>(part.rows) : orgM);
-    const auto columns = static_cast<uint32_t>(alone ? static_cast<int>(part.columns) : orgNc);
-    const uint32_t unit = 32 / view.element.size;
-    view.step = view.fractal ? roundedUp(rows, 16) : types.formatC == CubeFormat::ND_ALIGN ? roundedUp(columns, unit) : columns;
-    if (view.fractal && !alone) {
-      whole(call, "C in NZ", "rows", rows, 16);
-      whole(call, "C in NZ", "columns", columns, view.c0);
-    }
-    return view;
-  }
+  UNMOOR_COMMON MatrixView resultView(const Call &call, const MatrixPart &part, bool alone) const;
 
   /// Work of the cube core.
   static Call onCube(const char *name, SourceLoc where) {
@@ -318,8 +356,11 @@ class MatmulState {
 
   bool ready = false, first = true, useBias = false, asynchronous = false;
   int orgM = 0, orgN = 0, orgKa = 0, orgKb = 0, orgNc = 0, singleM = 0, singleN = 0, singleK = 0;
+  uint32_t number = 0;  // among the objects of the core
   uint32_t next = 0;  // the block that Iterate makes next; ahead: how often it said that there is one
-  MatmulOperand a, b, bias;
+  MatmulOperand a, b, bias, quantVector;
+  std::pair<bool, uint64_t> quantScalar{};
+  MatmulPlace place;
   std::deque<MatmulBlock> waiting;
 };
 
@@ -339,3 +380,5 @@ UNMOOR_COMMON void registerMatmul(bool cubeOnly, SourceLoc where) {
 }
 
 }  // namespace unmoor::ascend::detail
+
+#include "matmul_work.h"  // the members declared above

@@ -1,10 +1,11 @@
 // The tiling of Matmul objects, and what it has to keep to on architecture 2201.
 #pragma once
 #include "call.h"
+#include "matmul_config.h"
 
 /// How a matrix lies in memory.
-enum class CubeFormat { ND = 0, NZ, ZN, ZZ, NN, VECTOR, ND_ALIGN, SCALAR, COLUMN_MAJOR };
-/// Batches of matrices; a Matmul object here has none.
+enum class CubeFormat { ND = 0, NZ, ZN, ZZ, NN, ND_ALIGN, SCALAR, VECTOR, ROW_MAJOR = ND, COLUMN_MAJOR = 8 };
+/// How the matrices of a batch lie: one behind the other (NORMAL, BNGS1S2), or their rows among each other's.
 enum class LayoutMode { NONE = 0, BSNGD, SBNGD, BNGS1S2, NORMAL };
 
 namespace AscendC::tiling {
@@ -37,6 +38,12 @@ struct MatmulTypes {
   Element a, b, c, bias;
   CubeFormat formatA, formatB, formatC;
   bool mayTurnA, mayTurnB;  // transposed operands are allowed
+  LayoutMode layoutA, layoutB, layoutC;
+  bool sharedA, sharedB;    // both vector cores of a group take it out of L1 (IBSHARE)
+  BatchMode batchMode;
+  bool biasPerBatch;
+  /// Fixpipe scales sums on their way out.
+  bool scales() const { return a.type == Dtype::I8 ? c.type != Dtype::I32 : c.type == Dtype::I8; }
   uint32_t sum() const { return 4; }  // bytes of a sum in L0C: float, int32_t for int8_t
 };
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "atomic.h"
+#include "fixpipe.h"
 #include "matmul_tiling.h"
 
 namespace unmoor::ascend::detail {
@@ -18,12 +18,13 @@ struct MatrixView {
   bool turned = false;      // stored with rows and columns exchanged
   uint64_t step = 0;        // elements from one stored row to the next; NZ: stored rows, whole sixteens
   uint32_t c0 = 1;          // NZ: elements of a fractal's row
+  uint64_t first = 0;       // elements before the matrix: those of a batch
 
   /// The offset of an element in bytes.
   uint64_t at(uint64_t row, uint64_t column) const {
     if (turned) std::swap(row, column);
     const uint64_t index = fractal ? column / c0 * step * c0 + row * c0 + column % c0 : row * step + column;
-    return index * element.size;
+    return (first + index) * element.size;
   }
 
   const uint8_t *bytes(const Call &call) const {
@@ -98,19 +99,36 @@ UNMOOR_COMMON void putNumber(Dtype type, uint8_t *to, double value) {
   }
 }
 
-/// A block of C on its way: its place in C, and its sums once the product has run.
+/// The factor of each column of a block that leaves L0C scaled; none where it is not.
+using MatmulFactors = std::vector<uint64_t>;
+
+/// A block of C on its way: its place in C, and its sums (and factors) once the product has run.
 struct MatmulBlock {
   MatrixPart part;
   std::shared_ptr<MatmulSums> sums;
+  std::shared_ptr<MatmulFactors> factors;
 };
 
-/// Writes a block where the view has it, from row and column `top`, `left` of the view on.
-UNMOOR_COMMON void storeBlock(const MatmulSums &sums, const MatrixPart &part, uint8_t *to, const MatrixView &view, uint32_t top, uint32_t left,
+/// A sum as Fixpipe gives it: half of int32_t, or int8_t of either kind of sums.
+UNMOOR_COMMON void putScaled(Dtype type, uint8_t *to, double sum, bool bytes, uint64_t factor) {
+  AscendC::FixpipeParamsV220 p;
+  p.quantPre = type == Dtype::F16 ? DEQF16 : bytes ? REQ8 : QF322B8_PRE;
+  const QuantFactor by(factor);
+  if (type == Dtype::F16) storeAs(to, fixValue<Half, int32_t>(static_cast<int32_t>(sum), p, by));
+  else if (bytes) storeAs(to, fixValue<int8_t, int32_t>(static_cast<int32_t>(sum), p, by));
+  else storeAs(to, fixValue<int8_t, float>(static_cast<float>(sum), p, by));
+}
+
+/// Writes a block where the view has it, from row and column `part.row`, `part.column` of the view on.
+UNMOOR_COMMON void storeBlock(const MatmulBlock &block, bool bytes, const MatrixPart &part, uint8_t *to, const MatrixView &view,
                               Registers::Atomic atomic) {
   uint8_t element[4] = {};
+  const uint32_t top = part.row, left = part.column;
   for (uint32_t i = 0; i < part.rows; i++)
     for (uint32_t j = 0; j < part.columns; j++) {
-      putNumber(view.element.type, element, sums[size_t{i} * part.columns + j]);
+      const double sum = (*block.sums)[size_t{i} * part.columns + j];
+      if (block.factors->empty()) putNumber(view.element.type, element, sum);
+      else putScaled(view.element.type, element, sum, bytes, (*block.factors)[j]);
       store(view.element.type, to + view.at(top + i, left + j), element, view.element.size, atomic);
     }
 }
