@@ -123,7 +123,8 @@ export function checkLegality(layer: Layer, program: Program, target: Target): v
 
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-function kernelProblems(kernel: Kernel, target: Target, where: string): Diagnostic[] {
+/** What of a kernel the target does not take. */
+export function kernelProblems(kernel: Kernel, target: Target, where: string): Diagnostic[] {
   const found: Diagnostic[] = [];
   const problem = (code: string, message: string, expected: string, is: string, help: string): void => {
     const span: Span = kernel.origin.span;

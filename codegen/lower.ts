@@ -12,15 +12,18 @@ import { Dim } from "../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../ir/core/layer.ts";
 import { dtypeBytes, type ElementType } from "../ir/core/types.ts";
 import { choosersOf } from "../ir/ops/index.ts";
+import { kernelProblems } from "./legality.ts";
 import { copyReason, planMemory } from "./memory.ts";
 import { at } from "./place.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
 import type { ScheduleContext } from "./schedule/context.ts";
 import { schedules } from "./schedule/index.ts";
+import { routeForms } from "./schedule/route-sorted.ts";
 import type { Target } from "./target.ts";
 import { decompose } from "./tile/decompose.ts";
 import { reservedNames } from "./tile/part-spec.ts";
 import { checkProgram } from "./tile/spec.ts";
+import type { Kernel } from "./tile/types.ts";
 import { uniqueName } from "./unique-name.ts";
 
 /** Lowers a layer, after its passes, to a program: every operation becomes kernels by its schedule, every value a buffer. */
@@ -79,9 +82,19 @@ export function lowerLayer(layer: Layer, target: Target): Program {
       decompose(kernel, target.vector.space),
     );
   };
+  const sorts = sortsOf(layer);
+  const sorted = new Set(sorts.values());
+  /** A router's kernels and those of its sort, which needs nothing else, may be one. */
+  const runs = (operation: Operation) => {
+    const sort = sorts.get(operation);
+    if (sort === undefined) return sorted.has(operation) ? [] : kernelsOf(operation);
+    const isLegal = (kernel: Kernel): boolean => kernelProblems(kernel, target, target.name).length === 0;
+    const apart = [...kernelsOf(operation), ...kernelsOf(sort)];
+    return at(operation.span, () => routeForms(operation, sort, context, apart, isLegal));
+  };
   const isPrepared = (operation: Operation): boolean =>
     operation.results.every((r) => parts(r)[0]?.role === "prepared");
-  const kernels = layer.body.filter((o) => !isPrepared(o)).flatMap(kernelsOf);
+  const kernels = layer.body.filter((o) => !isPrepared(o)).flatMap(runs);
   const all = [...[...buffers.values()].flat(), ...lists.values()];
   return checkProgram({
     name: layer.name,
@@ -97,6 +110,18 @@ export function lowerLayer(layer: Layer, target: Target): Program {
     results: layer.results.map(({ name, value }) => ({ name, buffer: context.buffer(value).name })),
     memory: planMemory(all, kernels),
   });
+}
+
+/** The dispatch that sorts what each router chose. */
+function sortsOf({ body }: Layer): ReadonlyMap<Operation, Operation> {
+  const routes = new Map(body.flatMap((o) => (o.op === "route" && o.results[0] ? [[o.results[0], o] as const] : [])));
+  const sorts = new Map<Operation, Operation>();
+  for (const operation of body) {
+    const [ids] = operation.operands;
+    const route = operation.op === "dispatch" && ids ? routes.get(ids) : undefined;
+    if (route && !sorts.has(route)) sorts.set(route, operation);
+  }
+  return sorts;
 }
 
 /** For the offsets of each dispatch, where the target asks for it, a buffer that lists the experts with rows. */

@@ -25,6 +25,12 @@ export interface Target {
   /** Whether single elements of global memory are slow, and transfers to scratch memory come first. */
   readonly slowElements?: boolean;
   readonly matmul: RegisterMatmul | CubeMatmul;
+  /**
+   * For at most so many tokens as there are lanes, a router and the sort of its slots are one kernel, of one workgroup, where the
+   * target takes it; for more, the lanes sort alone. Absent: there are always two kernels, and one block sorts. `bytes`: what all tiles in
+   * scratch memory may take together, where they keep their places to the kernel's end.
+   */
+  readonly routing?: { readonly lanes: number; readonly bytes?: number };
   /** What kernels may use beyond what every device has, by the target's names: "subgroups". Emitters use it where it serves. */
   readonly features?: readonly string[];
   /** Storages that kernels can read. */

@@ -45,6 +45,7 @@ export const plainTarget: Target = {
 export const workgroupTarget: Target = {
   ...plainTarget,
   isa: "test-workgroup",
+  routing: { lanes: 4 },
   spaces: { ...plainTarget.spaces, workgroup: { capacity: 16_384, alignment: 16 } },
   matmul: {
     kind: "registers",

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AdapterDescription, type OpenedDevice, openDevice } from "../backends/wgsl/adapter/index.ts";
 import { createWgsl } from "../backends/wgsl/index.ts";
 import { wgslTunings } from "../backends/wgsl/target.ts";
+import { exampleSizes } from "../bench/example-sizes.ts";
 import { compileLayer } from "../codegen/compile.ts";
 import { checkCompilation } from "../codegen/oracle-testing.ts";
 import type { Storage, Target } from "../codegen/target.ts";
@@ -152,6 +153,17 @@ describe("on the adapter", () => {
       expect(done.flatMap((c) => c.disagreements)).toEqual([]);
     },
   );
+
+  // Lanes of a workgroup part where a group of experts is left out, and one of them writes what products are started by.
+  test.each(["deepseek-v3", "longcat-moe"])("tokens routed by four lanes: %s", { timeout: 120_000 }, async (name) => {
+    const usual = wgslTunings.find((t) => t.tuning === "experts listed");
+    if (usual === undefined) throw new Error("no description lists experts");
+    const [params] = exampleSizes[`${name}.ts`] ?? [];
+    const given = await readLayer({ file: `examples/${name}.ts`, params: params ?? {}, cache: undefined });
+    const target: Target = { ...usual, routing: { lanes: 4 } };
+    const { cases: done } = await checkTarget(given, await loadBackend("wgsl"), target, "f32", 1);
+    expect(done.flatMap((c) => c.disagreements)).toEqual([]);
+  });
 
   test.each(cases)("%s, %s", { timeout: 120_000 }, async (_, storage, target) => {
     const run = async () => checkTarget(layerFor(storage), await loadBackend("wgsl"), target, storage, 1);

@@ -14,6 +14,8 @@ interface TileSize {
   readonly staged?: StagedTile;
   /** Whether the device lists the experts that have rows, and starts workgroups for those alone. */
   readonly listed?: true;
+  /** Lanes that route and sort tokens in one kernel. */
+  readonly routing?: number;
 }
 
 /**
@@ -22,22 +24,25 @@ interface TileSize {
  */
 const blocks = { activations: "q8_0", depth: 32, rows: [4, 1], packed: true } as const;
 
+/** Per invocation, so much at module level and as much within a function (https://www.w3.org/TR/WGSL/#limits). */
+const privateBytes = 8192;
+
 /** One invocation per block, sums in named scalars. */
 const described = (
-  { rows, columns, lanes, few, staged, listed, packed }: TileSize,
+  { rows, columns, lanes, few, staged, listed, packed, routing = 1 }: TileSize,
   features?: readonly WgslFeature[],
 ): Target => ({
   name: "wgsl",
   isa: "wgsl",
   ...(features ? { features } : {}),
-  // 8192 bytes per invocation at module level and as many within a function (https://www.w3.org/TR/WGSL/#limits).
   spaces: {
     register: { alignment: 4 },
-    scratch: { capacity: 2 * 8192, alignment: 4 },
+    scratch: { capacity: 2 * privateBytes, alignment: 4 },
     workgroup: { alignment: 16 },
   },
   vector: { space: "register", width: 4, blockColumns: 4 },
   scratch: "scratch",
+  routing: { lanes: routing, bytes: privateBytes },
   matmul: {
     kind: "registers",
     rows,
@@ -121,6 +126,7 @@ export const wgslTunings: readonly Target[] = [
   tuning("64 × 64 staged, k in 16 stripes, packed dot products", { ...inWorkgroups([16, 16]), few: striped }, [
     packedDot,
   ]),
+  tuning("64 tokens routed at once", { ...usual, routing: 64 }),
   tuning("packed dot products", usual, [packedDot]),
   tuning("f16 elements", usual, ["shader-f16"]),
   tuning("f16 elements, 8 4 1 × 4, rows shared", eight, ["subgroups", "shader-f16"]),

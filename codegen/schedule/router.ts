@@ -1,63 +1,85 @@
 import type { Dim } from "../../ir/core/dim.ts";
-import type { Value } from "../../ir/core/layer.ts";
+import type { Operation, Value } from "../../ir/core/layer.ts";
 import { apply, f32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { type GroupLimit, type Router, routerOf, sigmoidOfLogit } from "../../ir/ops/router.ts";
 import { divisorOf } from "../../ir/ops/routing-weights.ts";
 import { at, type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, floorDiv, lt, mod, mul } from "../tile/fold.ts";
 import type { KernelBuffer, Tile } from "../tile/types.ts";
-import type { Schedule } from "./context.ts";
+import type { Schedule, ScheduleContext } from "./context.ts";
 import { columnsOf, kernelName, operandBuffer, originOf, resultOf } from "./elementwise.ts";
 
+/** One block per token. */
+export const scheduleRoute: Schedule = (operation, context) => {
+  const b = kernelBuilder(kernelName(operation, context), originOf(operation, routerSummary(operation)));
+  const route = routingOf(b, operation, context);
+  const { ids, weights } = route;
+  const token = b.grid("token", ids.dims[0] as Dim);
+  const { chosen, scaled } = route.token(token);
+  b.copy(view(ids, token, range(0, route.topK)), whole(chosen));
+  b.copy(view(weights, token, range(0, route.topK)), whole(scaled));
+  return [b.build()];
+};
+
+/** What a router computes, in words. */
+export function routerSummary({ attributes }: Operation): string {
+  const router = routerOf(attributes);
+  return `router: ${scoreName(router)} scores, ${router.extras.has("table") ? "experts by token id" : "top-k"}`;
+}
+
+/** What a router writes, and how it makes that of one token. */
+export interface Routing {
+  readonly ids: KernelBuffer;
+  readonly weights: KernelBuffer;
+  readonly topK: number;
+  /** The chosen experts i32 [topK], and their weights f32 [topK]. */
+  token(token: ScalarExpr): { readonly chosen: Tile; readonly scaled: Tile };
+}
+
 /**
- * One block per token: scores, selection keys, the choice, and the weights of the chosen.
+ * Declares the buffers of a router. For one token: scores, selection keys, the choice, and the weights of the chosen.
  * Order of operations as in ir/ops/README.md; ties go to the lowest expert id.
  */
-export const scheduleRoute: Schedule = (operation, context) => {
+export function routingOf(b: KernelBuilder, operation: Operation, context: ScheduleContext): Routing {
   const router = routerOf(operation.attributes);
   const space = context.target.scratch;
-  const table = router.extras.has("table");
-  const b = kernelBuilder(
-    kernelName(operation, context),
-    originOf(operation, `router: ${scoreName(router)} scores, ${table ? "experts by token id" : "top-k"}`),
-  );
   const logits = b.read(operandBuffer(operation, 0, context));
   const extras = new Map([...router.extras].map(([name, i]) => [name, b.read(operandBuffer(operation, i, context))]));
   const ids = b.write(context.buffer(resultOf(operation)));
   const weights = b.write(context.buffer(resultOf(operation, 1)));
   const experts = columnsOf(operation.operands[0] as Value, context);
   const topK = context.size(ids.dims[1] as Dim);
-  const token = b.grid("token", logits.dims[0] as Dim);
-  const r = new RouterKernel(b, space, experts, topK);
+  const table = router.extras.has("table");
+  const ofToken = (token: ScalarExpr) => {
+    const r = new RouterKernel(b, space, experts, topK);
+    const raw = r.tile("raw", experts);
+    b.copy(whole(raw), view(logits, token, range(0, experts)));
+    const needsScores = router.weight === "score" || (!table && router.key === "score");
+    const scores = needsScores ? r.scores(raw, router.score) : raw;
 
-  const raw = r.tile("raw", experts);
-  b.copy(whole(raw), view(logits, token, range(0, experts)));
-  const needsScores = router.weight === "score" || (!table && router.key === "score");
-  const scores = needsScores ? r.scores(raw, router.score) : raw;
+    const chosen = b.alloc("chosen", "i32", [topK], space);
+    const [choices, tokenIds] = [extras.get("table"), extras.get("token_ids")];
+    if (choices && tokenIds) {
+      const row = b.letScalar("row", load(tokenIds, token));
+      b.copy(whole(chosen), view(choices, row, range(0, topK)));
+    } else {
+      const keys = r.keys(router.key === "logits" ? raw : scores, extras.get("select_bias"));
+      if (router.groups) r.chooseInGroups(chosen, keys, router.groups, (dim) => context.size(dim));
+      else b.topK(whole(chosen), whole(keys));
+    }
 
-  const chosen = b.alloc("chosen", "i32", [topK], space);
-  const [choices, tokenIds] = [extras.get("table"), extras.get("token_ids")];
-  if (choices && tokenIds) {
-    const row = b.letScalar("row", load(tokenIds, token));
-    b.copy(whole(chosen), view(choices, row, range(0, topK)));
-  } else {
-    const keys = r.keys(router.key === "logits" ? raw : scores, extras.get("select_bias"));
-    if (router.groups) r.chooseInGroups(chosen, keys, router.groups, (dim) => context.size(dim));
-    else b.topK(whole(chosen), whole(keys));
-  }
-
-  const picked = r.weights(router.weight, raw, scores, chosen);
-  if (router.renormalise.kind !== "none") r.renormalise(picked, router.renormalise);
-  const scaled = r.tile("scaled", topK);
-  const { scale } = router;
-  b.map(whole(scaled), { w: whole(picked) }, ({ w }) => (scale === 1 ? w : apply("mul", w, f32(scale))));
-  const own = extras.get("expert_scale");
-  if (own)
-    b.forLoop("k", 0, topK, 1, (k) => b.set(scaled, k, apply("mul", load(scaled, k), load(own, load(chosen, k)))));
-  b.copy(view(ids, token, range(0, topK)), whole(chosen));
-  b.copy(view(weights, token, range(0, topK)), whole(scaled));
-  return [b.build()];
-};
+    const picked = r.weights(router.weight, raw, scores, chosen);
+    if (router.renormalise.kind !== "none") r.renormalise(picked, router.renormalise);
+    const scaled = r.tile("scaled", topK);
+    const { scale } = router;
+    b.map(whole(scaled), { w: whole(picked) }, ({ w }) => (scale === 1 ? w : apply("mul", w, f32(scale))));
+    const own = extras.get("expert_scale");
+    if (own)
+      b.forLoop("k", 0, topK, 1, (k) => b.set(scaled, k, apply("mul", load(scaled, k), load(own, load(chosen, k)))));
+    return { chosen, scaled };
+  };
+  return { ids, weights, topK, token: ofToken };
+}
 
 const scoreName = ({ score }: Router): string =>
   score === undefined ? "no" : score === "softmax" ? score : score === sigmoidOfLogit ? "sigmoid" : "own";

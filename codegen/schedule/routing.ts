@@ -1,11 +1,11 @@
-import { IrError } from "../../ir/core/diagnostic.ts";
 import type { Dim } from "../../ir/core/dim.ts";
-import { apply, bool, element, type ScalarExpr } from "../../ir/core/scalar.ts";
+import { apply, bool, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
-import { add, and, dimExpr, floorDiv, lt, mod, mul, not, sub } from "../tile/fold.ts";
+import { and, floorDiv, lt, mod, mul, not, sub } from "../tile/fold.ts";
 import { columnGrid, validOf } from "./columns.ts";
 import type { Schedule } from "./context.ts";
 import { columnsOf, kernelName, operandBuffer, originOf, resultOf, sizeAttribute } from "./elementwise.ts";
+import { sortInLanes, sortOf, sortSlots } from "./sort.ts";
 
 /** Per token, the sum of the weights of its zero experts. */
 export const scheduleZeroExpertWeight: Schedule = (operation, context) => {
@@ -37,59 +37,14 @@ export const scheduleZeroExpertWeight: Schedule = (operation, context) => {
   return [b.build()];
 };
 
-/** Stable counting sort of the slots by expert, in one block: count, first rows, place. */
+/** Stable counting sort of the slots by expert: in one block, or by as many lanes as route tokens together. */
 export const scheduleDispatch: Schedule = (operation, context) => {
-  const space = context.target.scratch;
+  const { scratch, routing: { lanes } = { lanes: 1 } } = context.target;
   const b = kernelBuilder(kernelName(operation, context), originOf(operation, "slots sorted by expert"));
   const ids = b.read(operandBuffer(operation, 0, context));
-  const [offsets, slots, rows] = [0, 1, 2].map((i) => b.write(context.buffer(resultOf(operation, i))));
-  if (!offsets || !slots || !rows) throw new IrError("dispatch has three results", "Give dispatch its results.");
-  const ffn = sizeAttribute(operation, "ffn", context);
-  const [tokenDim, topKDim] = ids.dims as readonly [Dim, Dim];
-  const topK = context.size(topKDim);
-  const tokens = dimExpr(tokenDim);
-  const list = context.list(resultOf(operation));
-  const hit = list && b.write(list);
-  const next = b.alloc("next", "i32", [ffn + 1], space);
-  b.fill(whole(next), 0);
-  const eachSlot = (body: (slot: ScalarExpr, expert: ScalarExpr) => void): void =>
-    b.forLoop("token", 0, tokens, 1, (token) =>
-      b.forLoop("k", 0, topK, 1, (k) =>
-        body(b.letScalar("slot", add(mul(token, topK), k)), b.letScalar("expert", load(ids, token, k))),
-      ),
-    );
-  eachSlot((_, expert) =>
-    b.when(lt(expert, ffn), () => b.set(next, add(expert, 1), add(element(next.name, "i32", [add(expert, 1)]), 1))),
-  );
-  if (hit) {
-    const found = b.alloc("found", "i32", [1], space);
-    b.set(found, 0, 0);
-    b.forLoop("expert", 0, ffn, 1, (expert) =>
-      b.when(lt(0, load(next, add(expert, 1))), () => {
-        b.set(found, 0, add(load(found, 0), 1));
-        b.set(hit, load(found, 0), expert);
-      }),
-    );
-    b.set(hit, 0, load(found, 0));
-  }
-  b.forLoop("expert", 0, ffn, 1, (expert) =>
-    b.set(next, add(expert, 1), add(load(next, expert), load(next, add(expert, 1)))),
-  );
-  b.copy(view(offsets, range(0, ffn + 1)), whole(next));
-  const placed = b.letScalar("placed", load(next, ffn));
-  eachSlot((slot, expert) =>
-    b.when(
-      lt(expert, ffn),
-      () => {
-        const row = b.letScalar("row", load(next, expert));
-        b.set(slots, row, slot);
-        b.set(rows, slot, row);
-        b.set(next, expert, add(row, 1));
-      },
-      () => b.set(rows, slot, -1),
-    ),
-  );
-  b.forLoop("row", placed, dimExpr(tokenDim.times(topKDim)), 1, (row) => b.set(slots, row, -1));
+  const sort = sortOf(b, operation, context, (token, k) => load(ids, token, k));
+  if (lanes === 1) sortSlots(b, sort, scratch);
+  else sortInLanes(b, sort, { lane: b.grid("lane", lanes, { lanes: true }), lanes, scratch });
   return [b.build()];
 };
 

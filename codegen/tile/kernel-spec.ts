@@ -20,7 +20,7 @@ import type { Kernel, Statement, View } from "./types.ts";
  * - A statement that reads and writes one base does so at the very same elements or at certainly different ones.
  * - Values of fill and map read no elements: name them with let. `valid` needs global memory; local elements beyond it are
  *   zero after copy and undefined after map.
- * - Only the last block coordinate has lanes, of a constant number. What they branch on and loop over does not depend on the lane.
+ * - Only the last block coordinate has lanes, of a constant number. Branches and loops around a barrier do not depend on the lane.
  * - A barrier, and a tile in "workgroup", stand in a kernel with lanes, such a tile in the outermost list. Between two barriers no lane
  *   reads or writes an element of it that another one writes.
  * - Buffers are read and written as their access says. The sums of mma and the keys of top_k are tiles,
@@ -125,8 +125,7 @@ class KernelChecker extends PartChecker {
       case "for": {
         this.scalar(s.from, "i32", scope);
         this.scalar(s.to, "i32", scope);
-        this.#sameForLanes(s.from, s.body);
-        this.#sameForLanes(s.to, s.body);
+        this.#sameForLanes(s);
         if (!Number.isInteger(s.step) || s.step < 1)
           this.fail("a positive whole step", String(s.step), "Count upwards.");
         this.define(s.name);
@@ -135,7 +134,7 @@ class KernelChecker extends PartChecker {
       }
       case "if":
         this.scalar(s.condition, "bool", scope);
-        this.#sameForLanes(s.condition, [...s.then, ...s.otherwise]);
+        this.#sameForLanes(s);
         this.#checkList(s.then, scope);
         this.#checkList(s.otherwise, scope);
         return;
@@ -184,20 +183,15 @@ class KernelChecker extends PartChecker {
     }
   }
 
-  #sameForLanes(expr: ScalarExpr, within: readonly Statement[]): void {
-    if (!this.#lanes.inExpression(expr)) return;
-    if ([...statementsIn(within)].some((s) => s.kind === "barrier"))
-      this.fail(
-        "barriers that all lanes come to",
-        `one where ${formatScalar(expr)} decides for each lane`,
-        "Put the barrier outside, and leave the choice to select or valid.",
-      );
-    else
-      this.fail(
-        "branches and loops that are the same for all lanes",
-        formatScalar(expr),
-        "Leave the choice to select or valid.",
-      );
+  /** All lanes come to each barrier, however often. */
+  #sameForLanes(s: Extract<Statement, { kind: "for" | "if" }>): void {
+    if (!this.#lanes.parts(s) || ![...statementsIn([s])].some((inner) => inner.kind === "barrier")) return;
+    const decides = s.kind === "if" ? s.condition : this.#lanes.inExpression(s.from) ? s.from : s.to;
+    this.fail(
+      "barriers that all lanes come to",
+      `one where ${formatScalar(decides)} decides for each lane`,
+      "Put the barrier outside, and leave the choice to select or valid.",
+    );
   }
 
   #checkAlloc({ tile }: Extract<Statement, { kind: "alloc" }>, scope: Scope): void {

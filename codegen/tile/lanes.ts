@@ -16,7 +16,7 @@ export class LaneNames {
     // A loop may read in one iteration what the one before wrote.
     for (let before = -1; before !== this.#names.size; ) {
       before = this.#names.size;
-      this.#spread(body);
+      this.#spread(body, false);
     }
   }
 
@@ -43,10 +43,18 @@ export class LaneNames {
     );
   }
 
-  #spread(list: readonly Statement[]): void {
+  /** Whether lanes may go different ways at a branch or loop. */
+  parts(s: Statement): boolean {
+    const decides = s.kind === "for" ? [s.from, s.to] : s.kind === "if" ? [s.condition] : [];
+    return decides.some((e) => this.inExpression(e));
+  }
+
+  /** @param parted whether some lanes may not come here, or more often than others */
+  #spread(list: readonly Statement[], parted: boolean): void {
     for (const s of list) {
       const views = viewsOf(s);
       if (
+        parted ||
         expressionsOf(s).some((e) => this.inExpression(e)) ||
         views.some(({ view, reads }) => reads && this.inView(view))
       ) {
@@ -54,10 +62,11 @@ export class LaneNames {
         if (s.kind === "set") this.#names.add(s.base);
         for (const { view, writes } of views) if (writes) this.#names.add(view.base);
       }
-      if (s.kind === "for") this.#spread(s.body);
+      const parts = parted || this.parts(s);
+      if (s.kind === "for") this.#spread(s.body, parts);
       if (s.kind === "if") {
-        this.#spread(s.then);
-        this.#spread(s.otherwise);
+        this.#spread(s.then, parts);
+        this.#spread(s.otherwise, parts);
       }
     }
   }

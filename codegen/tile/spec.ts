@@ -17,7 +17,7 @@ export { checkKernel } from "./kernel-spec.ts";
  * - Temporaries, outputs and prepared buffers are written before they are read, and once read only a kernel that has them
  *   as readwrite changes them. Every output is written.
  * - Kernels that are launched for some sizes only are forms of one: neighbours that write the same buffers, whose ranges of one size
- *   follow each other from 0 on without a gap, the last without an end. None is in `prepare`.
+ *   follow each other from 0 on without a gap, the last without an end. A form may be several kernels. None is in `prepare`.
  * - Results and choices name outputs, each once. Every temporary that kernels use has one slot; buffers of one slot are
  *   never in use at once, and the slot has room for each.
  * - An alias is a temporary with the dtype and as many elements as the temporary that it names, which is no alias itself. They
@@ -64,38 +64,52 @@ export function checkProgram(program: Program): Program {
   return program;
 }
 
-/** Kernels for ranges of a size: for each size one of them writes what all of them write. */
+/** Kernels for ranges of a size: for each size those of one range write what all of them write. */
 function checkForms(program: Program): void {
   const help = "Give every size one kernel.";
   const once = program.prepare.find((k) => k.when);
   if (once) fail(program, "preparation for all sizes", `kernel ${once.name} under a condition`, help);
-  const writes = ({ buffers }: Kernel): string =>
-    buffers
-      .flatMap((b) => (b.access === "read" ? [] : [b.name]))
+  const writes = (kernels: readonly Kernel[]): string =>
+    [...new Set(kernels.flatMap((k) => k.buffers).flatMap((b) => (b.access === "read" ? [] : [b.name])))]
       .sort()
       .join(", ");
   /** The form that another one must go on after. */
-  let open: { readonly kernel: Kernel; readonly of: Dim; readonly below: number } | undefined;
+  let open: { readonly kernels: readonly Kernel[]; readonly of: Dim; readonly below: number } | undefined;
   const expectClosed = (found: string): void => {
     if (open === undefined) return;
-    const { kernel, of, below } = open;
-    fail(program, `a kernel that writes ${writes(kernel)} when ${of} from ${below} after ${kernel.name}`, found, help);
+    const { kernels, of, below } = open;
+    const last = kernels.at(-1)?.name;
+    fail(program, `a kernel that writes ${writes(kernels)} when ${of} from ${below} after ${last}`, found, help);
   };
-  for (const kernel of program.kernels) {
-    const { name, when } = kernel;
-    const found = `${name}${when ? ` when ${formatRange(when)}` : ""}`;
+  for (const kernels of formsOf(program.kernels)) {
+    const [{ when } = { when: undefined }] = kernels;
+    const found = `${kernels.map((k) => k.name).join(" and ")}${when ? ` when ${formatRange(when)}` : ""}`;
     const goesOn =
       open !== undefined &&
       when?.from === open.below &&
       when.of.equals(open.of) &&
-      writes(kernel) === writes(open.kernel);
+      writes(kernels) === writes(open.kernels);
     if (!goesOn) {
       expectClosed(found);
-      if (when && when.from > 0) fail(program, `a kernel when ${when.of} from 0 before ${name}`, found, help);
+      if (when && when.from > 0)
+        fail(program, `a kernel when ${when.of} from 0 before ${kernels[0]?.name}`, found, help);
     }
-    open = when?.below === undefined ? undefined : { kernel, of: when.of, below: when.below };
+    open = when?.below === undefined ? undefined : { kernels, of: when.of, below: when.below };
   }
   expectClosed("none");
+}
+
+/** Neighbours that are launched for the same range of a size; each kernel that is launched for all sizes alone. */
+function formsOf(kernels: readonly Kernel[]): readonly (readonly Kernel[])[] {
+  const forms: Kernel[][] = [];
+  for (const kernel of kernels) {
+    const before = forms.at(-1)?.[0]?.when;
+    const { when } = kernel;
+    const same = before && when?.of.equals(before.of) && when.from === before.from && when.below === before.below;
+    if (same) forms.at(-1)?.push(kernel);
+    else forms.push([kernel]);
+  }
+  return forms;
 }
 
 const countOf = (b: ProgramBuffer): Dim => b.dims.reduce((x, y) => x.times(y), Dim.of(1));

@@ -28,8 +28,8 @@ export interface SizeRange {
 }
 
 /**
- * An extent names run-time symbols (T) only. `lanes`: blocks that differ in this coordinate alone take the same branches and loops, and may
- * run in step, as lanes that read together what is the same for them. Only the last coordinate of a grid, with a constant extent.
+ * An extent names run-time symbols (T) only. `lanes`: blocks that differ in this coordinate alone may run in step, as lanes that read
+ * together what is the same for them where they take the same branches and loops. Only the last coordinate of a grid, with a constant extent.
  */
 export interface GridCoordinate {
   readonly name: string;

@@ -382,32 +382,37 @@ class Runner {
   async #setWeights(weights) {
     const symbols = {};
     const known = (role) => this.plan.buffers.filter((buffer) => buffer.role === role);
-    const given = known("weight").map((buffer) => [buffer, this.#check(buffer, weights, symbols)]);
+    const given = new Map(
+      known("weight").map((buffer) => [buffer.name, { buffer, data: this.#check(buffer, weights, symbols) }]),
+    );
     this.#hasWeights = false;
-    const prepared = known("prepared");
+    const prepared = new Map(known("prepared").map((buffer) => [buffer.name, buffer]));
     const held = ({ bytes }) => Math.max(16, words(evaluate(bytes, symbols)));
     const loaded = new Set();
     const load = (names) =>
       checked(this.#device, `the weights of ${this.plan.name}`, () => {
-        for (const buffer of prepared) if (names.has(buffer.name)) this.#allocate(buffer, held(buffer));
-        for (const [buffer, data] of given) {
-          if (!names.has(buffer.name) || loaded.has(buffer.name)) continue;
-          loaded.add(buffer.name);
-          this.#allocate(buffer, held(buffer));
-          this.#upload(buffer, data);
+        for (const name of names) {
+          const made = prepared.get(name);
+          if (made) this.#allocate(made, held(made));
+          const own = given.get(name);
+          if (own === undefined || loaded.has(name)) continue;
+          loaded.add(name);
+          this.#allocate(own.buffer, held(own.buffer));
+          this.#upload(own.buffer, own.data);
         }
       });
     const boundBy = (kernels) => new Set(kernels.flatMap((kernel) => kernel.bindings.map((binding) => binding.buffer)));
-    const preparation = this.#prepare.map(({ kernel }) => kernel);
+    const inRuns = boundBy(this.plan.kernels);
+    const steps = this.#prepare.map((compiled) => ({ compiled, bound: boundBy([compiled.kernel]) }));
+    /** The last step that binds a buffer. */
+    const last = new Map(steps.flatMap(({ bound }, i) => [...bound].map((name) => [name, i])));
     // One after the other: what only the preparation reads is not kept, nor held beside all that is made of the others.
-    for (const [i, compiled] of this.#prepare.entries()) {
-      const own = boundBy([compiled.kernel]);
-      await load(own);
+    for (const [i, { compiled, bound }] of steps.entries()) {
+      await load(bound);
       await this.#submit([compiled], symbols, SUBMISSION_OPERATIONS);
-      const later = boundBy([...preparation.slice(i + 1), ...this.plan.kernels]);
-      for (const { name } of known("weight")) if (own.has(name) && !later.has(name)) this.#free(name);
+      for (const name of bound) if (given.has(name) && last.get(name) === i && !inRuns.has(name)) this.#free(name);
     }
-    await load(boundBy(this.plan.kernels));
+    await load(inRuns);
     this.#hasWeights = true;
   }
 

@@ -3,9 +3,10 @@ import type { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
 import type { ElementType } from "../../../ir/core/types.ts";
 import type { LaneNames } from "../../tile/lanes.ts";
-import type { KernelBuffer, Tile, View } from "../../tile/types.ts";
+import type { KernelBuffer, Statement, Tile, View } from "../../tile/types.ts";
 import { applyOp, type Code, constant, expression, primary, print, sum, times } from "./code.ts";
 import type { WgslFeature, WgslLanguage } from "./language.ts";
+import { Lines } from "./lines.ts";
 import {
   convert,
   isHalf,
@@ -41,21 +42,10 @@ export interface Assumptions {
   broken: boolean;
 }
 
-/** Names by what they mean, and what has a name already, by its text. */
-interface Scope {
-  readonly names: Map<string, Code | Memory>;
-  readonly held: Map<string, Code>;
-}
-
-const emptyScope = (): Scope => ({ names: new Map(), held: new Map() });
-const words = (text: string): string[] => text.match(/[A-Za-z_]\w*/g) ?? [];
-
-/** The state of printing one kernel: lines, names in scope, module-level declarations. */
-export class Context {
+/** The state of printing one kernel: its lines, what its names are in WGSL, module-level declarations. */
+export class Context extends Lines {
   readonly language: WgslLanguage;
   readonly assumptions: Assumptions;
-  readonly names: Names;
-  readonly lines: string[] = [];
   /** Module-level declarations: the arrays of scratch tiles. */
   readonly declarations: string[] = [];
   /** Tiles that the lanes of a workgroup share. */
@@ -70,97 +60,24 @@ export class Context {
   readonly #lanes: LaneNames;
   readonly #isShared: boolean;
   #guarded = false;
+  /** Whether lanes may have gone different ways. */
+  #parted = false;
   /** Names of tables, by what they hold. */
   readonly #tables = new Map<string, string>();
-  #depth = 1;
-  #scopes: Scope[] = [emptyScope()];
-  /** Names of memory that changes. */
-  readonly #variables = new Set<string>();
 
   /** @param isShared whether lanes share memory */
   constructor(language: WgslLanguage, assumptions: Assumptions, lanes: LaneNames, isShared: boolean) {
+    super(new Names(Object.keys(language.helpers)));
     this.language = language;
     this.assumptions = assumptions;
     this.#lanes = lanes;
     this.#isShared = isShared;
-    this.names = new Names(Object.keys(language.helpers));
-  }
-
-  line(text: string): void {
-    this.lines.push(`${"  ".repeat(this.#depth)}${text}`);
-  }
-
-  /** Puts so many statements each on one line, from line `first` on. */
-  joinLines(first: number, count: number): void {
-    const loose = this.lines.splice(first).map((line) => line.trim());
-    for (let i = 0; i < loose.length; i += count) this.line(loose.slice(i, i + count).join(" "));
-  }
-
-  /** `head {`, the lines that `body` prints in a scope of its own, and `}` or `tail`. */
-  block(head: string, body: () => void, tail = "}"): void {
-    this.line(`${head} {`);
-    this.#depth++;
-    this.scoped(body);
-    this.#depth--;
-    this.line(tail);
-  }
-
-  /** Continues after a block that ended with "} else {". */
-  resume(body: () => void): void {
-    this.#depth++;
-    this.scoped(body);
-    this.#depth--;
-    this.line("}");
-  }
-
-  /** Runs `body` in a scope of its own, without braces. */
-  scoped(body: () => void): void {
-    this.#scopes.push(emptyScope());
-    body();
-    this.#scopes.pop();
-  }
-
-  define(name: string, meaning: Code | Memory): void {
-    this.#scopes.at(-1)?.names.set(name, meaning);
-  }
-
-  #find(name: string): Code | Memory {
-    for (let i = this.#scopes.length - 1; i >= 0; i--) {
-      const found = this.#scopes[i]?.names.get(name);
-      if (found !== undefined) return found;
-    }
-    throw new IrError(`the kernel uses ${name}, which is not defined there`, `Define ${name} before its use.`);
   }
 
   memory(name: string): Memory {
-    const found = this.#find(name);
+    const found = this.find(name);
     if ("kind" in found) return found;
     throw new IrError(`the kernel uses the scalar ${name} as a buffer or tile`, "Use a buffer or tile here.");
-  }
-
-  /** Prints `let name = value`, unless the value is a constant or has a name already, and gives what to use in its place. */
-  hold(hint: string, value: Code): Code {
-    if (value.constant !== undefined || (value.offset === 0 && /^\w+$/.test(value.text))) return value;
-    const text = print(value);
-    const present = this.#findHeld(text);
-    if (present !== undefined) return { ...present, natural: value.natural, multiple: value.multiple };
-    const name = this.names.unique(hint);
-    this.line(`let ${name} = ${text};`);
-    const held = primary(value.type, name, value);
-    this.#scopes.at(-1)?.held.set(text, held);
-    return held;
-  }
-
-  /** What memory that changes gave is looked for in the innermost scope only: an outer one may stand before a loop. */
-  #findHeld(text: string): Code | undefined {
-    if (words(text).some((word) => this.#variables.has(word))) return this.#scopes.at(-1)?.held.get(text);
-    return this.#scopes.findLast((scope) => scope.held.has(text))?.held.get(text);
-  }
-
-  /** Forgets what was computed of memory that is written now. */
-  #forget(name: string): void {
-    for (const { held } of this.#scopes)
-      for (const text of held.keys()) if (words(text).includes(name)) held.delete(text);
   }
 
   /** A dimension over run-time symbols in scope. */
@@ -180,7 +97,7 @@ export class Context {
       case "const":
         return constant(expr.type, expr.value);
       case "var": {
-        const found = this.#find(expr.name);
+        const found = this.find(expr.name);
         if (!("kind" in found)) return found;
         throw new IrError(`the kernel uses ${expr.name} as a scalar`, "Read one of its elements.");
       }
@@ -205,7 +122,7 @@ export class Context {
     const last = buffer.dims.at(-1)?.constant ?? 1;
     const vectors = buffer.access === "read" && this.#inVectors(buffer.dtype, last, buffer.name);
     const name = this.names.unique(buffer.name);
-    if (buffer.access !== "read") this.#variables.add(name);
+    if (buffer.access !== "read") this.variables.add(name);
     return {
       kind: "buffer",
       name,
@@ -229,12 +146,20 @@ export class Context {
     else body();
   }
 
+  /** Prints what is inside a branch or loop. */
+  inside(s: Extract<Statement, { kind: "for" | "if" }>, body: () => void): void {
+    const outer = this.#parted;
+    this.#parted = outer || this.#lanes.parts(s);
+    body();
+    this.#parted = outer;
+  }
+
   /**
-   * Whether the four lanes of a quad may read a part of this view each and hand it to the others: the view is the same for all lanes,
-   * and so is, by the rules of tile IR, whether they come here.
+   * Whether the four lanes of a quad may read a part of this view each and hand it to the others: all of them come here, and the view
+   * is the same for them.
    */
   quadShares(view: View): boolean {
-    return this.#lanes.any && this.mayUse("subgroups") && !this.#lanes.inView(view);
+    return this.#lanes.any && !this.#parted && this.mayUse("subgroups") && !this.#lanes.inView(view);
   }
 
   /** The largest tile whose elements are named one by one. */
@@ -256,14 +181,14 @@ export class Context {
     const strides = stridesOf(tile.dims.map((d) => constant("i32", d)));
     this.define(tile.name, { kind, name, type, strides, vectors: false, source: tile.name, tile });
     if (kind === "array") {
-      this.#variables.add(name);
+      this.variables.add(name);
       this.#declareArray(name, `array<${type}, ${count}>`, 4 * count, tile.space === "register");
       return;
     }
     // A line per row.
     const elements = Array.from({ length: count }, (_, i) => scalarName(name, tile.dims, i));
     this.names.reserve(elements);
-    for (const element of elements) this.#variables.add(element);
+    for (const element of elements) this.variables.add(element);
     const first = this.lines.length;
     for (const element of elements) this.line(`var ${element}: ${type};`);
     this.joinLines(first, tile.dims.at(-1) ?? 1);
@@ -273,7 +198,7 @@ export class Context {
   #share(tile: Tile, type: ScalarType, count: number): void {
     const { dtype, dims } = tile;
     const name = this.names.unique(tile.name);
-    this.#variables.add(name);
+    this.variables.add(name);
     const memory: Memory = {
       kind: "array",
       name,
@@ -319,7 +244,8 @@ export class Context {
   /** At module level, where WGSL guarantees as much memory as within a function, while there is room. */
   #declareArray(name: string, type: string, bytes: number, isLocal: boolean): void {
     // What is at module level may differ from lane to lane, by the rules of WGSL, and decide nothing before a barrier.
-    if (isLocal || this.#isShared || this.privateBytes + bytes > guaranteedBytes) {
+    const within = this.#isShared && this.functionBytes + bytes <= guaranteedBytes;
+    if (isLocal || within || this.privateBytes + bytes > guaranteedBytes) {
       this.functionBytes += bytes;
       this.line(`var ${name}: ${type};`);
     } else {
@@ -350,12 +276,12 @@ export class Context {
       const place = this.#word(memory, at);
       const word = print(convert(value, memory.type, this.language));
       this.line(`${place} = write_${memory.packed}(${place}, ${print(at)}, ${word});`);
-      this.#forget(memory.name);
+      this.forget(memory.name);
       return;
     }
     const place = this.#place(memory, at);
     this.line(`${place} = ${print(convert(value, memory.type, this.language))};`);
-    this.#forget(memory.kind === "scalars" ? place : memory.name);
+    this.forget(memory.kind === "scalars" ? place : memory.name);
   }
 
   /** Four neighbours as a vec4<f32>, where the position allows; else undefined. */
@@ -380,7 +306,7 @@ export class Context {
   /** Stores four neighbours, given as they lie in memory of the same type. */
   writeFourAt(memory: Memory, at: Code, four: string): void {
     this.line(`${this.fourAt(memory, at) ?? memory.name} = ${four};`);
-    this.#forget(memory.name);
+    this.forget(memory.name);
   }
 
   /** The type of four neighbours, as a buffer that is read by vectors holds them. */

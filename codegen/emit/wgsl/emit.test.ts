@@ -7,7 +7,7 @@ import { Dim } from "../../../ir/core/dim.ts";
 import { apply, silu, variable } from "../../../ir/core/scalar.ts";
 import type { Program, ProgramBuffer } from "../../program.ts";
 import { gather, kernelBuilder, load, range, view, whole } from "../../tile/builder.ts";
-import { add, min, mul, sub } from "../../tile/fold.ts";
+import { add, lt, min, mul, sub } from "../../tile/fold.ts";
 import type { Kernel } from "../../tile/types.ts";
 import { emitKernel, emitWgsl } from "./index.ts";
 import { Names } from "./names.ts";
@@ -111,6 +111,26 @@ describe("emitWgsl", () => {
     k.fill(whole(y), 1);
     const { text } = emitKernel(k.build(), [], wgslLanguage);
     expect(text.split(/[\n\u2028]/)[0]).toBe("// two lines three");
+  });
+
+  it("lets lanes share reads only where all of them come", () => {
+    const product = (parted: boolean): string => {
+      const k = kernelBuilder("product", { op: "linear", summary: "product", span });
+      const x = k.read({ name: "x", dtype: "f32", dims: [4, 4] });
+      const w = k.read({ name: "w", dtype: "f32", dims: [8, 4] });
+      const few = k.read({ name: "few", dtype: "i32", dims: [1] });
+      const y = k.write({ name: "y", dtype: "f32", dims: [4, 8] });
+      const lane = k.grid("lane", 8, { lanes: true });
+      const sums = k.alloc("sums", "f32", [4, 1], "register");
+      k.fill(whole(sums), 0);
+      k.when(lt(parted ? lane : load(few, 0), 5), () =>
+        k.mma(whole(sums), whole(x), view(w, range(lane, 1), range(0, 4))),
+      );
+      k.copy(view(y, range(0, 4), range(lane, 1)), whole(sums));
+      return emitKernel(k.build(), [], { ...wgslLanguage, features: ["subgroups"] }).text;
+    };
+    expect(product(false)).toContain("quadBroadcast(");
+    expect(product(true)).not.toContain("quadBroadcast(");
   });
 
   it("refuses division by the constant zero", () => {

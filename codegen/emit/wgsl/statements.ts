@@ -25,9 +25,9 @@ function emitStatement(context: Context, s: Statement): void {
 function emitWhole(context: Context, s: Statement) {
   switch (s.kind) {
     case "for":
-      return emitFor(context, s);
+      return context.inside(s, () => emitFor(context, s));
     case "if":
-      return emitIf(context, s);
+      return context.inside(s, () => emitIf(context, s));
     case "let": {
       const value = context.scalar(s.value);
       if (value.constant !== undefined) return context.define(s.name, value);
