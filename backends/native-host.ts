@@ -5,6 +5,8 @@
 export interface NativeHost<M extends NativeMemory = NativeMemory> {
   /** Features of this CPU by Linux's names ("avx2"); empty where the system does not tell. */
   cpuFeatures(): ReadonlySet<string>;
+  /** Who made this CPU, as CPUID says ("GenuineIntel"); undefined where the system does not tell. */
+  cpuVendor(): string | undefined;
   /** The CPU's name. */
   cpuModel(): string;
   readonly NativeMemory: {

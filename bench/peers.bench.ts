@@ -13,7 +13,7 @@ import { installPeers } from "./peers/install.ts";
 import { onnxruntime } from "./peers/onnxruntime.ts";
 import { machineLines, outcomeTable } from "./peers/report.ts";
 import { type Comparable, comparable, shapes } from "./peers/shapes.ts";
-import { measureRoofs, openReadProbe } from "./roofs.ts";
+import { measureRoofs, openRoofProbe } from "./roofs.ts";
 
 const peers = [ggml, onnxruntime];
 
@@ -57,7 +57,7 @@ async function run(options: Options): Promise<number> {
   const backend = await loadBackend("simd-c");
   const isa = await backend.bestIsa();
   const roofs = await measureRoofs(backend, isa);
-  const probe = await openReadProbe(backend, isa);
+  const probe = await openRoofProbe(backend, isa);
   if (!roofs || !probe) throw new LackError(`${isa} has no roofs to compare with`, "run on a CPU with vectors");
   console.log(machineLines(roofs, options.threads).join("\n"));
   const outcomes: Outcome[] = [];
@@ -65,7 +65,7 @@ async function run(options: Options): Promise<number> {
     for (const shape of shapes.filter((s) => options.shape.includes(s.name)))
       for (const storage of options.storage) {
         const chosen = peers.filter((_, i) => options.peer.includes(peerNames[i] ?? ""));
-        const outcome = await compareShape({ ...options, shape, storage, peers: chosen, backend, isa, roofs, probe });
+        const outcome = await compareShape({ ...options, shape, storage, peers: chosen, backend, isa, probe });
         outcomes.push(...outcome);
         for (const each of outcome) console.log(`\n${outcomeTable(each)}`);
       }

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import type { Backend } from "../backends/backend.ts";
+import type { Backend, LoadedLayer } from "../backends/backend.ts";
 import type { Program, ProgramBuffer } from "../codegen/program.ts";
 import { isStorage, type RegisterMatmul, type Storage, type Target } from "../codegen/target.ts";
 import { type KernelBuilder, kernelBuilder, range, view, whole } from "../codegen/tile/builder.ts";
@@ -41,26 +41,24 @@ const PASSES = 32;
 
 /** Measures the roofs of a target that runs products in registers; undefined for other targets and for emulated ones. */
 export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs | undefined> {
-  const target = backend.target(isa);
-  const { matmul } = target;
-  if (matmul.kind !== "registers" || !matmul.packed) return undefined;
-  const probe = await openReadProbe(backend, isa);
+  const probe = await openRoofProbe(backend, isa);
   if (!probe) return undefined;
   try {
-    const [read_gbps, read_gbps_one_thread] = [await probe.best(), await probe.best(1)];
+    const target = backend.target(isa);
+    const { device, read, products } = probe;
     const cache = lastCacheBytes();
     const held = cache === undefined ? undefined : Math.floor(cache / 2 / availableParallelism() / 4096) * 4096;
     const gflops: Partial<Record<Storage, number>> = {};
+    const read_gbps = Math.max(...(await read()));
+    const read_gbps_one_thread = Math.max(...(await read(1)));
     for (const storage of target.storages) {
-      const dot = matmul.dot[storage];
-      if (!dot) continue;
-      const { program, flops } = productProgram(target, matmul, storage, operandsOf(storage, dot));
-      gflops[storage] = flops / (await timed(backend, target, program));
+      const rates = await products(storage);
+      if (rates) gflops[storage] = Math.max(...rates);
     }
     return {
       target: target.name,
       isa,
-      device: probe.device,
+      device,
       read_gbps,
       read_gbps_one_thread,
       ...(held === undefined ? {} : { cache_gbps: await readAgain(backend, target, held) }),
@@ -71,30 +69,70 @@ export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs
   }
 }
 
-/** Reading memory, loaded once: a figure of the moment beside each measurement. */
-export interface ReadProbe {
+/** What a machine gives at this moment: what medians of other times are held against. */
+export type RoofsNow = Pick<Roofs, "read_gbps" | "gflops">;
+
+/** Micro-kernels loaded once: a figure of the moment beside each measurement, since a shared machine's speed changes within seconds. */
+export interface RoofProbe {
   readonly device: string;
-  /** GB/s of the best of a few passes over a buffer much larger than the caches, on all threads or so many. */
-  best(threads?: number): Promise<number>;
-  /** The same of the median pass: what medians of other times are held against. */
-  usual(threads?: number): Promise<number>;
+  /** GB/s of some passes over a buffer much larger than the caches, on all threads or so many. */
+  read(threads?: number): Promise<readonly number[]>;
+  /** GFLOP/s of some runs of products; undefined where the target does not multiply the storage. */
+  products(storage: Storage, threads?: number): Promise<readonly number[] | undefined>;
+  /** The median pass over memory, and the median run of products. */
+  now(storage: Storage, threads?: number): Promise<RoofsNow>;
   close(): Promise<void>;
 }
 
-/** Undefined for targets that are emulated. */
-export async function openReadProbe(backend: Backend, isa: string): Promise<ReadProbe | undefined> {
+/** Undefined for targets that have no products in registers, and for emulated ones. */
+export async function openRoofProbe(backend: Backend, isa: string): Promise<RoofProbe | undefined> {
   const target = backend.target(isa);
-  const micro = await loadMicro(backend, target, readProgram(target, READ_BLOCKS, READ_BYTES / READ_BLOCKS, 1));
-  if (micro.loaded.evidence !== "measured") {
-    await micro.close();
+  const { matmul } = target;
+  if (matmul.kind !== "registers" || !matmul.packed) return undefined;
+  const reading = await loadMicro(backend, target, readProgram(target, READ_BLOCKS, READ_BYTES / READ_BLOCKS, 1));
+  if (reading.loaded.evidence !== "measured") {
+    await reading.close();
     return undefined;
   }
-  return {
-    device: micro.loaded.device,
-    best: async (threads) => READ_BYTES / Math.min(...(await micro.times(threads))),
-    usual: async (threads) => READ_BYTES / median(await micro.times(threads)),
-    close: micro.close,
+  const multiplying = new Map<Storage, { readonly micro: Micro; readonly flops: number }>();
+  const rates = async ({ times }: Micro, work: number, threads?: number) => (await times(threads)).map((t) => work / t);
+  const read: RoofProbe["read"] = (threads) => rates(reading, READ_BYTES, threads);
+  const products: RoofProbe["products"] = async (storage, threads) => {
+    const dot = matmul.dot[storage];
+    if (!dot) return undefined;
+    let found = multiplying.get(storage);
+    if (!found) {
+      const { program, flops } = productProgram(target, dot.rows ?? matmul.rows, matmul.columns, storage, dot);
+      found = { micro: await loadMicro(backend, target, program), flops };
+      multiplying.set(storage, found);
+    }
+    return rates(found.micro, found.flops, threads);
   };
+  return {
+    device: reading.loaded.device,
+    read,
+    products,
+    now: async (storage, threads) => {
+      const found = await products(storage, threads);
+      return {
+        read_gbps: median(await read(threads)),
+        gflops: found === undefined ? {} : { [storage]: median(found) },
+      };
+    },
+    close: async () => {
+      await reading.close();
+      for (const { micro } of multiplying.values()) await micro.close();
+    },
+  };
+}
+
+/** The mean of two moments. */
+export function between(a: RoofsNow, b: RoofsNow): RoofsNow {
+  const gflops = Object.entries(a.gflops).map(([storage, n]) => [
+    storage,
+    (n + (b.gflops[storage as Storage] ?? n)) / 2,
+  ]);
+  return { read_gbps: (a.read_gbps + b.read_gbps) / 2, gflops: Object.fromEntries(gflops) };
 }
 
 /** GB/s of all threads reading a part of the last cache each, again and again. */
@@ -117,7 +155,7 @@ export function shareOfRoof(row: BenchRow, roofs: Roofs): number | undefined {
 export function timeAtRoofs(
   { flops, bytes }: { readonly flops: number; readonly bytes: number },
   storage: Storage,
-  roofs: Pick<Roofs, "gflops" | "read_gbps">,
+  roofs: RoofsNow,
 ): number {
   return Math.max(flops / (roofs.gflops[storage] ?? Number.POSITIVE_INFINITY), bytes / roofs.read_gbps);
 }
@@ -193,11 +231,16 @@ function operandsOf(storage: Storage, dot: NonNullable<RegisterMatmul["dot"][Sto
   return { a: dot.activations, w: storage, sums: "f32", depth: dot.depth };
 }
 
-/** The largest register product of a target, over and over on the same operands. */
-function productProgram(target: Target, matmul: RegisterMatmul, storage: Storage, operands: Operands) {
-  const [rows = 1] = matmul.rows;
+/** The largest register product that a target makes of a storage, over and over on the same operands. */
+function productProgram(
+  target: Target,
+  [rows = 1]: readonly number[],
+  columns: number,
+  storage: Storage,
+  dot: NonNullable<RegisterMatmul["dot"][Storage]>,
+) {
+  const operands = operandsOf(storage, dot);
   const { depth, sums } = operands;
-  const { columns } = matmul;
   const a = buffer("a", operands.a, [rows, STEPS * depth], "weight");
   const w = buffer("w", operands.w, [STEPS, columns, depth], "weight");
   const y = buffer("y", sums, [BLOCKS, rows, columns], "output");
@@ -230,8 +273,16 @@ async function timed(backend: Backend, target: Target, program: Program): Promis
   }
 }
 
+/** A micro-program that is loaded. */
+interface Micro {
+  readonly loaded: LoadedLayer;
+  /** ns of each of some runs, on all threads or so many. */
+  times(threads?: number): Promise<readonly number[]>;
+  close(): Promise<void>;
+}
+
 /** Loads a micro-program with weights of its own. */
-async function loadMicro(backend: Backend, target: Target, program: Program) {
+async function loadMicro(backend: Backend, target: Target, program: Program): Promise<Micro> {
   const loaded = await backend.load(program, target);
   const memories: NativeMemory[] = [];
   const close = async (): Promise<void> => {

@@ -9,7 +9,7 @@ import { type Storage, storages } from "../codegen/target.ts";
 import { loadBackend } from "../runtime/backends.ts";
 import { jsonOption, list, namesOption, positive, runBench, writeFigures } from "./arguments.ts";
 import { machineLines } from "./peers/report.ts";
-import { measureRoofs, openReadProbe, type ReadProbe, type Roofs } from "./roofs.ts";
+import { measureRoofs, openRoofProbe, type RoofProbe } from "./roofs.ts";
 import { sweepExperts, sweepTokens } from "./sweeps/growth.ts";
 import type { SweepSettings } from "./sweeps/layer.ts";
 import { sweepZeroExperts } from "./sweeps/zero-experts.ts";
@@ -42,7 +42,7 @@ const tokenCounts = Array.from({ length: 12 }, (_, i) => 2 ** i)
   .flatMap((n) => (n < 2 ? [n] : [n, n + n / 2]))
   .concat(4096);
 
-async function runSweeps(settings: SweepSettings, kindsWanted: Options["sweep"], roofs: Roofs, probe: ReadProbe) {
+async function runSweeps(settings: SweepSettings, kindsWanted: Options["sweep"], probe: RoofProbe) {
   const { storage } = settings;
   const zero = kindsWanted.includes("zero") ? await sweepZeroExperts(settings, [1, 16, 128]) : [];
   for (const { params, tokens, points, fit, relativeSlope } of zero) {
@@ -71,7 +71,7 @@ async function runSweeps(settings: SweepSettings, kindsWanted: Options["sweep"],
     );
     console.log(`the longest over the shortest: ${growth.toFixed(3)}`);
   }
-  const tokens = kindsWanted.includes("tokens") ? await sweepTokens(settings, tokenCounts, roofs, probe) : undefined;
+  const tokens = kindsWanted.includes("tokens") ? await sweepTokens(settings, tokenCounts, probe) : undefined;
   if (tokens) {
     console.log(`\nNumber of tokens in ${storage}, OLMoE's shape`);
     const rows = tokens.points.map((p) => [p.tokens, figure(p.ms), figure(p.ms / p.tokens), percent(p.share)]);
@@ -88,13 +88,13 @@ async function run(options: Options): Promise<number> {
   const backend = await loadBackend("simd-c");
   const isa = await backend.bestIsa();
   const roofs = await measureRoofs(backend, isa);
-  const probe = await openReadProbe(backend, isa);
+  const probe = await openRoofProbe(backend, isa);
   if (!roofs || !probe) throw new LackError(`${isa} has no roofs to compare with`, "run on a CPU with vectors");
   console.log(machineLines(roofs, options.threads).join("\n"));
   const sweeps = [];
   try {
     for (const storage of options.storage)
-      sweeps.push(await runSweeps({ ...options, backend, isa, storage }, options.sweep, roofs, probe));
+      sweeps.push(await runSweeps({ ...options, backend, isa, storage }, options.sweep, probe));
   } finally {
     await probe.close();
   }

@@ -60,7 +60,7 @@ export interface RegisterMatmul {
   /**
    * Per weight storage: dtype that activations are converted to, and elements of k of a step, for a block format those of a block or
    * of a part with its own scale. `cycles`: in how many one row of a register tile takes a step. `ahead`: how many bytes before they
-   * are needed tiles of few rows, below `prefetch.tile`, ask for their weights; absent where the CPU itself looks far enough ahead.
+   * are needed tiles ask for their weights, as `prefetch` says; absent where the CPU itself looks far enough ahead.
    * `signed`: codes of bytes lie in panels as signed bytes, without their offset.
    * `rows` and `packed` where this storage has others; with `rows` there is a kernel for few only where it has stripes.
    */
@@ -87,12 +87,8 @@ export interface RegisterMatmul {
    * get `bytes` more per row there.
    */
   readonly rowPadding?: { readonly every: number; readonly bytes: number };
-  /**
-   * A product with one packed matrix prefetches the next panel while it computes, in tiles of at least `tile` rows, where it has so
-   * many rows that arithmetic takes longer than the weights take to arrive at `bytesPerCycle` for one thread. Fewer rows wait for
-   * memory all the time: the CPU's own prefetching serves them better. Absent means never.
-   */
-  readonly prefetch?: { readonly bytesPerCycle: number; readonly tile: number };
+  /** What of packed weights is prefetched while they are multiplied; absent means nothing. */
+  readonly prefetch?: NextPanel | PanelShares;
   /**
    * Whether blocks that differ in their columns alone run in step, and share rows of activations. Where weights are not packed,
    * their number of columns is one that leaves no rest.
@@ -104,6 +100,25 @@ export interface RegisterMatmul {
   readonly panelsPerBlock: number;
   /** Blocks that share the rows of one weight matrix; absent means 1. A plain product has all rows in one matrix. */
   readonly rowBlocks?: { readonly linear: number; readonly grouped: number };
+}
+
+/**
+ * A product of an expert prefetches the next panel while it computes, in tiles of at least `tile` rows, where it has so many rows that
+ * arithmetic takes longer than the weights take to arrive at `bytesPerCycle` for one thread. Fewer rows wait for memory all the
+ * time: the CPU's own prefetching serves them better. Smaller tiles prefetch what lies `ahead`.
+ */
+export interface NextPanel {
+  readonly kind: "next panel";
+  readonly bytesPerCycle: number;
+  readonly tile: number;
+}
+
+/**
+ * For CPUs that get less of memory alone than by asking. An expert's only tile prefetches what lies `ahead`; where it has several, they
+ * share the next panel by their rows, so that memory is busy all the time.
+ */
+export interface PanelShares {
+  readonly kind: "shares";
 }
 
 /**

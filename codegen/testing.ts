@@ -16,7 +16,7 @@ export const packedTarget: Target = {
     dot: { f32: { activations: "f32", depth: 1, cycles: 1 }, bf16: { activations: "bf16", depth: 2, cycles: 1 } },
     packed: true,
     rowPadding: { every: 16, bytes: 4 },
-    prefetch: { bytesPerCycle: 5.5, tile: 3 },
+    prefetch: { kind: "next panel", bytesPerCycle: 5.5, tile: 3 },
     panelsPerBlock: 2,
     rowBlocks: { linear: 3, grouped: 1 },
   },

@@ -32,7 +32,7 @@ function outputOf(compiled: Compilation): TypedArray | undefined {
   return runProgram(program, { weights, inputs, dims: { T: tokens } }).get(program.results[0]?.buffer ?? "");
 }
 
-describe.each(["avx2", "avx512-bf16"])("%s", (isa) => {
+describe.each(["avx2", "avx512-vnni", "avx512-bf16"])("%s", (isa) => {
   const [usual, tunings] = [simdTarget(isa), simdTunings(isa)];
 
   test("each has a name of its own and differs from the default", () => {
@@ -51,16 +51,25 @@ describe.each(["avx2", "avx512-bf16"])("%s", (isa) => {
 });
 
 test("the balance of arithmetic and memory follows the instructions and the bytes of weights", () => {
-  const rows = (isa: string, storage: Storage) => balancedRows(matmulOf(simdTarget(isa)), storage);
+  const rows = (isa: string, storage: Storage) => {
+    const { prefetch } = matmulOf(simdTarget(isa));
+    return prefetch?.kind === "next panel" ? balancedRows(matmulOf(simdTarget(isa)), prefetch, storage) : undefined;
+  };
   // 32 columns of 4 bytes take 25.6 cycles at 5 bytes per cycle, and a row two of 1 cycle.
-  expect(rows("avx512", "f32")).toBe(13);
+  expect(rows("avx512-bf16", "f32")).toBe(13);
   // Half the bytes for the same instructions; then instructions for twice the elements.
-  expect([rows("avx512", "bf16"), rows("avx512-bf16", "bf16")]).toEqual([7, 13]);
+  expect([rows("neon", "bf16"), rows("avx512-bf16", "bf16")]).toEqual([7, 13]);
   // Whole numbers by VNNI, and by several instructions.
-  expect(rows("avx512-bf16", "q8_0")).toBeGreaterThan(2 * (rows("avx512", "q8_0") ?? 0));
+  expect(rows("avx512-bf16", "q8_0")).toBeGreaterThan(2 * (rows("avx2", "q8_0") ?? 0));
   expect(rows("avx2", "q4_0")).toBeLessThan(rows("avx2", "f32") ?? 0);
-  const never = simdTunings("avx2").find((t) => t.tuning === "prefetch never");
-  expect(never && balancedRows(matmulOf(never), "f32")).toBeUndefined();
+});
+
+test("several tiles share the next panel, and one looks ahead", () => {
+  const kernels = JSON.stringify(compileLayer(layer, simdTarget("avx512-vnni"), "f32").program.kernels);
+  expect(kernels).toContain('"fetched_pace"');
+  expect(JSON.stringify(compileLayer(layer, simdTarget("avx512-bf16"), "f32").program.kernels)).not.toContain(
+    "fetched",
+  );
 });
 
 test("single rows look ahead where weights take many instructions", () => {
@@ -74,7 +83,8 @@ test("single rows look ahead where weights take many instructions", () => {
   // Bytes ahead, in elements of two bytes and of one.
   expect([...aheads(avx2, "bf16")]).toEqual(["1024"]);
   expect([...aheads(avx2, "q8_0")]).toEqual(["2048"]);
-  expect([...aheads(avx2, "f32"), ...aheads(simdTarget("avx512"), "bf16")]).toEqual([]);
+  expect([...aheads(avx2, "f32"), ...aheads(simdTarget("avx512-bf16"), "bf16")]).toEqual([]);
+  expect([...aheads(simdTarget("avx512-vnni"), "f32")]).toEqual(["1024"]);
   const tuned = (name: string) => simdTunings("avx2").find((t) => t.tuning === name) ?? avx2;
   expect([...aheads(tuned("ahead never"), "bf16"), ...aheads(tuned("prefetch never"), "bf16")]).toEqual([]);
 });

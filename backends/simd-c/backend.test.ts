@@ -12,7 +12,7 @@ import * as native from "../../runtime/native.ts";
 import { LackError } from "../backend.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { createSimdC } from "./index.ts";
-import { isaNames } from "./targets.ts";
+import { isaNames, vectorIsa } from "./targets.ts";
 import { origin, testProgram } from "./testing.ts";
 import { findCompiler } from "./toolchain.ts";
 
@@ -187,6 +187,15 @@ describe("what a machine lacks", () => {
     expect(error).toBeInstanceOf(LackError);
     expect(error).toMatchObject({ mend: expect.stringContaining("XDG_CACHE_HOME") });
   });
+});
+
+it.each([
+  ["AuthenticAMD", "avx512-bf16"],
+  ["GenuineIntel", "avx512-vnni"],
+  [undefined, "avx512-bf16"],
+])("takes the variant that is fastest on a CPU of %s: %s", async (vendor, best) => {
+  const cpuFeatures = () => new Set(isaNames.flatMap((name) => vectorIsa(name).features));
+  expect(await createSimdC({ ...native, cpuFeatures, cpuVendor: () => vendor }).bestIsa()).toBe(best);
 });
 
 it("knows its variants, and says which there are", () => {

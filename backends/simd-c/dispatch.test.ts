@@ -62,9 +62,9 @@ beforeAll(async () => {
 
 const runnable = runnableIsas(native);
 
-test("the self-test passes in every variant that the CPU runs, and names those that it does not", () => {
+test("the self-test passes in every variant that the CPU runs, and names those that it does not", async () => {
   const printed = execFileSync(join(all, "selftest"), { cwd: all, encoding: "utf8" });
-  expect(printed).toContain(`longcatMoe: ${runnable[0]} is the best variant for this CPU\n`);
+  expect(printed).toContain(`longcatMoe: ${await backend.bestIsa()} is the best variant for this CPU\n`);
   for (const isa of isaNames) {
     if (runnable.includes(isa)) expect(printed).toContain(`longcatMoe: ${isa}: self-test passed\n`);
     else expect(printed).not.toContain(`longcatMoe: ${isa}: self-test passed\n`);

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import type { VectorIsa } from "../../codegen/emit/c/index.ts";
+import type { CpuMaker, VectorIsa } from "../../codegen/emit/c/index.ts";
 import type { Program } from "../../codegen/program.ts";
 import type { Target } from "../../codegen/target.ts";
 import type { Kernel } from "../../codegen/tile/types.ts";
@@ -23,6 +23,12 @@ export interface SimdCOptions {
   /** Where $CC, the cache folder and so on are looked up; the process's environment by default. */
   readonly env?: NodeJS.ProcessEnv;
 }
+
+/** Those who make CPUs, by what CPUID calls them. */
+const makers: ReadonlyMap<string, CpuMaker> = new Map([
+  ["GenuineIntel", "intel"],
+  ["AuthenticAMD", "amd"],
+]);
 
 /** The backend that compiles layers to C11 with intrinsics, builds them with the machine's compiler and runs them natively. */
 export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options: SimdCOptions = {}): Backend {
@@ -80,7 +86,10 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
   };
 
   const bestIsa = async (): Promise<string> => {
-    const [best] = runnable();
+    const [first] = runnable();
+    const maker = makers.get(host.cpuVendor() ?? "");
+    const faster = first && maker && vectorIsa(first).faster?.[maker];
+    const best = faster ?? first;
     if (best === undefined) throw new LackError("this CPU runs none of the simd-c ISAs", "run on x86-64 or aarch64");
     return best;
   };
@@ -116,7 +125,9 @@ export function createSimdC<M extends NativeMemory>(host: NativeHost<M>, options
           compile: { ok: true, how: `${command.join(" ")}: ${version}` },
           run: {
             ok: true,
-            how: `${host.cpuModel()}, ${vectorIsa(isa).title} (also ${runnable().slice(1).join(", ")})`,
+            how: `${host.cpuModel()}, ${vectorIsa(isa).title} (also ${runnable()
+              .filter((name) => name !== isa)
+              .join(", ")})`,
           },
           emulate,
         };

@@ -14,6 +14,11 @@ import { wasmSimd128 } from "./isa/wasm-simd128.ts";
 /** Sums are scaled block by block here: no storage of whole rows. */
 const storages = all.filter((storage) => !(isBlockFormat(storage) && hasWholeRows(storage)));
 
+interface Ahead {
+  readonly f32?: number;
+  readonly others: number;
+}
+
 /** One variant: its vectors, and the sizes that schedules take. */
 interface Variant {
   readonly isa: VectorIsa;
@@ -23,10 +28,12 @@ interface Variant {
   /** Rows of a tile of a block format: sums of both kinds, whole and scaled, and as many vectors beside them. */
   readonly blockRows: readonly number[];
   /**
-   * Bytes ahead of which a product of one or two rows asks for weights that are not f32: where these take many instructions for
-   * each line, the lines that the CPU's own window of instructions reaches do not hide the memory's latency. Absent means never.
+   * Bytes ahead of which tiles ask for weights, of f32 and of others: where these take many instructions for each line, the lines
+   * that the CPU's own window of instructions reaches do not hide the memory's latency. Absent means never.
    */
-  readonly ahead?: number;
+  readonly ahead?: Ahead;
+  /** Absent means the next panel. */
+  readonly prefetch?: RegisterMatmul["prefetch"];
   /** What `unmoor tune` tries instead: tiles with fewer rows where those leave registers for what is beside the sums, and with more. */
   readonly tried: { readonly rows: readonly number[]; readonly blockRows: readonly (readonly number[])[] };
 }
@@ -48,6 +55,15 @@ const triedSmall = {
 };
 
 const widened = { activations: "f32", depth: 1 } as const;
+/** Two of bf16 in each lane, which a shift and a mask take apart: fewer instructions than widening one by one. */
+const widenedPairs = { activations: "f32", depth: 2 } as const;
+
+/** A core of these CPUs gets a quarter more of memory where it asks itself for what lies 2 to 8 KiB ahead (docs/cpu-schedules.md). */
+const onIntel = {
+  bf16: widenedPairs,
+  ahead: { f32: 4096, others: 4096 },
+  prefetch: { kind: "shares" },
+} as const;
 
 /** Best first; plain C last. */
 const variants: readonly Variant[] = [
@@ -59,10 +75,17 @@ const variants: readonly Variant[] = [
     blockRows: [7, 6, 5, 4, 3, 2, 1],
     tried: triedLarge,
   },
-  { isa: avx512Vnni, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [7, 6, 5, 4, 3, 2, 1], tried: triedLarge },
-  { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1], tried: triedLarge },
+  { isa: avx512Vnni, rows: [12, 8, 6, 4, 3, 2, 1], blockRows: [7, 6, 5, 4, 3, 2, 1], ...onIntel, tried: triedLarge },
+  { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], blockRows: [6, 5, 4, 3, 2, 1], ...onIntel, tried: triedLarge },
   // 6 × 2 + 2 + 1 of 16 registers.
-  { isa: avx2, rows: [6, 5, 4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1], ahead: 2048, tried: triedSmall },
+  {
+    isa: avx2,
+    rows: [6, 5, 4, 3, 2, 1],
+    bf16: widened,
+    blockRows: [3, 2, 1],
+    ahead: { others: 2048 },
+    tried: triedSmall,
+  },
   // 12 × 2 sums + 2 + 1 of 32 registers, as AVX-512.
   {
     isa: neonBf16,
@@ -87,7 +110,7 @@ const variants: readonly Variant[] = [
 const columnVectors = 2;
 
 /** What a core of a Zen 4 machine gets of memory: 5 to 7 bytes per cycle alone, 3 to 4 beside another. */
-const prefetch = { bytesPerCycle: 5, tile: 3 } as const;
+const nextPanel = { kind: "next panel", bytesPerCycle: 5, tile: 3 } as const;
 
 /** Output panels of one block: enough work to outweigh taking a block, few enough to share a single row among all threads. */
 const panelsPerBlock = 2;
@@ -123,19 +146,24 @@ export function simdTunings(name: string): readonly Target[] {
   const own = variant(name);
   const { rows, blockRows } = own.tried;
   const panels = [1, 4, 8].map((panelsPerBlock) => ({ [`panels ${panelsPerBlock}`]: { panelsPerBlock } }));
-  const prefetches = [
+  const prefetches: readonly Readonly<Record<string, Partial<Sizes>>>[] = [
     { "prefetch never": { prefetch: undefined } },
+    own.prefetch?.kind === "shares"
+      ? { "prefetch next panel": { prefetch: nextPanel } }
+      : { "prefetch shares": { prefetch: { kind: "shares" } } },
     // Memory that is slower than the default has it asks for more rows before it prefetches, faster memory for fewer.
-    { "prefetch late": { prefetch: { ...prefetch, bytesPerCycle: prefetch.bytesPerCycle / 2 } } },
-    { "prefetch early": { prefetch: { ...prefetch, bytesPerCycle: prefetch.bytesPerCycle * 4 } } },
+    { "prefetch late": { prefetch: { ...nextPanel, bytesPerCycle: nextPanel.bytesPerCycle / 2 } } },
+    { "prefetch early": { prefetch: { ...nextPanel, bytesPerCycle: nextPanel.bytesPerCycle * 4 } } },
   ];
   const both = panels.flatMap((p) => prefetches.map((q) => ({ ...p, ...q })));
   const others = [
     { [`rows ${rows[0]}`]: { rows } },
     ...blockRows.map((sizes) => ({ [`rows of blocks ${sizes[0]}`]: { blockRows: sizes } })),
     ...[undefined, 1024, 2048, 4096]
-      .filter((ahead) => ahead !== own.ahead)
-      .map((ahead) => ({ [`ahead ${ahead ?? "never"}`]: { ahead } })),
+      .filter((bytes) => bytes !== own.ahead?.f32 || bytes !== own.ahead?.others)
+      .map((bytes) => ({
+        [`ahead ${bytes ?? "never"}`]: { ahead: bytes === undefined ? undefined : { f32: bytes, others: bytes } },
+      })),
     { "row blocks 64": { rowBlocks: { ...rowBlocks, linear: 64 } } },
     { "row blocks 2": { rowBlocks: { ...rowBlocks, grouped: 2 } } },
   ];
@@ -152,7 +180,7 @@ interface Sizes {
   readonly panelsPerBlock: number;
   readonly rowBlocks: NonNullable<RegisterMatmul["rowBlocks"]>;
   readonly prefetch: RegisterMatmul["prefetch"];
-  readonly ahead: number | undefined;
+  readonly ahead: Ahead | undefined;
 }
 
 function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Target {
@@ -161,12 +189,16 @@ function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Ta
     blockRows: usual.blockRows,
     panelsPerBlock,
     rowBlocks,
-    prefetch,
+    prefetch: usual.prefetch ?? nextPanel,
     ahead: usual.ahead,
     ...changes,
   };
   const costs = new Map(isa.instructions.map(({ op, cost }) => [op, cost]));
-  const ahead = sizes.ahead === undefined ? {} : { ahead: sizes.ahead };
+  const aheadOf = (kind: keyof Ahead) => {
+    const bytes = sizes.ahead?.[kind];
+    return bytes === undefined ? {} : { ahead: bytes };
+  };
+  const ahead = aheadOf("others");
   /** Cycles of a row of a tile for so many products of vectors with one instruction of those that the table has. */
   const cyclesOf = (products: number, ...ops: readonly string[]): number =>
     products * columnVectors * (ops.map((op) => costs.get(op)).find((cost) => cost !== undefined) ?? 1);
@@ -186,6 +218,8 @@ function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Ta
     } as const;
   };
   const float = { ...widened, cycles: cyclesOf(1, "fma.f32") };
+  const cyclesOfBf16 = ({ activations, depth }: NonNullable<Variant["bf16"]>): number =>
+    activations === "bf16" ? cyclesOf(1, "dot.bf16") : cyclesOf(depth, "fma.f32");
   const { prefetch: own, ...given } = sizes;
   return {
     name: "simd-c",
@@ -198,11 +232,9 @@ function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Ta
       rows: given.rows,
       columns: columnVectors * isa.lanes,
       dot: {
-        f32: float,
+        f32: { ...float, ...aheadOf("f32") },
         f16: { ...float, ...ahead },
-        ...(bf16 === undefined
-          ? {}
-          : { bf16: { ...(bf16.depth === 1 ? float : { ...bf16, cycles: cyclesOf(1, "dot.bf16") }), ...ahead } }),
+        ...(bf16 === undefined ? {} : { bf16: { ...bf16, cycles: cyclesOfBf16(bf16), ...ahead } }),
         ...Object.fromEntries(storages.flatMap((name) => (isBlockFormat(name) ? [[name, block(name)]] : []))),
       },
       packed: true,

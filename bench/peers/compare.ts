@@ -8,7 +8,7 @@ import { readLayer } from "../../runtime/source.ts";
 import { installFolder } from "../../runtime/version.ts";
 import { Arena } from "../arena.ts";
 import { drawBatches } from "../drawn.ts";
-import type { ReadProbe, Roofs } from "../roofs.ts";
+import type { RoofProbe } from "../roofs.ts";
 import type { Peer } from "./peer.ts";
 import { makeProblem } from "./problem.ts";
 import { type Comparison, compareInRounds } from "./rounds.ts";
@@ -35,8 +35,7 @@ export interface CompareOptions {
   readonly tokens: readonly number[];
   readonly backend: Backend;
   readonly isa: string;
-  readonly roofs: Roofs;
-  readonly probe: ReadProbe;
+  readonly probe: RoofProbe;
   readonly threads: number;
   readonly rounds: number;
   /** ms */

@@ -7,7 +7,7 @@ import { loadBackend } from "../../runtime/backends.ts";
 import { readLayer } from "../../runtime/source.ts";
 import { Arena } from "../arena.ts";
 import { drawBatches } from "../drawn.ts";
-import type { Roofs } from "../roofs.ts";
+import type { RoofProbe } from "../roofs.ts";
 import { ggml } from "./ggml.ts";
 import { packages } from "./install.ts";
 import { onnxruntime } from "./onnxruntime.ts";
@@ -18,16 +18,14 @@ import { type Comparable, comparable, type Shape, shapes } from "./shapes.ts";
 
 const backend = await loadBackend("simd-c");
 const isa = await backend.bestIsa();
-const roofs: Roofs = {
-  target: "simd-c",
-  isa,
+const probe: RoofProbe = {
   device: "",
-  read_gbps: 1,
-  read_gbps_one_thread: 1,
-  gflops: { f32: 1, bf16: 1, q8_0: 1, q4_0: 1 },
+  read: async () => [1],
+  products: async () => [1],
+  now: async () => ({ read_gbps: 1, gflops: {} }),
+  close: async () => {},
 };
-const probe = { device: "", best: async () => 1, usual: async () => 1, close: async () => {} };
-const options = { threads: 2, rounds: 2, budgetMs: 1, sampledTokens: 3, roofs, probe };
+const options = { threads: 2, rounds: 2, budgetMs: 1, sampledTokens: 3, probe };
 
 interface Made {
   readonly problem: Problem;

@@ -27,6 +27,7 @@ export function outcomeTable(outcome: Outcome): string {
     "times as fast",
     "of the roof",
     "GB/s read",
+    "GFLOP/s",
     "error/bound, both",
   ];
   const rows: (string | number)[][] = [];
@@ -41,6 +42,7 @@ export function outcomeTable(outcome: Outcome): string {
         spreadText(each.ratio),
         spreadText(each.share, percent),
         figure(each.read_gbps.median),
+        figure(each.gflops.median),
         `${figure(each.our_error_over_bound)}, ${figure(each.peer_error_over_bound)}`,
       ]);
   }

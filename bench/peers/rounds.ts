@@ -5,7 +5,7 @@ import type { Tensor } from "../../ir/core/tensor.ts";
 import { differingOutput } from "../../runtime/check/compare.ts";
 import { burst } from "../burst.ts";
 import { compareSample } from "../measure.ts";
-import { type ReadProbe, type Roofs, timeAtRoofs } from "../roofs.ts";
+import { between, type RoofProbe, type RoofsNow, timeAtRoofs } from "../roofs.ts";
 import { median, type Spread, spread } from "../statistics.ts";
 import { grouped, workOf } from "../work.ts";
 import type { LoadedPeer } from "./peer.ts";
@@ -27,8 +27,7 @@ export interface RoundOptions {
   readonly budgetMs: number;
   /** Tokens that are compared with the oracle. */
   readonly sampledTokens: number;
-  readonly roofs: Roofs;
-  readonly probe: ReadProbe;
+  readonly probe: RoofProbe;
 }
 
 export interface Comparison {
@@ -38,9 +37,10 @@ export interface Comparison {
   readonly peer: Spread;
   /** Time of the peer over ours, of the medians of each round. Above 1 we are faster. */
   readonly ratio: Spread;
-  /** The least time that our work takes at the roofs, over our time; read_gbps of the same round. */
+  /** The least time that our work takes at the roofs of the same round, over our time. */
   readonly share: Spread;
   readonly read_gbps: Spread;
+  readonly gflops: Spread;
   /** Largest error over what the storage's rounding may cause. */
   readonly our_error_over_bound: number;
   readonly peer_error_over_bound: number;
@@ -61,14 +61,15 @@ export async function compareInRounds(
   const tokens = batches[0]?.dims[0] ?? 0;
   const floors: { readonly flops: number; readonly bytes: number }[] = [];
   for (const x of batches) floors.push(await workOfBatch(pair, x, options.threads));
-  const rounds: { ours: number; peer: number; read: number; share: number }[] = [];
+  const rounds: { ours: number; peer: number; roofs: RoofsNow; share: number }[] = [];
+  const { storage } = pair.compilation;
+  const roofsNow = () => options.probe.now(storage, options.threads);
   for (let round = 0; round < options.rounds; round++) {
-    let read = 0;
+    let roofs: RoofsNow = { read_gbps: 0, gflops: {} };
     const timeOurs = async () => {
-      // Before and after: on a shared machine memory's speed changes within seconds.
-      const before = await options.probe.usual(options.threads);
+      const before = await roofsNow();
       const times = await burst(batches, options.budgetMs, (x) => runOurs(pair, x, options.threads));
-      read = (before + (await options.probe.usual(options.threads))) / 2;
+      roofs = between(before, await roofsNow());
       return times;
     };
     const timePeer = async () => {
@@ -80,9 +81,8 @@ export async function compareInRounds(
     const [first, second] = round % 2 === 0 ? [timeOurs, timePeer] : [timePeer, timeOurs];
     const [a, b] = [await first(), await second()];
     const [ours, theirs] = round % 2 === 0 ? [a, b] : [b, a];
-    const roofs = { ...options.roofs, read_gbps: read };
-    const atRoofs = median(floors.map((work) => timeAtRoofs(work, pair.compilation.storage, roofs)));
-    rounds.push({ ours: median(ours), peer: median(theirs), read, share: atRoofs / median(ours) });
+    const atRoofs = median(floors.map((work) => timeAtRoofs(work, storage, roofs)));
+    rounds.push({ ours: median(ours), peer: median(theirs), roofs, share: atRoofs / median(ours) });
   }
   return {
     tokens,
@@ -90,7 +90,8 @@ export async function compareInRounds(
     peer: spread(rounds.map((r) => r.peer / 1e6)),
     ratio: spread(rounds.map((r) => r.peer / r.ours)),
     share: spread(rounds.map((r) => r.share)),
-    read_gbps: spread(rounds.map((r) => r.read)),
+    read_gbps: spread(rounds.map((r) => r.roofs.read_gbps)),
+    gflops: spread(rounds.map((r) => r.roofs.gflops[storage] ?? 0)),
     our_error_over_bound: checked.ours,
     peer_error_over_bound: checked.peer,
   };

@@ -1,7 +1,7 @@
 import type { Tensor } from "../../ir/core/tensor.ts";
 import { burst } from "../burst.ts";
 import { drawBatches } from "../drawn.ts";
-import { type ReadProbe, type Roofs, timeAtRoofs } from "../roofs.ts";
+import { type RoofProbe, timeAtRoofs } from "../roofs.ts";
 import { median } from "../statistics.ts";
 import { loadForSweep, type SweepSettings } from "./layer.ts";
 
@@ -78,8 +78,7 @@ export interface TokensSweep {
 export async function sweepTokens(
   settings: SweepSettings,
   tokens: readonly number[],
-  roofs: Roofs,
-  probe: ReadProbe,
+  probe: RoofProbe,
 ): Promise<TokensSweep> {
   const layer = await loadForSweep("olmoe.ts", params, settings);
   try {
@@ -95,7 +94,7 @@ export async function sweepTokens(
     }
     for (let round = 0; round < settings.rounds; round++)
       for (const { batches, work, times, shares } of cases) {
-        const now = { ...roofs, read_gbps: await probe.usual(settings.threads) };
+        const now = await probe.now(settings.storage, settings.threads);
         const took = median(await burst(batches, settings.budget, async (x) => (await layer.run(x)).nanoseconds));
         times.push(took);
         shares.push(median(work.map((w) => timeAtRoofs(w, settings.storage, now))) / took);

@@ -2,12 +2,12 @@ import { IrError } from "../../ir/core/diagnostic.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { isStorage, type RegisterMatmul, type StagedTile, type Storage, type Stripes } from "../target.ts";
 import { whole } from "../tile/builder.ts";
-import { add, lt, min, mul, select, sub } from "../tile/fold.ts";
+import { add, lt, min, mul, sub } from "../tile/fold.ts";
 import type { SizeRange } from "../tile/types.ts";
-import { balancedRows } from "./balance.ts";
 import type { Schedule } from "./context.ts";
 import { stagedKernel } from "./matmul-staged.ts";
 import { stripedKernel } from "./matmul-striped.ts";
+import { prefetching } from "./prefetching.ts";
 import { describeProduct, type Product } from "./product.ts";
 import { beginProduct, expertOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
 import { walkRows } from "./rows.ts";
@@ -104,22 +104,14 @@ function registerKernel(
 
   const parts: SumsContext = { b, p, scratch, width, depth, expert };
   const tile = new ProductTile(parts, sumsOf(parts), first);
-  const { prefetch } = matmul;
-  const ahead = p.packed ? matmul.dot[dtype]?.ahead : undefined;
-  const balanced = p.packed && p.offsets ? balancedRows(matmul, dtype) : undefined;
   const onPanel = (panel: ScalarExpr): void => {
-    const following = min(add(panel, 1), panels - 1);
-    // Below the balance the hint names the present panel, and so does nothing.
-    const next =
-      balanced === undefined ? undefined : b.letScalar("next", select(lt(count, balanced), panel, following));
-    const fetchedBy = (size: number): Fetched | undefined => {
-      if (!prefetch) return undefined;
-      if (size >= prefetch.tile) return next && { panel: next };
-      return ahead === undefined ? undefined : { panel, ahead };
-    };
+    const next = min(add(panel, 1), panels - 1);
+    const fetchedBy = p.packed
+      ? prefetching({ b, p, depth, sizes, count, panel, next }, matmul, dtype)
+      : () => undefined;
     const rows = (edge: boolean) =>
       walkRows(b, sizes, count, { part, parts: rowBlocks }, (size, row) =>
-        tile.emit(size, row, panel, edge, fetchedBy(size)),
+        tile.emit(size, row, panel, edge, fetchedBy(size, row)),
       );
     const fullPanels = Math.floor(p.columns / width);
     if (fullPanels === panels) rows(false);

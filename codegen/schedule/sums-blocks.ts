@@ -140,13 +140,21 @@ export class BlockSums implements Sums {
   }
 
   /** Codes are bytes. */
-  #prefetch(step: ScalarExpr, { panel, ahead }: Fetched): void {
+  #prefetch(step: ScalarExpr, { panel, at: fetched = (same) => same, ahead }: Fetched): void {
     const { b, p, width, expert } = this.#context;
     const lead = p.offsets ? [at(expert)] : [];
     const columns = range(0, p.sums * width);
     for (const { codes, format } of this.#weights)
       b.prefetch(
-        view(codes, ...lead, panel, step, range(0, codeBytes(format, format.step) / group), columns, range(0, group)),
+        view(
+          codes,
+          ...lead,
+          panel,
+          fetched(step),
+          range(0, codeBytes(format, format.step) / group),
+          columns,
+          range(0, group),
+        ),
         ahead,
       );
   }

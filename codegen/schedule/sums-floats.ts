@@ -54,13 +54,13 @@ export class FloatSums implements Sums {
     return whole(part);
   }
 
-  #prefetch(step: ScalarExpr, { panel, ahead = 0 }: Fetched): void {
+  #prefetch(step: ScalarExpr, { panel, at: fetched = (same) => same, ahead = 0 }: Fetched): void {
     const { b, p, width, depth, expert } = this.#context;
     const [packed] = p.weights;
     if (!packed) return;
     const lead = p.offsets || p.heads ? [at(expert)] : [];
     const columns = range(0, p.sums * width);
-    b.prefetch(view(packed, ...lead, panel, step, columns, range(0, depth)), ahead / dtypeBytes[packed.dtype]);
+    b.prefetch(view(packed, ...lead, panel, fetched(step), columns, range(0, depth)), ahead / dtypeBytes[packed.dtype]);
   }
 
   /** acc += one step of k: for packed weights one product over all sums, else one per weight. */

@@ -25,8 +25,10 @@ export class ScaledSums implements Sums {
     const columns = range(0, p.sums * width);
     walkSteps(this.#context, this.#weights[0], (step) => {
       const { fetched } = place;
-      if (fetched)
-        b.prefetch(view(codes, ...lead, fetched.panel, step.step, range(0, size), columns, range(0, 1)), fetched.ahead);
+      if (fetched) {
+        const { panel, at: of = (same) => same, ahead } = fetched;
+        b.prefetch(view(codes, ...lead, panel, of(step.step), range(0, size), columns, range(0, 1)), ahead);
+      }
       const first = b.letScalar("from", mul(step.step, size));
       this.step(acc, step, place, {
         rows: (k) => view(p.x, rowsOf(place), ...head, range(add(first, k), 1)),

@@ -18,9 +18,13 @@ export interface TilePlace {
   readonly fetched?: Fetched | undefined;
 }
 
-/** What of a packed matrix is prefetched while a step is multiplied: the same step of a panel, or what lies so many bytes ahead. */
+/**
+ * What of a packed matrix is prefetched while a step is multiplied: the same step of a panel, or the one that `at` says, and of that
+ * what lies so many bytes ahead.
+ */
 export interface Fetched {
   readonly panel: ScalarExpr;
+  readonly at?: (step: ScalarExpr) => ScalarExpr;
   readonly ahead?: number;
 }
 

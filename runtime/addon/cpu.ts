@@ -5,6 +5,8 @@ import { cpus } from "node:os";
 export interface CpuInfo {
   /** Instruction-set features by Linux's names: `avx2`, `avx512_vnni`; on aarch64 `asimd`, `sve`. */
   readonly features: ReadonlySet<string>;
+  /** Who made it, as "GenuineIntel"; undefined where the file does not say. */
+  readonly vendor: string | undefined;
   /** The processor's name; undefined where the file does not say, as on most aarch64. */
   readonly model: string | undefined;
 }
@@ -20,7 +22,11 @@ export function parseCpuInfo(text: string): CpuInfo {
   const features = fields.get("flags") ?? fields.get("Features") ?? fields.get("isa") ?? "";
   const implementer = fields.get("CPU implementer");
   const arm = implementer === undefined ? undefined : `ARM implementer ${implementer} part ${fields.get("CPU part")}`;
-  return { features: new Set(features.split(/\s+/).filter(Boolean)), model: fields.get("model name") ?? arm };
+  return {
+    features: new Set(features.split(/\s+/).filter(Boolean)),
+    vendor: fields.get("vendor_id"),
+    model: fields.get("model name") ?? arm,
+  };
 }
 
 let own: CpuInfo | undefined;
@@ -41,6 +47,11 @@ function readCpuInfo(): string {
 /** The instruction-set features of this machine, by Linux's names; empty where the system does not tell. */
 export function cpuFeatures(): ReadonlySet<string> {
   return ownCpu().features;
+}
+
+/** Who made this machine's processor, as in "GenuineIntel"; undefined where the system does not tell. */
+export function cpuVendor(): string | undefined {
+  return ownCpu().vendor;
 }
 
 /** The name of this machine's processor, as in "AMD EPYC 7763". */

@@ -15,6 +15,8 @@ export const avx512Bf16: VectorIsa = {
   types: { ...avx512Vnni.types, pairs: "__m512i" },
   flags: [...avx512Vnni.flags, "-mavx512bf16"],
   features: [...avx512Vnni.features, "avx512_bf16"],
+  // Emerald Rapids starts a VDPBF16PS every second cycle, and two FMAs in each: twice the products (docs/cpu-schedules.md).
+  faster: { intel: avx512Vnni.name },
   instructions: [
     ...instructionTable(
       lanes,

@@ -45,6 +45,8 @@ export const avx512Rows = {
   "load.f32": ["_mm512_loadu_ps({p})", 1],
   "load.f8": ["unmoor_load_f8x16({p})", 6],
   "load.bf16": ["unmoor_load_bf16x16({p})", 1],
+  "load_even.bf16": ["_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512({p}), 16))", 1],
+  "load_odd.bf16": ["_mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512({p}), _mm512_set1_epi32(-65536)))", 1],
   "load.i32": ["_mm512_loadu_si512({p})", 1],
   "load.f16": ["_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)({p})))", 1],
   "load.u8": ["_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)({p})))", 2],

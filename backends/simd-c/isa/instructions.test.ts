@@ -52,7 +52,7 @@ function signature(op: string): { readonly operands: readonly Kind[]; readonly r
   if (name === "not") return { operands: ["mask"], result: "mask" };
   if (name === "any") return { operands: ["mask"], result: "one.bool" };
   if (name === "broadcast") return { operands: [`one.${type}` as Kind], result: type === "bool" ? "mask" : t };
-  if (name === "load" || name === "broadcast_load")
+  if (["load", "load_even", "load_odd", "broadcast_load"].includes(name))
     return { operands: ["memory"], result: isFloatElement(type as ElementType) ? "f32" : "i32" };
   if (name === "load_partial") return { operands: ["memory", "count"], result: type === "i32" ? "i32" : "f32" };
   if (name === "store") return { operands: [isFloat(type as ElementType) ? "f32" : "i32", "memory"], result: "memory" };

@@ -140,6 +140,9 @@ export function meanings(lanes: number) {
     "broadcast.bool": broadcast,
     "load.f32": load,
     "load.bf16": load,
+    // Every second of twice as many: of pairs side by side, the first or the second of each.
+    "load_even.bf16": (p: readonly number[] = []) => Array.from({ length: lanes }, (_, i) => p[2 * i] ?? 0),
+    "load_odd.bf16": (p: readonly number[] = []) => Array.from({ length: lanes }, (_, i) => p[2 * i + 1] ?? 0),
     "load.f8": load,
     "load.i32": load,
     "load.f16": load,

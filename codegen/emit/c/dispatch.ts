@@ -107,6 +107,7 @@ typedef int32_t function(void *const *buffers, const int64_t *dims, int32_t thre
 typedef struct {
   const char *isa;
   bool (*runs)(void);
+  bool (*slow)(void); /* whether another variant is faster on this CPU; may be null */
   function *prepare, *run;
   int64_t (*workspace)(const int64_t *dims);
   int64_t prepared; /* bytes */
@@ -114,11 +115,11 @@ typedef struct {
   const place *places;
 } variant;
 
-${byArchitecture(variants, (v) => variantLines(v, given))}
+${byArchitecture(variants, (v) => variantLines(v, given, slowOn(v.isa, variants)))}
 
 /* Best first. */
 static const variant variants[] = {
-${byArchitecture(variants, variantRow)}
+${byArchitecture(variants, (v) => variantRow(v, slowOn(v.isa, variants).length > 0))}
 };
 ${functions(prefix)}`;
 }
@@ -150,7 +151,7 @@ const preparedBytes = ({ buffers }: Variant): number =>
   buffers.reduce((sum, b) => sum + (b.role === "prepared" ? bytesOf(b) : 0), 0);
 
 /** What a variant needs of the CPU, and where its buffers lie. */
-function variantLines(variant: Variant, given: readonly ProgramBuffer[]): string[] {
+function variantLines(variant: Variant, given: readonly ProgramBuffer[], makers: readonly string[]): string[] {
   const { isa, local, buffers } = variant;
   const { architecture } = isa;
   const tests = architecture === "any" ? [] : isa.features.map(featureTests[architecture]);
@@ -167,6 +168,12 @@ function variantLines(variant: Variant, given: readonly ProgramBuffer[]): string
     `  return ${tests.join(" &&\n         ") || "true"};`,
     "}",
     "",
+    ...(makers.length === 0
+      ? []
+      : [
+          `static bool ${local}_slow(void) { return ${makers.map((m) => `__builtin_cpu_is("${m}")`).join(" || ")}; }`,
+          "",
+        ]),
     `static const place ${local}_places[] = {`,
     ...places,
     "  {WORKSPACE, 0},",
@@ -175,17 +182,23 @@ function variantLines(variant: Variant, given: readonly ProgramBuffer[]): string
   ];
 }
 
-const variantRow = (variant: Variant): string[] => {
+/** On whose CPUs another of the variants is faster. */
+const slowOn = (isa: VectorIsa, variants: readonly Variant[]): readonly string[] =>
+  Object.entries(isa.faster ?? {}).flatMap(([maker, name]) =>
+    variants.some((v) => v.isa.name === name) ? [maker] : [],
+  );
+
+const variantRow = (variant: Variant, maySlow: boolean): string[] => {
   const { isa, prefix, local, buffers } = variant;
   return [
-    `  {"${isa.name}", ${local}_runs, ${prefix}_prepare, ${prefix}_run, ${prefix}_workspace, ${preparedBytes(variant)}, ${buffers.length + 1}, ${local}_places},`,
+    `  {"${isa.name}", ${local}_runs, ${maySlow ? `${local}_slow` : "NULL"}, ${prefix}_prepare, ${prefix}_run, ${prefix}_workspace, ${preparedBytes(variant)}, ${buffers.length + 1}, ${local}_places},`,
   ];
 };
 
 const functions = (prefix: string): string => `
 static const variant *_Atomic in_use;
 
-/* The variant that was chosen; at first, the best that the CPU runs. */
+/* The variant that was chosen; at first, the fastest that the CPU runs. */
 static const variant *used(void) {
   const variant *chosen = atomic_load(&in_use);
   if (chosen == NULL) {
@@ -215,8 +228,10 @@ int32_t ${prefix}_run(void *const *buffers, const int64_t *dims, int32_t threads
 
 int32_t ${prefix}_use(const char *isa) {
   for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
-    if ((isa != NULL && strcmp(isa, variants[i].isa) != 0) || !variants[i].runs()) continue;
-    atomic_store(&in_use, &variants[i]);
+    const variant *const v = &variants[i];
+    if (isa != NULL && strcmp(isa, v->isa) != 0) continue;
+    if (!v->runs() || (isa == NULL && v->slow != NULL && v->slow())) continue;
+    atomic_store(&in_use, v);
     return 0;
   }
   return 3;
@@ -264,7 +279,7 @@ ${table.join("\n")}
  */
 
 /*
- * Chooses a variant, or with a null pointer the best that this CPU runs, which is what is used where nothing was chosen:
+ * Chooses a variant, or with a null pointer the fastest that this CPU runs, which is what is used where nothing was chosen:
  *   ${variants.map((v) => `"${v.isa.name}"`).join(", ")}
  * Before the other functions: variants differ in the bytes that they need, and in what they prepare. Returned: 0 done; 3 there
  * is no such variant, or this CPU cannot run it.
@@ -349,16 +364,18 @@ ${prefix}.wasm: ${prefix}.c $(wildcard *.h)
 }
 
 function readme(layer: string, prefix: string, variants: readonly Variant[]): string {
-  const rows = variants.map(
-    (v) =>
-      `| ${v.isa.name} | \`${v.prefix}.c\` | ${v.isa.architecture === "any" ? "any CPU" : v.isa.architecture} | ${v.isa.features.join(", ") || "nothing"} |`,
-  );
+  const rows = variants.map(({ isa, prefix: own }) => {
+    const { name, architecture, features } = isa;
+    const makers = slowOn(isa, variants);
+    const left = makers.length > 0 ? ` (on a CPU of ${makers.join(" or ")} it is used where it is asked for)` : "";
+    return `| ${name} | \`${own}.c\` | ${architecture === "any" ? "any CPU" : architecture} | ${features.join(", ") || "nothing"}${left} |`;
+  });
   return `# ${layer}
 
 \`make\` builds \`lib${prefix}.so\`; \`make check\` builds and runs the self-test in every variant that the CPU runs. \`${prefix}.h\` documents
 the functions and their buffers.
 
-When it runs, \`${prefix}.c\` chooses the best variant for the CPU. A variant's instructions stand in its own file alone, which is compiled
+When it runs, \`${prefix}.c\` chooses the fastest variant for the CPU. A variant's instructions stand in its own file alone, which is compiled
 with flags of its own, so a CPU never meets one that it lacks. Best first:
 
 | variant | file | for | the CPU must have |

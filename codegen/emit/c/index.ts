@@ -7,7 +7,7 @@ import { emitSource } from "./program.ts";
 import { emitSelfTest } from "./self-test.ts";
 
 export { emitVariants } from "./dispatch.ts";
-export type { VectorIsa } from "./isa.ts";
+export type { CpuMaker, VectorIsa } from "./isa.ts";
 export { emitSource } from "./program.ts";
 
 /**

@@ -4,6 +4,9 @@ import { scalarOp } from "../../../ir/core/scalar.ts";
 import type { Instruction } from "../../instructions.ts";
 import { atom } from "../c-family/atom.ts";
 
+/** Makers of x86 CPUs, by compilers' names. */
+export type CpuMaker = "intel" | "amd";
+
 export type Architecture = "x86_64" | "aarch64" | "wasm32";
 
 /**
@@ -27,6 +30,8 @@ export interface VectorIsa {
   readonly flags: readonly string[];
   /** CPU features that the flags assume, by Linux's names. */
   readonly features: readonly string[];
+  /** The variant that CPUs of a maker are faster with, where they and a layer have both: this one is used there when asked for. */
+  readonly faster?: Readonly<Partial<Record<CpuMaker, string>>>;
   readonly instructions: readonly Instruction[];
 }
 

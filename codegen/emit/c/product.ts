@@ -99,12 +99,15 @@ function emitClear(scope: Scope, { acc, rows, columns }: Product): void {
   );
 }
 
+type Column = (p: Address) => string;
+
 /** How one step of k is computed: what is loaded of a and b, and the instruction that joins them. */
 interface Step {
   readonly depth: number;
   readonly accumulate: (acc: string, a: string, b: string) => string;
   readonly row: (p: Address) => string;
-  readonly column: (p: Address) => string;
+  /** One or more vectors of b at one address; each is joined with an element of a, the first with the first. */
+  readonly columns: readonly [Column, ...Column[]];
   readonly rowType: string;
   readonly columnType: string;
 }
@@ -132,9 +135,26 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
       depth: 2,
       accumulate: (c, x, y) => table.text("dot.bf16", { c, a: x, b: y }),
       row: (p) => table.text("broadcast_pair.bf16", { p }),
-      column: (p) => table.text("load_pairs.bf16", { p }),
+      columns: [(p) => table.text("load_pairs.bf16", { p })],
       rowType: types.pairs,
       columnType: types.pairs,
+    };
+  }
+  if (
+    a === "f32" &&
+    b === "bf16" &&
+    table.has("load_even.bf16") &&
+    product.depth % 2 === 0 &&
+    together &&
+    bColumns?.stride.constant === 2
+  ) {
+    return {
+      depth: 2,
+      accumulate: (c, x, y) => table.text("fma.f32", { a: x, b: y, c }),
+      row: (p) => table.text("broadcast_load.f32", { p }),
+      columns: [(p) => table.text("load_even.bf16", { p }), (p) => table.text("load_odd.bf16", { p })],
+      rowType: types.f32,
+      columnType: types.f32,
     };
   }
   if (
@@ -150,12 +170,14 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
       depth: 4,
       accumulate: (c, x, y) => table.text(b === "u8" ? "dot.quads" : "dot.signed", { c, a: x, b: y }),
       row: (p) => table.text("broadcast_quad.i8", { p }),
-      column: (p) => {
-        if (half === undefined) return load(p);
-        const code = table.text(`${half}_half.u8`, { a: load(p) });
-        if (values === undefined) return code;
-        return table.text("lookup.u8", { a: code, p: { base: functions.bytes("values", values), offset: "" } });
-      },
+      columns: [
+        (p) => {
+          if (half === undefined) return load(p);
+          const code = table.text(`${half}_half.u8`, { a: load(p) });
+          if (values === undefined) return code;
+          return table.text("lookup.u8", { a: code, p: { base: functions.bytes("values", values), offset: "" } });
+        },
+      ],
       rowType: types.quads,
       columnType: types.quads,
     };
@@ -170,7 +192,7 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
     depth: 1,
     accumulate: (c, x, y) => table.text("fma.f32", { a: x, b: y, c }),
     row: (p) => table.text(`broadcast_load.${a}`, { p }),
-    column: (p) => table.text(`load.${b}`, { p }),
+    columns: [(p) => table.text(`load.${b}`, { p })],
     rowType: types.f32,
     columnType: types.f32,
   };
@@ -192,7 +214,7 @@ function emitRegisters(scope: Scope, s: Mma, products: readonly Product[]): void
   const { lanes } = table.isa;
   const total = first.depth;
   const known = s.rows === undefined ? undefined : scope.index(s.rows);
-  const one = (k: Offset): void => {
+  const part = (k: Offset, at: number): void => {
     const columns = products.flatMap((product, i) => {
       const step = steps[i];
       if (!step) return [];
@@ -200,7 +222,7 @@ function emitRegisters(scope: Scope, s: Mma, products: readonly Product[]): void
       for (let n = 0; n < product.columns; n += lanes) {
         const name = names.unique("w");
         const p = viewAddress(scope, product.b, [Offset.constant(n), k]);
-        out.line(`const ${step.columnType} ${name} = ${step.column(p)};`);
+        out.line(`const ${step.columnType} ${name} = ${step.columns[at]?.(p)};`);
         vectors.push({ name, n, product, step });
       }
       return vectors;
@@ -210,7 +232,8 @@ function emitRegisters(scope: Scope, s: Mma, products: readonly Product[]): void
         const [step] = steps;
         if (!step) return;
         const name = names.unique(`x${m}`);
-        out.line(`const ${step.rowType} ${name} = ${step.row(viewAddress(scope, first.a, [Offset.constant(m), k]))};`);
+        const p = viewAddress(scope, first.a, [Offset.constant(m), k.plus(Offset.constant(at))]);
+        out.line(`const ${step.rowType} ${name} = ${step.row(p)};`);
         for (const column of columns) {
           const acc = vectorVariable(column.product.acc, [Offset.constant(m), Offset.constant(column.n)], lanes);
           out.line(`${acc} = ${column.step.accumulate(acc, name, column.name)};`);
@@ -219,6 +242,10 @@ function emitRegisters(scope: Scope, s: Mma, products: readonly Product[]): void
       if (known === undefined || (known.known ?? 0) >= first.rows) row();
       else out.block(`if (${m} < ${known})`, row);
     }
+  };
+  const parts = steps[0]?.columns.length ?? 0;
+  const one = (k: Offset): void => {
+    for (let at = 0; at < parts; at++) part(k, at);
   };
   if (total / depth <= 4) {
     for (let k = 0; k < total; k += depth) one(Offset.constant(k));

@@ -45,7 +45,7 @@ export function emitShorts(scope: Scope, groups: readonly (readonly Mma[])[]): v
         const n = Offset.constant(v * lanes);
         const name = names.unique("w");
         const p = viewAddress(scope, product.b, [n, Offset.zero]);
-        out.line(`const ${step.columnType} ${name} = ${step.column(p)};`);
+        out.line(`const ${step.columnType} ${name} = ${step.columns[0](p)};`);
         return { name, n, product };
       });
     });
