@@ -67,6 +67,7 @@ test("the balance of arithmetic and memory follows the instructions and the byte
 test("several tiles share the next panel, and one looks ahead", () => {
   const kernels = JSON.stringify(compileLayer(layer, simdTarget("avx512-vnni"), "f32").program.kernels);
   expect(kernels).toContain('"fetched_pace"');
+  expect(kernels).toContain('"unroll":2');
   expect(JSON.stringify(compileLayer(layer, simdTarget("avx512-bf16"), "f32").program.kernels)).not.toContain(
     "fetched",
   );

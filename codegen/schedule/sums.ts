@@ -77,9 +77,10 @@ export function walkStripe(
   name: string,
   total: number,
   body: (step: ScalarExpr, inside: ScalarExpr | undefined) => void,
+  options: { readonly unroll?: number } = {},
 ): void {
   if (stripe === undefined) {
-    b.forLoop(name, 0, total, 1, (step) => body(step, undefined));
+    b.forLoop(name, 0, total, 1, (step) => body(step, undefined), options);
     return;
   }
   const { lanes, lane } = stripe;

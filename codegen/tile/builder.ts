@@ -153,7 +153,7 @@ export class KernelBuilder {
     to: Int,
     step: number,
     body: (counter: ScalarExpr) => void,
-    options: { readonly shared?: true } = {},
+    options: { readonly shared?: true; readonly unroll?: number } = {},
   ): void {
     const [first, end] = [int(from), int(to)];
     const [a, b] = [constantOf(first), constantOf(end)];

@@ -128,6 +128,8 @@ class KernelChecker extends PartChecker {
         this.#sameForLanes(s);
         if (!Number.isInteger(s.step) || s.step < 1)
           this.fail("a positive whole step", String(s.step), "Count upwards.");
+        if (s.unroll !== undefined && !(Number.isInteger(s.unroll) && s.unroll > 1))
+          this.fail("2 or more iterations in one", String(s.unroll), "Leave the hint out.");
         this.define(s.name);
         this.#checkList(s.body, { ...scope, scalars: new Map([...scope.scalars, [s.name, "i32"]]) });
         return;

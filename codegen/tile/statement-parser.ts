@@ -70,8 +70,9 @@ export class StatementParser {
         this.#expect("step", "for i = 0 to n step 1 { … }");
         const step = this.#integer();
         const shared = cursor.accept("shared") ? { shared: true as const } : {};
+        const unroll = cursor.accept("unroll") ? { unroll: this.#integer() } : {};
         const body = this.body({ ...names, scalars: new Map([...names.scalars, [name, "i32"]]) });
-        return { kind: "for", name, from, to, step, ...shared, body };
+        return { kind: "for", name, from, to, step, ...shared, ...unroll, body };
       }
       case "if": {
         const condition = this.#scalar(names);

@@ -58,7 +58,7 @@ export function printProgram(program: Program, options: PrintOptions = {}): stri
 export function statementHead(s: Statement): string {
   switch (s.kind) {
     case "for":
-      return `for ${s.name} = ${formatScalar(s.from)} to ${formatScalar(s.to)} step ${s.step}${s.shared ? " shared" : ""}`;
+      return `for ${s.name} = ${formatScalar(s.from)} to ${formatScalar(s.to)} step ${s.step}${s.shared ? " shared" : ""}${s.unroll === undefined ? "" : ` unroll ${s.unroll}`}`;
     case "if":
       return `if ${formatScalar(s.condition)}`;
     case "let":

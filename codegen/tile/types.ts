@@ -85,6 +85,7 @@ export type Statement =
   /**
    * Serial loop over from, from + step, … below to. `step` is a positive constant. `shared`: iterations write different elements and
    * read nothing that another one writes, and the cores that work on one block may share them.
+   * `unroll`: a hint, how many iterations are best written one after the other.
    */
   | {
       readonly kind: "for";
@@ -93,6 +94,7 @@ export type Statement =
       readonly to: ScalarExpr;
       readonly step: number;
       readonly shared?: true;
+      readonly unroll?: number;
       readonly body: readonly Statement[];
     }
   | {

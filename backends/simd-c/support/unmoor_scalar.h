@@ -5,6 +5,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Before a loop: how many iterations are best written one after the other. */
+#define UNMOOR_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define UNMOOR_UNROLL(n) UNMOOR_PRAGMA(unroll n)
+#else
+#define UNMOOR_UNROLL(n) UNMOOR_PRAGMA(GCC unroll n)
+#endif
+
 /* value, not below 0 and not above limit. */
 static inline int64_t unmoor_clamp(int64_t value, int64_t limit) {
   return value < 0 ? 0 : value > limit ? limit : value;

@@ -114,6 +114,7 @@ function emitFor(scope: Scope, s: Of<"for">): void {
   const to = scope.index(s.to).toString() || "0";
   const step = s.step === 1 ? `${name}++` : `${name} += ${s.step}`;
   loop.bind(s.name, { kind: "scalar", name, type: "i32" });
+  if (s.unroll !== undefined) scope.out.line(`UNMOOR_UNROLL(${s.unroll})`);
   scope.out.block(`for (int64_t ${name} = ${from}; ${name} < ${to}; ${step})`, () => emitStatements(loop, body));
   scope.names.release(mark);
 }
