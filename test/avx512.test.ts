@@ -12,7 +12,7 @@ import * as native from "../runtime/native.ts";
 import { expectStorages } from "./support.ts";
 
 const all = process.env.UNMOOR_TEST_ALL === "1";
-const isas = all ? ["avx512-bf16", "avx512-vnni", "avx512"] : ["avx512-bf16"];
+const isas = all ? ["avx512-bf16", "avx512-vnni", "avx512"] : ["avx512-bf16", "avx512-vnni"];
 const storages: readonly Storage[] = all ? ["f32", "f16", "bf16", "q8_0", "q4_0"] : ["bf16", "q4_0"];
 const layers: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   "longcat-moe.ts": { H: 40, I: 37, E: 5, Z: 2, K: 3, scale: 6 },

@@ -9,15 +9,13 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { runnableIsas } from "../backends/simd-c/testing.ts";
 import { exampleSizes } from "../bench/example-sizes.ts";
 import { compileLayer } from "../codegen/compile.ts";
 import { type Storage, storages } from "../codegen/target.ts";
 import { blockMultiple, isBlockFormat } from "../ir/core/block-formats.ts";
 import { loadBackend } from "../runtime/backends.ts";
-import * as native from "../runtime/native.ts";
 import { readLayer } from "../runtime/source.ts";
-import { wholeBlocks } from "./support.ts";
+import { simdIsas, wholeBlocks } from "./support.ts";
 
 const run = promisify(execFile);
 const all = process.env.UNMOOR_TEST_ALL === "1";
@@ -25,7 +23,7 @@ const examples = resolve(import.meta.dirname, "../examples");
 const layers = resolve(import.meta.dirname, "layers");
 
 /** Compilers take long with sanitizers: only the best variant otherwise. */
-const isas = runnableIsas(native).slice(0, all ? undefined : 1);
+const isas = (await simdIsas()).slice(0, all ? undefined : 1);
 /** -O1: what is looked for is in the source, not in what a compiler makes of it. */
 const FLAGS = [
   "-std=c11",
