@@ -2,12 +2,14 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compileLayer } from "../../codegen/compile.ts";
 import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { kernelBuilder, range, view, whole } from "../../codegen/tile/builder.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { apply } from "../../ir/core/scalar.ts";
 import type { Tensor } from "../../ir/core/tensor.ts";
 import type { ElementType } from "../../ir/core/types.ts";
+import { parseLayer } from "../../ir/text/index.ts";
 import * as native from "../../runtime/native.ts";
 import { LackError } from "../backend.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
@@ -196,6 +198,20 @@ it.each([
 ])("takes the variant that is fastest on a CPU of %s: %s", async (vendor, best) => {
   const cpuFeatures = () => new Set(isaNames.flatMap((name) => vectorIsa(name).features));
   expect(await createSimdC({ ...native, cpuFeatures, cpuVendor: () => vendor }).bestIsa()).toBe(best);
+});
+
+/** Layers in the text form, beyond experts: bf16 meets bf16 where rows of a table are multiplied. */
+const fixtures = new URL("../../codegen/fixtures/", import.meta.url);
+
+it.each(isaNames)("%s has instructions for every layer of the fixtures in floats of each width", async (isa) => {
+  const backend = createSimdC(native);
+  for (const file of readdirSync(fixtures).filter((name) => name.endsWith(".moe"))) {
+    const layer = parseLayer(readFileSync(new URL(file, fixtures), "utf8"), file);
+    for (const storage of ["f32", "f16", "bf16"] as const) {
+      const { program, target } = compileLayer(layer, backend.target(isa), storage);
+      await expect(backend.emit(program, target), `${file} in ${storage}`).resolves.toBeDefined();
+    }
+  }
 });
 
 it("knows its variants, and says which there are", () => {

@@ -141,9 +141,9 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
     };
   }
   if (
-    a === "f32" &&
     b === "bf16" &&
     table.has("load_even.bf16") &&
+    table.has(`broadcast_load.${a}`) &&
     product.depth % 2 === 0 &&
     together &&
     bColumns?.stride.constant === 2
@@ -151,7 +151,7 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
     return {
       depth: 2,
       accumulate: (c, x, y) => table.text("fma.f32", { a: x, b: y, c }),
-      row: (p) => table.text("broadcast_load.f32", { p }),
+      row: (p) => table.text(`broadcast_load.${a}`, { p }),
       columns: [(p) => table.text("load_even.bf16", { p }), (p) => table.text("load_odd.bf16", { p })],
       rowType: types.f32,
       columnType: types.f32,
