@@ -48,12 +48,28 @@ function removalsOf(calls: readonly string[]): Removal[] {
 
 const fileOf = (call: string): string => /\S+\.cpp/.exec(call)?.[0] ?? "";
 
-type Notice = "report" | "numbers" | undefined;
+/** How a removal was noticed: by a report, which names its kernel, or by other numbers. */
+interface Notice {
+  readonly how: "report" | "numbers";
+  readonly file?: string | undefined;
+}
+
+/** As many lists as one file has removals, each with at most one of a file. */
+function oneOfEachFile(removals: readonly Removal[]): Removal[][] {
+  const rounds: Removal[][] = [];
+  for (const one of removals) {
+    const free = rounds.find((round) => !round.some((other) => fileOf(other.text) === fileOf(one.text)));
+    if (free) free.push(one);
+    else rounds.push([one]);
+  }
+  return rounds;
+}
 
 /**
  * Takes the calls that order pipes and cores (SetFlag, WaitFlag, EnQue, DeQue, PipeBarrier, SyncAll, cross-core flags) out of a
  * layer's generated kernels, one by one and in pairs, and looks whether the emulator notices: by a report, or by other results than
- * the whole kernels give. Every case of the layer is tried, from seed 1 on, and the largest until `seeds` runs are made.
+ * the whole kernels give. Every case of the layer is tried, from seed 1 on, and the largest until `seeds` runs are made. Most are
+ * noticed in the smaller cases. What is not is left out of several kernels at once in the larger ones: reports say which it was.
  */
 export async function removeCalls(compilation: Compilation, seeds: number): Promise<Removals> {
   let library: NativeLibrary<native.NativeMemory> | undefined;
@@ -78,53 +94,64 @@ export async function removeCalls(compilation: Compilation, seeds: number): Prom
     await leaveOut([]);
     const expected = new Map<Case, ReadonlyMap<string, Tensor>>();
     for (const each of cases) expected.set(each, await run(each));
-    const notice = async (each: Case): Promise<Notice> => {
+    const notice = async (each: Case): Promise<Notice | undefined> => {
       try {
         const differs = differingOutput(expected.get(each) ?? new Map(), await run(each));
-        return differs === undefined ? undefined : "numbers";
+        return differs === undefined ? undefined : { how: "numbers" };
       } catch (error) {
-        if (String(error).includes("the Ascend emulator found a fault")) return "report";
+        const report = /the Ascend emulator found a fault in (?:kernel (\w+),)?/.exec(String(error));
+        if (report) return { how: "report", file: report[1] && `${report[1]}.cpp` };
         throw error;
       }
     };
-    const noticed = async (): Promise<Notice> => {
-      // The smallest first: it costs least, and what it runs at all, it nearly always shows with the first seed.
-      for (const each of cases) {
-        const found = await notice(each);
-        if (found) return found;
-      }
-      const [largest] = cases.slice(-1);
-      for (let run = cases.length; largest && run < seeds; run++) {
-        const found = await notice(largest);
-        if (found) return found;
-      }
-      return undefined;
+    // The smallest first: it costs least, and what it runs at all, it nearly always shows with the first seed.
+    const [few, many] = [cases.slice(0, cases.length / 2), cases.slice(cases.length / 2)];
+    const runs = [...many, ...Array.from({ length: Math.max(0, seeds - cases.length) }, () => cases.slice(-1)).flat()];
+    /** Which of some removals, each of another kernel, are noticed in some runs. */
+    const noticed = async (removals: readonly Removal[], all: readonly Case[]): Promise<Map<Removal, Notice>> => {
+      const found = new Map<Removal, Notice>();
+      const left = new Set(removals);
+      for (const each of all)
+        while (left.size > 0) {
+          await leaveOut([...left].flatMap((one) => one.calls));
+          const seen = await notice(each);
+          if (!seen) break;
+          const [first, ...others] = left;
+          const guilty = others.length === 0 ? first : [...left].find((one) => fileOf(one.text) === seen.file);
+          if (!guilty) {
+            for (const one of left) for (const [removal, how] of await noticed([one], all)) found.set(removal, how);
+            return found;
+          }
+          found.set(guilty, seen);
+          left.delete(guilty);
+        }
+      return found;
     };
     const calls = library?.text(`${prefix}_ordering`)?.trim().split("\n") ?? [];
     const tries = removalsOf(calls);
-    const found = { report: 0, numbers: 0 };
-    const missed: Removal[] = [];
-    for (const one of tries) {
-      await leaveOut(one.calls);
-      const how = await noticed();
-      if (how) found[how] += 1;
-      else missed.push(one);
-    }
+    const found = new Map<Removal, Notice>();
+    const search = async (removals: readonly Removal[], all: readonly Case[]): Promise<void> => {
+      for (const [removal, how] of await noticed(removals, all)) found.set(removal, how);
+    };
+    for (const one of tries) await search([one], few);
+    for (const round of oneOfEachFile(tries.filter((one) => !found.has(one)))) await search(round, runs);
     const covered: string[] = [];
     const unnoticed: string[] = [];
-    for (const one of missed) {
+    for (const one of tries.filter((each) => !found.has(each))) {
       const queues = tries.filter(
         (t) => t.calls.length === 2 && t.text.startsWith("TQue") && fileOf(t.text) === fileOf(one.text),
       );
+      const together = { calls: queues.flatMap((t) => t.calls), text: one.text };
       const mayBeCovered = one.text.startsWith("TQue::EnQue") && queues.length > 1;
-      await leaveOut(queues.flatMap((t) => t.calls));
-      (mayBeCovered && (await noticed()) ? covered : unnoticed).push(one.text);
+      const isCovered = mayBeCovered && (await noticed([together], [...few, ...runs])).size > 0;
+      (isCovered ? covered : unnoticed).push(one.text);
     }
+    const count = (how: Notice["how"]): number => [...found.values()].filter((each) => each.how === how).length;
     return {
       calls: calls.length,
       tried: tries.length,
-      reported: found.report,
-      differing: found.numbers,
+      reported: count("report"),
+      differing: count("numbers"),
       covered,
       unnoticed,
     };

@@ -111,7 +111,7 @@ const range = (from: number, to: number): number[] =>
 /**
  * Cases for a compiled layer: zero tokens, one, the tile size and one more or less, as many as launch what these do not, run-time
  * sizes that differ, and, where the layer has a router that
- * can be steered through its weights, all tokens on the same experts, an expert that nobody chooses, and ties.
+ * can be steered through its weights or its table, all tokens on the same experts, an expert that nobody chooses, and ties.
  */
 export function* casesFor(compilation: Compilation, seed: number): Generator<Case> {
   const layer = compilation.stored;
@@ -133,6 +133,8 @@ export function* casesFor(compilation: Compilation, seed: number): Generator<Cas
   const routers = steerable(layer);
   if (routers.length === 0) return;
   for (const { name, preferred, ties } of steered) {
+    // A table leaves nothing to scores.
+    if (ties === true && routers.some((router) => "table" in router)) continue;
     const made = makeCase(layer, name, tile + 1, seed + 1);
     const tensors = new Map(made.tensors);
     for (const router of routers) {
@@ -167,51 +169,61 @@ function makeCase(layer: Layer, name: string, sizes: number | Readonly<Record<st
   return { name, dims, tensors: new Map(layer.args.map((a) => [a.value.name, seededTensor(layer, a, dims, seed)])) };
 }
 
-interface Router {
-  readonly input: string;
-  readonly weight: string;
-  readonly bias: string | undefined;
+interface Choice {
   readonly ffn: number;
   readonly all: number;
   readonly topK: number;
 }
+/** What decides a router's choice: a table by token ids, or the product of an input and a weight. */
+type Router = Choice &
+  ({ readonly table: string } | { readonly input: string; readonly weight: string; readonly bias: string | undefined });
 
-/** Routers whose logits are a product of an input and a weight of the layer. */
+/** Routers whose table is a weight of the layer, or whose logits are a product of an input and a weight. */
 function steerable(layer: Layer): Router[] {
   const made = new Map(layer.body.flatMap((o) => o.results.map((r) => [r, o] as const)));
   const argument = new Map(layer.args.map((a) => [a.value, a]));
   const size = (o: Operation, i: number, d: number): number =>
     o.operands[i]?.type.dims[d]?.substitute(layer.params).constant ?? 0;
-  return layer.body.flatMap((route) => {
+  return layer.body.flatMap((route): Router[] => {
     const [logits] = route.operands;
     const product = logits && made.get(logits);
     const [x, w] = product?.operands ?? [];
     const input = x && argument.get(x);
     const weight = w && argument.get(w);
-    if (route.op !== "route" || routerOperand(route, "table")) return [];
-    const biasValue = routerOperand(route, "select_bias");
-    if (product?.op !== "linear" || input?.role !== "input" || weight?.role !== "weight") return [];
+    if (route.op !== "route") return [];
     const mix = layer.body.find((o) => o.op === "mix" && o.operands[1] === route.results[0]);
     const all = size(route, 0, 1);
     const ffn = mix?.attributes.ffn;
-    return [
-      {
-        input: input.value.name,
-        weight: weight.value.name,
-        bias: biasValue && argument.has(biasValue) ? biasValue.name : undefined,
-        all,
-        ffn: ffn instanceof Dim ? ffn.evaluate(layer.params) : all,
-        topK: route.results[0]?.type.dims[1]?.substitute(layer.params).constant ?? 1,
-      },
-    ];
+    const choice = {
+      all,
+      ffn: ffn instanceof Dim ? ffn.evaluate(layer.params) : all,
+      topK: route.results[0]?.type.dims[1]?.substitute(layer.params).constant ?? 1,
+    };
+    const table = routerOperand(route, "table");
+    if (table) return argument.has(table) ? [{ ...choice, table: table.name }] : [];
+    const biasValue = routerOperand(route, "select_bias");
+    if (product?.op !== "linear" || input?.role !== "input" || weight?.role !== "weight") return [];
+    const bias = biasValue && argument.has(biasValue) ? biasValue.name : undefined;
+    return [{ ...choice, input: input.value.name, weight: weight.value.name, bias }];
   });
 }
 
 /**
- * Makes every token prefer some experts: inputs become positive, the router's rows of the preferred experts positive and those
- * of others negative. Without a preference all scores are equal.
+ * Makes every token prefer some experts: a table names no others; else inputs become positive, the router's rows of the preferred
+ * experts positive and those of others negative. Without a preference all scores are equal.
  */
 function steer(tensors: Map<string, Tensor>, router: Router, preferred: readonly number[] | undefined): void {
+  if ("table" in router) {
+    const table = tensors.get(router.table);
+    const [, columns = 1] = table?.dims ?? [];
+    if (!table || !preferred) return;
+    const ids = Int32Array.from(
+      table.data,
+      (_, i) => preferred[(Math.floor(i / columns) + (i % columns)) % preferred.length] ?? 0,
+    );
+    tensors.set(router.table, { ...table, data: ids });
+    return;
+  }
   const input = tensors.get(router.input);
   const weight = tensors.get(router.weight);
   if (!input || !weight) return;
