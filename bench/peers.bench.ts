@@ -13,7 +13,7 @@ import { installPeers } from "./peers/install.ts";
 import { onnxruntime } from "./peers/onnxruntime.ts";
 import { machineLines, outcomeTable } from "./peers/report.ts";
 import { type Comparable, comparable, shapes } from "./peers/shapes.ts";
-import { measureRoofs, openRoofProbe } from "./roofs.ts";
+import { openRoofProbe } from "./roofs.ts";
 
 const peers = [ggml, onnxruntime];
 
@@ -56,9 +56,9 @@ async function run(options: Options): Promise<number> {
   await installPeers((text) => console.error(text));
   const backend = await loadBackend("simd-c");
   const isa = await backend.bestIsa();
-  const roofs = await measureRoofs(backend, isa);
   const probe = await openRoofProbe(backend, isa);
-  if (!roofs || !probe) throw new LackError(`${isa} has no roofs to compare with`, "run on a CPU with vectors");
+  if (!probe) throw new LackError(`${isa} has no roofs to compare with`, "run on a CPU with vectors");
+  const roofs = await probe.roofs();
   console.log(machineLines(roofs, options.threads).join("\n"));
   const outcomes: Outcome[] = [];
   try {

@@ -44,26 +44,7 @@ export async function measureRoofs(backend: Backend, isa: string): Promise<Roofs
   const probe = await openRoofProbe(backend, isa);
   if (!probe) return undefined;
   try {
-    const target = backend.target(isa);
-    const { device, read, products } = probe;
-    const cache = lastCacheBytes();
-    const held = cache === undefined ? undefined : Math.floor(cache / 2 / availableParallelism() / 4096) * 4096;
-    const gflops: Partial<Record<Storage, number>> = {};
-    const read_gbps = Math.max(...(await read()));
-    const read_gbps_one_thread = Math.max(...(await read(1)));
-    for (const storage of target.storages) {
-      const rates = await products(storage);
-      if (rates) gflops[storage] = Math.max(...rates);
-    }
-    return {
-      target: target.name,
-      isa,
-      device,
-      read_gbps,
-      read_gbps_one_thread,
-      ...(held === undefined ? {} : { cache_gbps: await readAgain(backend, target, held) }),
-      gflops,
-    };
+    return await probe.roofs();
   } finally {
     await probe.close();
   }
@@ -74,11 +55,8 @@ export type RoofsNow = Pick<Roofs, "read_gbps" | "gflops">;
 
 /** Micro-kernels loaded once: a figure of the moment beside each measurement, since a shared machine's speed changes within seconds. */
 export interface RoofProbe {
-  readonly device: string;
-  /** GB/s of some passes over a buffer much larger than the caches, on all threads or so many. */
-  read(threads?: number): Promise<readonly number[]>;
-  /** GFLOP/s of some runs of products; undefined where the target does not multiply the storage. */
-  products(storage: Storage, threads?: number): Promise<readonly number[] | undefined>;
+  /** The best of some runs each. */
+  roofs(): Promise<Roofs>;
   /** The median pass over memory, and the median run of products. */
   now(storage: Storage, threads?: number): Promise<RoofsNow>;
   close(): Promise<void>;
@@ -96,8 +74,10 @@ export async function openRoofProbe(backend: Backend, isa: string): Promise<Roof
   }
   const multiplying = new Map<Storage, { readonly micro: Micro; readonly flops: number }>();
   const rates = async ({ times }: Micro, work: number, threads?: number) => (await times(threads)).map((t) => work / t);
-  const read: RoofProbe["read"] = (threads) => rates(reading, READ_BYTES, threads);
-  const products: RoofProbe["products"] = async (storage, threads) => {
+  /** GB/s of some passes over a buffer much larger than the caches, on all threads or so many. */
+  const read = (threads?: number) => rates(reading, READ_BYTES, threads);
+  /** GFLOP/s of some runs; undefined where the target does not multiply the storage. */
+  const products = async (storage: Storage, threads?: number) => {
     const dot = matmul.dot[storage];
     if (!dot) return undefined;
     let found = multiplying.get(storage);
@@ -109,9 +89,26 @@ export async function openRoofProbe(backend: Backend, isa: string): Promise<Roof
     return rates(found.micro, found.flops, threads);
   };
   return {
-    device: reading.loaded.device,
-    read,
-    products,
+    roofs: async () => {
+      const cache = lastCacheBytes();
+      const held = cache === undefined ? undefined : Math.floor(cache / 2 / availableParallelism() / 4096) * 4096;
+      const gflops: Partial<Record<Storage, number>> = {};
+      const read_gbps = Math.max(...(await read()));
+      const read_gbps_one_thread = Math.max(...(await read(1)));
+      for (const storage of target.storages) {
+        const found = await products(storage);
+        if (found) gflops[storage] = Math.max(...found);
+      }
+      return {
+        target: target.name,
+        isa,
+        device: reading.loaded.device,
+        read_gbps,
+        read_gbps_one_thread,
+        ...(held === undefined ? {} : { cache_gbps: await readAgain(backend, target, held) }),
+        gflops,
+      };
+    },
     now: async (storage, threads) => {
       const found = await products(storage, threads);
       return {
@@ -138,7 +135,12 @@ export function between(a: RoofsNow, b: RoofsNow): RoofsNow {
 /** GB/s of all threads reading a part of the last cache each, again and again. */
 async function readAgain(backend: Backend, target: Target, bytes: number): Promise<number> {
   const blocks = availableParallelism();
-  return (blocks * bytes * PASSES) / (await timed(backend, target, readProgram(target, blocks, bytes, PASSES)));
+  const micro = await loadMicro(backend, target, readProgram(target, blocks, bytes, PASSES));
+  try {
+    return (blocks * bytes * PASSES) / Math.min(...(await micro.times()));
+  } finally {
+    await micro.close();
+  }
 }
 
 /**
@@ -261,16 +263,6 @@ function productProgram(
     b.copy(view(y, block, range(0, rows), range(0, columns)), whole(acc));
   });
   return { program, flops: 2 * BLOCKS * REPEATS * STEPS * rows * columns * depth };
-}
-
-/** The least time of several runs, in ns: a roof is what the machine can do. */
-async function timed(backend: Backend, target: Target, program: Program): Promise<number> {
-  const micro = await loadMicro(backend, target, program);
-  try {
-    return Math.min(...(await micro.times()));
-  } finally {
-    await micro.close();
-  }
 }
 
 /** A micro-program that is loaded. */

@@ -9,7 +9,7 @@ import { type Storage, storages } from "../codegen/target.ts";
 import { loadBackend } from "../runtime/backends.ts";
 import { jsonOption, list, namesOption, positive, runBench, writeFigures } from "./arguments.ts";
 import { machineLines } from "./peers/report.ts";
-import { measureRoofs, openRoofProbe, type RoofProbe } from "./roofs.ts";
+import { openRoofProbe, type RoofProbe } from "./roofs.ts";
 import { sweepExperts, sweepTokens } from "./sweeps/growth.ts";
 import type { SweepSettings } from "./sweeps/layer.ts";
 import { sweepZeroExperts } from "./sweeps/zero-experts.ts";
@@ -87,9 +87,9 @@ async function runSweeps(settings: SweepSettings, kindsWanted: Options["sweep"],
 async function run(options: Options): Promise<number> {
   const backend = await loadBackend("simd-c");
   const isa = await backend.bestIsa();
-  const roofs = await measureRoofs(backend, isa);
   const probe = await openRoofProbe(backend, isa);
-  if (!roofs || !probe) throw new LackError(`${isa} has no roofs to compare with`, "run on a CPU with vectors");
+  if (!probe) throw new LackError(`${isa} has no roofs to compare with`, "run on a CPU with vectors");
+  const roofs = await probe.roofs();
   console.log(machineLines(roofs, options.threads).join("\n"));
   const sweeps = [];
   try {

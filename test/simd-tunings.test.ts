@@ -52,8 +52,8 @@ describe.each(["avx2", "avx512-vnni", "avx512-bf16"])("%s", (isa) => {
 
 test("the balance of arithmetic and memory follows the instructions and the bytes of weights", () => {
   const rows = (isa: string, storage: Storage) => {
-    const { prefetch } = matmulOf(simdTarget(isa));
-    return prefetch?.kind === "next panel" ? balancedRows(matmulOf(simdTarget(isa)), prefetch, storage) : undefined;
+    const matmul = matmulOf(simdTarget(isa));
+    return matmul.prefetch?.kind === "next panel" ? balancedRows(matmul, matmul.prefetch, storage) : undefined;
   };
   // 32 columns of 4 bytes take 25.6 cycles at 5 bytes per cycle, and a row two of 1 cycle.
   expect(rows("avx512-bf16", "f32")).toBe(13);

@@ -27,7 +27,7 @@ export interface RoundOptions {
   readonly budgetMs: number;
   /** Tokens that are compared with the oracle. */
   readonly sampledTokens: number;
-  readonly probe: RoofProbe;
+  readonly probe: Pick<RoofProbe, "now">;
 }
 
 export interface Comparison {

@@ -122,6 +122,19 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
   const bDepth = product.b.kept[1];
   const aDepth = product.a.kept[1];
   const together = [bDepth, aDepth].every((d) => d?.stride.constant === 1 && d.positions === undefined);
+  const loaded =
+    (op: string): Column =>
+    (p) =>
+      table.text(op, { p });
+  /** Steps of one element, each with its own load of columns at the first one's place. */
+  const byFma = (first: string, ...others: readonly string[]): Step => ({
+    depth: 1 + others.length,
+    accumulate: (c, x, y) => table.text("fma.f32", { a: x, b: y, c }),
+    row: loaded(`broadcast_load.${a}`),
+    columns: [loaded(first), ...others.map(loaded)],
+    rowType: types.f32,
+    columnType: types.f32,
+  });
   if (
     a === "bf16" &&
     b === "bf16" &&
@@ -148,14 +161,7 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
     together &&
     bColumns?.stride.constant === 2
   ) {
-    return {
-      depth: 2,
-      accumulate: (c, x, y) => table.text("fma.f32", { a: x, b: y, c }),
-      row: (p) => table.text(`broadcast_load.${a}`, { p }),
-      columns: [(p) => table.text("load_even.bf16", { p }), (p) => table.text("load_odd.bf16", { p })],
-      rowType: types.f32,
-      columnType: types.f32,
-    };
+    return byFma("load_even.bf16", "load_odd.bf16");
   }
   if (
     a === "i8" &&
@@ -188,14 +194,7 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
       "Pack the weights in panels of the depth that the target names for these dtypes.",
     );
   }
-  return {
-    depth: 1,
-    accumulate: (c, x, y) => table.text("fma.f32", { a: x, b: y, c }),
-    row: (p) => table.text(`broadcast_load.${a}`, { p }),
-    columns: [(p) => table.text(`load.${b}`, { p })],
-    rowType: types.f32,
-    columnType: types.f32,
-  };
+  return byFma(`load.${b}`);
 }
 
 /** Sums in vector variables: per step of k the vectors of all columns once, then row by row. */

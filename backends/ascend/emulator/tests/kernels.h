@@ -99,11 +99,9 @@ inline std::function<void()> cube(std::function<void(Cube &)> body) {
 using Numbers = std::vector<float>;
 
 /// Runs a vector kernel on 256 floats in `a` (1, 2, 3, …); what it leaves in `b` comes back.
-inline Numbers onVector(const std::function<void(LocalTensor<float>, LocalTensor<float>)> &body) {
+inline Numbers onVector(Device &device, const std::function<void(LocalTensor<float>, LocalTensor<float>)> &body) {
   Numbers x(256), y(256, -1);
   for (size_t i = 0; i < x.size(); i++) x[i] = static_cast<float>(i + 1);
-  Device device;
-  device.setSynchronisation(Synchronisation::Automatic);
   device.registerBuffer(x.data(), 1024, "x", true);
   device.registerBuffer(y.data(), 1024, "y", false);
   kernelBody = [&] {
@@ -114,12 +112,20 @@ inline Numbers onVector(const std::function<void(LocalTensor<float>, LocalTensor
     GlobalTensor<float> in, out;
     in.SetGlobalBuffer(x.data()), out.SetGlobalBuffer(y.data());
     DataCopy(a, in, 256);
-    Duplicate(b, 0.0f, 1024);
     body(a, b);
     DataCopy(out, b, 256);
   };
   device.launch("numbers", KERNEL_TYPE_AIV_ONLY, 1, kernel);
   return y;
+}
+/// The same without synchronisation of its own, into zeros.
+inline Numbers onVector(const std::function<void(LocalTensor<float>, LocalTensor<float>)> &body) {
+  Device device;
+  device.setSynchronisation(Synchronisation::Automatic);
+  return onVector(device, [&](LocalTensor<float> a, LocalTensor<float> b) {
+    Duplicate(b, 0.0f, 1024);
+    body(a, b);
+  });
 }
 
 inline void expectAll(const char *what, const Numbers &got, const std::function<double(size_t)> &want) {
