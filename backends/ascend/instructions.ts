@@ -71,6 +71,8 @@ export const instructions: readonly AscendInstruction[] = [
     text: "ReduceSum({d}, {a}, {w}, {n})",
     meaning: (a = []) => [Math.fround(a.reduce((x, y) => x + y, 0))],
     cost: 7 / 64,
+    // On A2 and A3 the count form has no use for its work space.
+    idle: ["w"],
   },
   { op: "reduce_max.f32", text: "ReduceMax({d}, {a}, {w}, {n})", meaning: (a = []) => [Math.max(...a)], cost: 7 / 64 },
   {

@@ -200,6 +200,17 @@ describe("the waits between pipes", () => {
     ]);
   });
 
+  it("in a loop that certainly runs are known after it; after one that may not run they are not", () => {
+    const write = line("write a", [access("V", "a", true)]);
+    const read = line("read a", [access("S", "a", false)]);
+    const synchronised = (runs: boolean) =>
+      texts(synchronise([write, { kind: "loop", head: "for", body: [write, read], runs }, read], (r) => r, new Map()));
+    const loop = ["WaitFor<HardEvent::S_V>();", "write a", "WaitFor<HardEvent::V_S>();", "read a"];
+    const before = ["write a", "PipeBarrier<PIPE_V>();"];
+    expect(synchronised(true)).toEqual([...before, loop, "read a"]);
+    expect(synchronised(false)).toEqual([...before, loop, "WaitFor<HardEvent::V_S>();", "read a"]);
+  });
+
   it("for reads that come later are no reads: what is waited for ahead of a loop keeps nobody waiting after it", () => {
     const inner: Node[] = [
       line("read a[i]", [access("S", "a", false)]),

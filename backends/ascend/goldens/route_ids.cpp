@@ -65,11 +65,11 @@ extern "C" __global__ __aicore__ void swiglu_route_ids(GM_ADDR logits_gm, GM_ADD
     LocalTensor<float> sum_of = work_buffer.Get<float>();
     LocalTensor<float> work_2 = work_2_buffer.Get<float>();
     PipeBarrier<PIPE_V>();
-    WaitFor<HardEvent::MTE3_V>();
     ReduceSum(sum_of, scores, work_2, 8);
     WaitFor<HardEvent::V_S>();
     const float sum = sum_of.GetValue(0);
     LocalTensor<float> value_2 = work_2_buffer.Get<float>();
+    WaitFor<HardEvent::MTE3_V>();
     Duplicate(value_2, sum, 8);
     PipeBarrier<PIPE_V>();
     Div(scores, scores, value_2, 8);
@@ -83,7 +83,7 @@ extern "C" __global__ __aicore__ void swiglu_route_ids(GM_ADDR logits_gm, GM_ADD
     Add(keys, scores, biases, 8);
     LocalTensor<float> best = best_buffer.Get<float>();
     LocalTensor<float> work_3 = work_3_buffer.Get<float>();
-    WaitFor<HardEvent::V_S>();
+    PipeBarrier<PIPE_V>();
     for (int64_t pick = 0; pick < 2; pick++) {
       WaitFor<HardEvent::S_V>();
       ReduceMax(best, keys, work_3, 8, true);

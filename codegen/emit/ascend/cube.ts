@@ -159,19 +159,21 @@ function copyToL0(to: Lowering, s: CopyStatement, into: "l0a" | "l0b"): void {
   // Fractals before the first: those of the columns before it.
   const column = to.scope.index(start, []).times(Dim.of(1)).toString();
   const before = column === "" ? "0" : /^\d+$/.test(column) ? String(Number(column) / c0) : `${atom(column)} / ${c0}`;
-  const skipped = before === "0" ? "" : product(before, rows);
-  const from = (more: string): string => [skipped, more].filter((t) => t !== "").join(" + ") || "0";
+  const skipped = product(before, rows);
+  const from = (more: string): string => [skipped, more].filter((t) => t !== "0").join(" + ") || "0";
   const accesses = [access("MTE1", src.name, false), access("MTE1", dst.name, true)];
-  const load = (offset: string, params: string): void =>
-    to.emit(`LoadData(${dst.name}${offset}, ${src.name}, LoadData2DParams(${params}, false, 0));`, accesses);
+  const load = (offset: string, params: string): void => {
+    const target = offset === "0" ? dst.name : `${dst.name}[${offset}]`;
+    to.emit(`LoadData(${target}, ${src.name}, LoadData2DParams(${params}, false, 0));`, accesses);
+  };
   if (into === "l0b") {
     // Both memories hold [k1][rows][C0]: all of it lies side by side.
-    if (mostRows * mostDepth <= mostRepeats) load("", `${from("")}, ${product(rows, depth)}, 1, 0, 0`);
+    if (mostRows * mostDepth <= mostRepeats) load("0", `${from("0")}, ${product(rows, depth)}, 1, 0, 0`);
     else
       to.loop(
         "k1",
         depth,
-        (k1) => load(`[${k1} * ${atom(rows)} * ${16 * c0}]`, `${from(product(k1, rows))}, ${rows}, 1, 0, 0`),
+        (k1) => load(product(product(k1, rows), String(16 * c0)), `${from(product(k1, rows))}, ${rows}, 1, 0, 0`),
         accesses,
       );
     return;
@@ -180,14 +182,14 @@ function copyToL0(to: Lowering, s: CopyStatement, into: "l0a" | "l0b"): void {
     to.loop(
       "m1",
       rows,
-      (m1) => load(`[${product(m1, product(depth, String(16 * c0)))}]`, `${from(m1)}, ${depth}, ${rows}, 0, 0`),
+      (m1) => load(product(m1, product(depth, String(16 * c0))), `${from(m1)}, ${depth}, ${rows}, 0, 0`),
       accesses,
     );
   const byDepth = (): void =>
     to.loop(
       "k1",
       depth,
-      (k1) => load(`[${k1} * ${16 * c0}]`, `${from(product(k1, rows))}, ${rows}, 1, 0, ${lessOne(depth)}`),
+      (k1) => load(product(k1, String(16 * c0)), `${from(product(k1, rows))}, ${rows}, 1, 0, ${lessOne(depth)}`),
       accesses,
     );
   // As few instructions as possible: each starts anew.
@@ -203,6 +205,7 @@ const lessOne = (text: string): string => (/^\d+$/.test(text) ? String(Number(te
 
 /** a · b as text. */
 function product(a: string, b: string): string {
+  if (a === "0" || b === "0") return "0";
   if (/^\d+$/.test(a) && /^\d+$/.test(b)) return String(Number(a) * Number(b));
   return b === "1" ? a : a === "1" ? b : `${atom(a)} * ${atom(b)}`;
 }

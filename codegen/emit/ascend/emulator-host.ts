@@ -17,8 +17,9 @@ import { launchField, tilingName } from "./tiling.ts";
  * Of the emulator alone:
  * NAME_seed (dims: a seed, how many from it on one call runs with) decides the orders in which blocks and pipes run; each call
  * goes on where the one before ended.
- * NAME_leave_out (dims: how many, then the numbers of lines of NAME_ordering) leaves out calls that order pipes or cores, and
- * NAME_ordering lists those met since the first NAME_leave_out, one line "call file:line" each: for tests.
+ * NAME_trials (dims: how many numbers follow, and for each attempt how many calls, then their numbers) has every later call make its launches also without
+ * some of the calls that order pipes or cores, NAME_ordering lists those calls as they are met, one line "call file:line" each, and
+ * NAME_outcomes has one line for each attempt: unnoticed, reported, or differing (in numbers).
  * NAME_trace (a buffer with a path, dims: its bytes) has every later NAME_run write the modelled times of its instructions to that
  * file, as Chrome trace JSON.
  */
@@ -38,9 +39,9 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
     "",
     "std::string fault;",
     "uint64_t seed = 0, seedsPerCall = 1;",
-    "unmoor::ascend::detail::OrderingCalls ordering;",
-    "bool noted = false;",
-    "std::string orderingText, tracePath;",
+    "unmoor::ascend::Trials trials;",
+    "bool trying = false;",
+    "std::string trialsText, tracePath;",
     "",
     "/// Global memory that kernels may touch. Nothing is registered for tensors without elements.",
     "void give(unmoor::ascend::Device &device, void *memory, int64_t bytes, const char *name, bool initialised) {",
@@ -55,7 +56,7 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
     `      unmoor::ascend::Device device(unmoor::ascend::SOC_${isa.soc.emulated});`,
     "      unmoor::ascend::Trace trace;",
     "      device.setSeed(seed++);",
-    "      if (noted) device.setOrderingCalls(&ordering);",
+    "      if (trying) device.setTrials(&trials);",
     "      const bool traced = !tracePath.empty() && i + 1 == seedsPerCall;",
     "      if (traced) device.setTrace(&trace);",
     "      work(device);",
@@ -81,8 +82,14 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
       "return 0;",
     ]);
   });
-  out.block(`extern "C" UNMOOR_EXPORT int32_t ${prefix}_leave_out(void *const *, const int64_t *dims, int32_t)`, () => {
-    out.lines(["noted = true;", "ordering.leftOut.assign(dims + 1, dims + 1 + dims[0]);", "return 0;"]);
+  out.block(`extern "C" UNMOOR_EXPORT int32_t ${prefix}_trials(void *const *, const int64_t *dims, int32_t)`, () => {
+    out.lines([
+      "trying = true;",
+      "trials.list.clear();",
+      "for (int64_t i = 1; i <= dims[0]; i += dims[i] + 1)",
+      "  trials.list.emplace_back().calls.assign(dims + i + 1, dims + i + 1 + dims[i]);",
+      "return 0;",
+    ]);
   });
   out.block(
     `extern "C" UNMOOR_EXPORT int32_t ${prefix}_trace(void *const *buffers, const int64_t *dims, int32_t)`,
@@ -95,9 +102,17 @@ export function emitEmulatorHost(program: Program, emitted: EmittedProgram, isa:
   );
   out.block(`extern "C" UNMOOR_EXPORT const char *${prefix}_ordering(void)`, () => {
     out.lines([
-      "orderingText.clear();",
-      'for (const auto &call : ordering.list) orderingText += call.name + " " + call.where.text() + "\\n";',
-      "return orderingText.c_str();",
+      "trialsText.clear();",
+      'for (const auto &call : trials.ordering.list) trialsText += call.name + " " + call.where.text() + "\\n";',
+      "return trialsText.c_str();",
+    ]);
+  });
+  out.block(`extern "C" UNMOOR_EXPORT const char *${prefix}_outcomes(void)`, () => {
+    out.lines([
+      'constexpr const char *words[] = {"unnoticed\\n", "reported\\n", "differing\\n"};',
+      "trialsText.clear();",
+      "for (const auto &trial : trials.list) trialsText += words[static_cast<int>(trial.outcome)];",
+      "return trialsText.c_str();",
     ]);
   });
   out.line("");

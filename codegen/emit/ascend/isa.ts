@@ -5,7 +5,10 @@ import type { Instruction } from "../../instructions.ts";
  * An instruction of the vector unit in its count form. Holes: {d} destination, {a} {b} sources, {s} a scalar, {m} a mask,
  * {w} work space, {n} count. `cost` is in cycles per element.
  */
-export type AscendInstruction = Instruction;
+export interface AscendInstruction extends Instruction {
+  /** Holes of operands that it takes and does not touch. */
+  readonly idle?: readonly string[];
+}
 
 /** What the emitter must know of an architecture. Data: the backend supplies it. */
 export interface AscendIsa {
@@ -32,6 +35,11 @@ export class AscendTable {
 
   has(op: string): boolean {
     return this.#byOp.has(op);
+  }
+
+  /** Whether an instruction takes an operand, by its hole, and does not touch it. */
+  leavesAlone(op: string, hole: string): boolean {
+    return this.#byOp.get(op)?.idle?.includes(hole) === true;
   }
 
   /** The line of C++ for an instruction. Throws IrError where the architecture has none. */

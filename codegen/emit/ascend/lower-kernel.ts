@@ -182,7 +182,8 @@ function lowerPart(
           coordinates.unshift(
             `const int64_t ${local} = ${last ? quotient : `${quotient} % ${atom(dimText(extent))}`};`,
           );
-        to.scope.bind(hint, { kind: "scalar", name: local, type: "i32", divisor: 1, most: undefined });
+        const most = extent.constant === undefined ? undefined : extent.constant - 1;
+        to.scope.bind(hint, { kind: "scalar", name: local, type: "i32", divisor: 1, most });
         inner = inner.times(extent);
       });
       for (const text of coordinates) to.emit(text);

@@ -74,13 +74,21 @@ export class Lowering {
     } else this.#list.push(node);
   }
 
-  /** A loop from 0; with `accesses`, given or found in its body, one whose iterations are parts of one instruction. */
+  /**
+   * A loop from 0, or its body alone where that runs once; with `accesses`, given or found in its body, one whose iterations are
+   * parts of one instruction.
+   */
   loop(hint: string, extent: string, body: (counter: string) => void, given?: readonly Access[] | AccessesOf): void {
+    if (extent === "1") {
+      body("0");
+      return;
+    }
     const counter = this.scope.names.unique(hint);
     const inner = this.collect(() => body(counter));
     const head = `for (int64_t ${counter} = 0; ${counter} < ${extent}; ${counter}++)`;
     const accesses = typeof given === "function" ? given(inner) : given;
-    this.push({ kind: "loop", head, body: inner, ...(accesses === undefined ? {} : { accesses }) });
+    const runs = Number(extent) > 0;
+    this.push({ kind: "loop", head, body: inner, runs, ...(accesses === undefined ? {} : { accesses }) });
   }
 
   /**
@@ -99,9 +107,12 @@ export class Lowering {
     else this.loop(hint, extent, (c) => this.nest(hint, inner, body, accesses, [...counters, c]), accesses);
   }
 
-  /** Loops over rows of tiles, which are parts of one instruction where a row is one, and none reads what another writes. */
-  rows(extents: readonly number[], body: (counters: readonly string[]) => void): void {
-    this.nest("row", extents.map(String), body, accessesOfOne);
+  /**
+   * Loops over rows of tiles, which are parts of one instruction where a row is one, and none touches what another writes.
+   * @param apart whether rows that are read and written are the same ones; else what is written must not be read at all
+   */
+  rows(extents: readonly number[], body: (counters: readonly string[]) => void, apart = false): void {
+    this.nest("row", extents.map(String), body, (list) => accessesOfOne(list, apart));
   }
 
   /** C++ text of a scalar, after a line that stands for what it reads. */
@@ -176,7 +187,7 @@ export class Lowering {
   offset(place: Place, index: readonly string[]): Offset {
     let offset = place.fixed;
     place.kept.forEach((k, d) => {
-      const at = index[d] === undefined ? Offset.zero : Offset.text(index[d]);
+      const at = (index[d] ?? "0") === "0" ? Offset.zero : Offset.text(index[d] ?? "0");
       if (k.positions === undefined) {
         offset = offset.plus(k.start.plus(at).times(k.stride));
         return;
@@ -223,9 +234,9 @@ export const access = (pipe: Pipe, resource: string, write: boolean): Access => 
 type AccessesOf = (body: readonly Node[]) => readonly Access[] | undefined;
 
 /** What iterations touch that are one instruction each, of which none reads what another writes; else undefined. */
-function accessesOfOne([only, ...others]: readonly Node[]): readonly Access[] | undefined {
+function accessesOfOne([only, ...others]: readonly Node[], apart: boolean): readonly Access[] | undefined {
   if (others.length > 0 || (only?.kind !== "line" && only?.kind !== "loop")) return undefined;
   const { accesses } = only;
   const written = new Set(accesses?.filter((a) => a.write).map((a) => a.resource));
-  return accesses?.every((a) => a.write || !written.has(a.resource)) ? accesses : undefined;
+  return apart || accesses?.every((a) => a.write || !written.has(a.resource)) ? accesses : undefined;
 }

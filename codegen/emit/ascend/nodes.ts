@@ -43,6 +43,8 @@ export type Node =
       readonly kind: "loop";
       readonly head: string;
       readonly body: readonly Node[];
+      /** Whether it certainly runs. */
+      readonly runs?: boolean;
       /** What all of it touches, where its iterations are the parts of one instruction and touch different bytes. */
       readonly accesses?: readonly Access[];
     }

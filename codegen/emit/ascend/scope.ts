@@ -20,8 +20,8 @@ export type Binding =
       readonly divisor: number;
       /** A number that the value never exceeds, where known. */
       readonly most: number | undefined;
-      /** Whether the value is above 0. */
-      readonly isPositive?: boolean;
+      /** Of an integer that is named: what it stands for. */
+      readonly value?: ScalarExpr;
       /** Of a loop's counter: what it stays below. */
       readonly below?: ScalarExpr;
     };
@@ -191,11 +191,15 @@ export class Scope {
       const binding = this.#bindings.get(expr.name);
       return binding?.kind === "scalar" ? binding.most : undefined;
     }
-    if (expr.kind === "apply" && expr.op === "min") {
-      const known = expr.args.map((a) => this.most(a)).filter((m) => m !== undefined);
+    if (expr.kind !== "apply") return undefined;
+    const most = expr.args.map((a) => this.most(a));
+    if (expr.op === "min") {
+      const known = most.filter((m) => m !== undefined);
       return known.length > 0 ? Math.min(...known) : undefined;
     }
-    return undefined;
+    const factor = expr.args.find((a) => a.kind === "const" && a.value >= 0);
+    if (expr.op !== "mul" || factor === undefined) return undefined;
+    return most[0] === undefined || most[1] === undefined ? undefined : most[0] * most[1];
   }
 
   /** Whether an i32 expression is certainly above 0: what a loop has left to do in one of its iterations is. */
@@ -203,15 +207,31 @@ export class Scope {
     if (expr.kind === "const") return expr.value > 0;
     if (expr.kind === "var") {
       const binding = this.#bindings.get(expr.name);
-      return binding?.kind === "scalar" && binding.isPositive === true;
+      return binding?.kind === "scalar" && binding.value !== undefined && this.isPositive(binding.value);
     }
     if (expr.kind !== "apply") return false;
     const [a, b] = expr.args;
     if (expr.op === "min") return expr.args.every((x) => this.isPositive(x));
     if (expr.op === "max") return expr.args.some((x) => this.isPositive(x));
-    if (expr.op !== "sub" || a === undefined || b?.kind !== "var") return false;
-    const counter = this.#bindings.get(b.name);
-    return counter?.kind === "scalar" && counter.below !== undefined && isSame(counter.below, a);
+    return expr.op === "sub" && a !== undefined && b !== undefined && this.#isBelow(b, a);
+  }
+
+  /** Whether an i32 expression is certainly below another. */
+  #isBelow(expr: ScalarExpr, limit: ScalarExpr): boolean {
+    const counter = expr.kind === "var" ? this.#bindings.get(expr.name) : undefined;
+    if (counter?.kind === "scalar" && counter.below !== undefined && isSame(counter.below, limit)) return true;
+    if (limit.kind === "const") {
+      const most = this.most(expr);
+      return most !== undefined && most < limit.value;
+    }
+    if (limit.kind === "var") {
+      const binding = this.#bindings.get(limit.name);
+      return binding?.kind === "scalar" && binding.value !== undefined && this.#isBelow(expr, binding.value);
+    }
+    if (limit.kind !== "apply") return false;
+    if (limit.op === "min") return limit.args.every((arm) => this.#isBelow(expr, arm));
+    const more = limit.op === "add" ? limit.args.find((arm) => !isSame(arm, expr)) : undefined;
+    return more !== undefined && limit.args.some((arm) => isSame(arm, expr)) && this.isPositive(more);
   }
 }
 

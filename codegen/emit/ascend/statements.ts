@@ -1,5 +1,6 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
+import { staticValue } from "../../tile/fold.ts";
 import { mentions, viewShape, viewsOf } from "../../tile/shape.ts";
 import type { Statement, Tile, View } from "../../tile/types.ts";
 import { atom } from "../c-family/atom.ts";
@@ -48,8 +49,8 @@ function lowerStatement(to: Lowering, s: Statement, rest: readonly Statement[]):
       const name = to.scope.names.unique(s.name);
       const [divisor, most] = type === "i32" ? [to.scope.divisor(s.value), to.scope.most(s.value)] : [1, undefined];
       to.emit(`const ${type === "i32" ? "int64_t" : type === "f32" ? "float" : "bool"} ${name} = ${text};`, reads);
-      const isPositive = type === "i32" && to.scope.isPositive(s.value);
-      to.scope.bind(s.name, { kind: "scalar", name, type, divisor, most, isPositive });
+      const value = type === "i32" ? { value: s.value } : {};
+      to.scope.bind(s.name, { kind: "scalar", name, type, divisor, most, ...value });
       return;
     }
     case "alloc":
@@ -114,7 +115,9 @@ function lowerFor(to: Lowering, s: Of<"for">): void {
   });
   const ahead = readThroughout(body);
   if (ahead.length > 0) to.push({ kind: "line", text: "", accesses: ahead, ahead: true });
-  to.push({ kind: "loop", head: `for (int64_t ${counter} = ${begin}; ${counter} < ${end}; ${step})`, body });
+  const [first, last] = [staticValue(s.from), staticValue(s.to)];
+  const runs = !split && first !== undefined && last !== undefined && first < last;
+  to.push({ kind: "loop", head: `for (int64_t ${counter} = ${begin}; ${counter} < ${end}; ${step})`, body, runs });
 }
 
 /** What the scalar unit reads in a loop and nothing in it writes: it waits for that once, before the loop. */
@@ -196,32 +199,29 @@ function lowerReduce(to: Lowering, s: Of<"reduce">): void {
   const shape = viewShape(s.src);
   const columns = shape.at(-1) ?? 1;
   const src = to.vectorPlace(s.src);
-  const counters: string[] = [];
-  const rows = (d: number): void => {
-    const extent = shape.slice(0, -1)[d];
-    if (extent !== undefined) {
-      to.loop("row", String(extent), (counter) => {
-        counters.push(counter);
-        rows(d + 1);
-        counters.pop();
-      });
-      return;
-    }
-    const dst = resultElement(to, s.dst, counters);
-    if (src.dtype === "i32") reduceIntegers(to, s.op, dst, to.tensor(src, counters), src.binding.name, columns);
-    else {
-      const work = to.temporary("work", "f32", reduceWorkElements(columns, 4, false));
-      const d = dst.offset === "" ? dst.name : `${dst.name}[${dst.offset}]`;
-      to.vector(
-        `reduce_${s.op}.f32`,
-        { d, a: to.tensor(src, counters), w: work.name, n: String(columns) },
-        [dst.name, work.name],
-        [src.binding.name],
-      );
-      to.release(work);
-    }
+  const rows = shape.slice(0, -1);
+  if (src.dtype === "i32") {
+    to.nest("row", rows.map(String), (counters) =>
+      reduceIntegers(to, s.op, resultElement(to, s.dst, counters), to.tensor(src, counters), src.binding.name, columns),
+    );
+    return;
+  }
+  const op = `reduce_${s.op}.f32`;
+  const work = to.temporary("work", "f32", reduceWorkElements(columns, 4, false));
+  const idle = to.table.leavesAlone(op, "w");
+  const body = (counters: readonly string[]): void => {
+    const { name, offset } = resultElement(to, s.dst, counters);
+    to.vector(
+      op,
+      { d: offset === "" ? name : `${name}[${offset}]`, a: to.tensor(src, counters), w: work.name, n: String(columns) },
+      [name, ...(idle ? [] : [work.name])],
+      [src.binding.name],
+    );
   };
-  rows(0);
+  // Rows take the same work space, one after the other.
+  if (idle) to.rows(rows, body);
+  else to.nest("row", rows.map(String), body);
+  to.release(work);
 }
 
 /** Integers have no reduction on the vector unit. */
@@ -240,6 +240,7 @@ function reduceIntegers(
   to.push({
     kind: "loop",
     head: `for (int64_t ${i} = 1; ${i} < ${columns}; ${i}++)`,
+    runs: columns > 1,
     body: to.collect(() => {
       const next = `${row}.GetValue(${i})`;
       to.emit(op === "sum" ? `${result} += ${next};` : `if (${next} > ${result}) ${result} = ${next};`, read);

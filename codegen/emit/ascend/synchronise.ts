@@ -122,13 +122,12 @@ class Synchroniser {
   /** A loop, after the waits that are needed once only: those that leave fewer inside when they come before it. */
   #synchronised(node: Loop, state: State): Synchronised {
     const nodes: Node[] = [];
-    let best = this.#iterate(node.body, state);
+    let best = this.#iterate(node, state);
     for (const pair of new Set(pairsIn(best.body))) {
       const [from, to] = pair.split(" ") as [Pipe, Pipe];
-      if (from === to) continue;
       const waited: State = new Map(state);
       wait(waited, from, to);
-      const trial = this.#iterate(node.body, waited);
+      const trial = this.#iterate(node, waited);
       if (pairsIn(trial.body).length >= pairsIn(best.body).length) continue;
       nodes.push(orderLine(from, to));
       best = trial;
@@ -137,8 +136,8 @@ class Synchroniser {
     return { nodes: [...nodes, { ...node, body: best.body }], state: best.state };
   }
 
-  /** A loop's body with its waits, and what is open before each iteration and after the last. */
-  #iterate(body: readonly Node[], entry: State): { readonly body: Node[]; readonly state: State } {
+  /** A loop's body with its waits, and what is open after the last iteration, or without any where that may be. */
+  #iterate({ body, runs }: Loop, entry: State): { readonly body: Node[]; readonly state: State } {
     const after = (before: State): State => {
       const end: State = new Map(before);
       this.body(body, end);
@@ -154,7 +153,9 @@ class Synchroniser {
       if (!isSmaller || join(new Map(narrowed), after(narrowed))) break;
       state = narrowed;
     }
-    return { body: this.body(body, new Map(state)), state };
+    const end: State = new Map(state);
+    const synchronised = this.body(body, end);
+    return { body: synchronised, state: runs === true ? end : state };
   }
 
   #number(resource: string): number {

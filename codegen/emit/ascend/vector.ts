@@ -1,6 +1,6 @@
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
 import type { ElementType } from "../../../ir/core/types.ts";
-import { viewShape } from "../../tile/shape.ts";
+import { sameView, viewShape } from "../../tile/shape.ts";
 import type { Statement } from "../../tile/types.ts";
 import { access, type Lowering, type Place } from "./lowering.ts";
 import type { Access } from "./nodes.ts";
@@ -28,15 +28,19 @@ export function lowerMap(to: Lowering, s: MapStatement): void {
   const flat = shape.length > 1 && [dst, ...inputs.map((i) => i.place)].every((p) => isDense(p, shape));
   const count = flat ? shape.reduce((a, b) => a * b, 1) : columns;
   const leading = flat ? [] : shape.slice(0, -1);
-  to.rows(leading, (counters) => {
-    const row = new RowMap(to, count);
-    for (const { name, place, shape: own } of inputs) {
-      const index = flat ? [] : indexOf(own, counters, leading.length);
-      if (!flat && columns > 1 && (own.at(-1) ?? 1) === 1) row.bindElement(name, place, index);
-      else row.bindRow(name, place, index);
-    }
-    row.into(s, dst, flat ? [] : counters);
-  });
+  to.rows(
+    leading,
+    (counters) => {
+      const row = new RowMap(to, count);
+      for (const { name, place, shape: own } of inputs) {
+        const index = flat ? [] : indexOf(own, counters, leading.length);
+        if (!flat && columns > 1 && (own.at(-1) ?? 1) === 1) row.bindElement(name, place, index);
+        else row.bindRow(name, place, index);
+      }
+      row.into(s, dst, flat ? [] : counters);
+    },
+    s.inputs.every(({ view }) => view.base !== s.dst.base || sameView(view, s.dst)),
+  );
 }
 
 const zero: ScalarExpr = { kind: "const", type: "i32", value: 0 };

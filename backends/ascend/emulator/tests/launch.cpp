@@ -137,8 +137,59 @@ void abi() {
   if (std::string(scale_error()).find("[ub-capacity]") == std::string::npos) throw Mismatch(scale_error());
 }
 
+// Doubles every block's number through UB; the barrier at the end is for nobody, and the wait in front of the copy only for a
+// block that comes after another on its core.
+void trialsKernel(GM_ADDR x, GM_ADDR y, int64_t blocks) {
+  KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_AIV_ONLY);
+  GlobalTensor<float> in, out;
+  in.SetGlobalBuffer((__gm__ float *)x, 8 * blocks);
+  out.SetGlobalBuffer((__gm__ float *)y, 8 * blocks);
+  TPipe pipe;
+  TBuf<TPosition::VECCALC> memory;
+  pipe.InitBuffer(memory, 32);
+  LocalTensor<float> a = memory.Get<float>();
+  for (int64_t block = GetBlockIdx(); block < blocks; block += GetBlockNum()) {
+    SetFlag<HardEvent::MTE3_MTE2>(EVENT_ID0);
+    WaitFlag<HardEvent::MTE3_MTE2>(EVENT_ID0);
+    DataCopy(a, in[8 * block], 8);
+    SetFlag<HardEvent::MTE2_V>(EVENT_ID0);
+    WaitFlag<HardEvent::MTE2_V>(EVENT_ID0);
+    Add(a, a, a, 8);
+    SetFlag<HardEvent::V_MTE3>(EVENT_ID0);
+    WaitFlag<HardEvent::V_MTE3>(EVENT_ID0);
+    DataCopy(out[8 * block], a, 8);
+    PipeBarrier<PIPE_MTE3>();
+  }
+}
+
+void trials() {
+  std::vector<float> x = randoms(32, 1), y(32);
+  Device device;
+  device.registerBuffer(x.data(), 128, "x", true);
+  device.registerBuffer(y.data(), 128, "y", false);
+  unmoor::ascend::Trials trials;
+  device.setTrials(&trials);
+  const auto launch = [&] {
+    device.launch("trials", KERNEL_TYPE_AIV_ONLY, 4, trialsKernel, (void *)x.data(), (void *)y.data(), int64_t{4});
+  };
+  launch();
+  const char *const names[] = {"SetFlag", "WaitFlag", "SetFlag", "WaitFlag", "SetFlag", "WaitFlag", "PipeBarrier"};
+  expectNear("calls", 0, trials.ordering.list.size(), 7, 0);
+  for (size_t i = 0; i < 7; i++)
+    if (trials.ordering.list[i].name != names[i]) throw Mismatch("call " + trials.ordering.list[i].name);
+  // The pairs, which leave no flag behind, and the barrier.
+  trials.list = {{{0, 1}}, {{2, 3}}, {{4, 5}}, {{6}}};
+  launch();
+  using Outcome = unmoor::ascend::Trials::Outcome;
+  for (size_t i = 0; i < 4; i++)
+    if (trials.list[i].outcome != (i < 3 ? Outcome::Reported : Outcome::Unnoticed))
+      throw Mismatch("attempt " + std::to_string(i));
+  device.requireWritten(y.data());
+  for (size_t i = 0; i < 32; i++) expectNear("y", i, y[i], 2 * x[i], 0);
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
-  return runCase({{"order", order}, {"sync", sync}, {"mix", mix}, {"abi", abi}}, argc, argv);
+  return runCase({{"order", order}, {"sync", sync}, {"mix", mix}, {"abi", abi}, {"trials", trials}}, argc, argv);
 }

@@ -1,6 +1,7 @@
 // The host's side of the emulator: a device with registered buffers that kernels are launched on.
 #pragma once
 #include "kernel_operator.h"
+#include "unmoor/emulator/trials.h"
 
 namespace unmoor::ascend {
 
@@ -64,8 +65,8 @@ class Device {
   /// Writes down when each instruction of later launches would run; nullptr ends that.
   void setTrace(Trace *trace) { options.trace = trace; }
 
-  /// For tests: notes the calls that order something, and leaves out those that it names.
-  void setOrderingCalls(detail::OrderingCalls *calls) { options.ordering = calls; }
+  /// Makes each later launch also without some of the calls that order something; nullptr ends that.
+  void setTrials(Trials *value) { trials = value; }
 
   /// Runs a kernel to its end on `blockDim` blocks. Pointer arguments may be given as void *.
   template <class... Params, class... Args>
@@ -73,8 +74,9 @@ class Device {
     static_assert(sizeof...(Params) == sizeof...(Args), "as many arguments as the kernel has parameters");
     if (blockDim == 0 || blockDim > 65535)
       fail(name, "limit", "", "blockDim in 1..65535", std::to_string(blockDim), "launch at least one block");
-    detail::Launch launch(memory, chip, name, type, blockDim, options);
-    launch.run([&] { kernel(convert<Params>(args)...); });
+    const std::function<void()> body = [&] { kernel(convert<Params>(args)...); };
+    if (trials != nullptr) trials->launch({memory, chip, name, type, blockDim, options, body});
+    else detail::Launch(memory, chip, name, type, blockDim, options).run(body);
   }
 
  private:
@@ -93,6 +95,7 @@ class Device {
   Soc chip;
   detail::GlobalMemory memory;
   detail::LaunchOptions options;
+  Trials *trials = nullptr;
 };
 
 }  // namespace unmoor::ascend

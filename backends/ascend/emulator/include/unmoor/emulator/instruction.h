@@ -78,16 +78,11 @@ struct OrderingCalls {
   struct Call {
     std::string name;
     SourceLoc where;
+    std::string kernel;
   };
   std::vector<Call> list;
   std::vector<uint32_t> leftOut;  // indices into the list
-
-  /// Whether calls are left out of other kernels only, by the names of their files: this one then has all of its own.
-  bool isWhole(const std::string &kernel) const {
-    for (const uint32_t one : leftOut)
-      if (list[one].where.text().rfind(kernel + ".", 0) == 0) return false;
-    return !leftOut.empty();
-  }
+  std::string kernel;             // the one that runs
 
   UNMOOR_COMMON bool leavesOut(const char *name, SourceLoc where) {
     const uint32_t index = indexOf(name, where);
@@ -97,16 +92,16 @@ struct OrderingCalls {
   }
 
  private:
-  std::map<std::tuple<const char *, const char *, int64_t>, uint32_t> known;  // by addresses of texts: one call may have several
+  std::map<std::tuple<const char *, const char *, int64_t, std::string>, uint32_t> known;  // by addresses of texts: one call may have several
 
   uint32_t indexOf(const char *name, SourceLoc where) {
-    const auto [place, isNew] = known.try_emplace({name, where.file, where.line}, 0);
+    const auto [place, isNew] = known.try_emplace({name, where.file, where.line, kernel}, 0);
     if (!isNew) return place->second;
     uint32_t index = 0;
     while (index < list.size() && !(list[index].where.line == where.line && list[index].name == name &&
-                                    list[index].where.text() == where.text()))
+                                    list[index].kernel == kernel && list[index].where.text() == where.text()))
       index++;
-    if (index == list.size()) list.push_back({name, where});
+    if (index == list.size()) list.push_back({name, where, kernel});
     return place->second = index;
   }
 };

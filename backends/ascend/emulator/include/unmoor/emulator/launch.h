@@ -258,11 +258,9 @@ class Launch {
     c.taskRatio = ratio;
     c.groups = groups;
     c.tilingKey = options.tilingKey;
-    // A kernel that has all of its calls need not be checked while others are looked at.
-    const bool checked = options.ordering == nullptr || !options.ordering->isWhole(kernel);
-    c.synchronisation = checked ? options.synchronisation : Synchronisation::Automatic;
+    c.synchronisation = options.synchronisation;
     c.sites = &sites;
-    c.ordering = checked ? options.ordering : nullptr;
+    c.ordering = options.ordering;
     c.trace = options.trace;
     c.reset(options.seed * 65537 + index);
     if (c.trace != nullptr) {
