@@ -40,6 +40,7 @@ const passing = {
   matmul: ["whole", "blocks", "fused", "vectors", "fractals", "halves"],
   matmul_cube: ["whole", "chain", "batch", "factors"],
   matmul_batch: ["batches", "apart", "shared", "later", "factors"],
+  matmul_many: ["many", "fetched", "added", "both"],
   layouts: ["allocator", "pools", "turned-loads", "turned-blocks", "block-flags"],
   arrange: ["merge", "sort", "gather", "transpose", "pairs", "shift", "activations"],
   reach: [
@@ -63,6 +64,7 @@ const refused = [
   "synchronise",
   "matmul_cube",
   "matmul_batch",
+  "matmul_many",
   "broken",
 ] as const;
 const programs = [...refused, "cube", "vector", "launch"];

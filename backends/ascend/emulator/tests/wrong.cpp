@@ -128,14 +128,22 @@ constexpr MatmulConfig blocksOnly = [] {
   return out;
 }();
 
-void products(GlobalTensor<half> gh, GlobalTensor<float> gf,
-              Matmul<Half<LayoutMode::NORMAL>, Half<LayoutMode::NORMAL>, Half<LayoutMode::NORMAL>, Half<>, CFG_MDL> &mdl) {
+constexpr MatmulConfig MANY = GetNormalConfig(false, true);
+template <LayoutMode L, const auto &CONFIG> using Batched = Matmul<Half<L>, Half<L>, Half<L>, Half<>, CONFIG>;
+
+void products(GlobalTensor<half> gh, GlobalTensor<float> gf, Batched<LayoutMode::NORMAL, CFG_MDL> &mdl,
+              Batched<LayoutMode::BSNGD, CFG_NORM> &one, Batched<LayoutMode::NORMAL, MANY> &normal, Batched<LayoutMode::BSNGD, MANY> &many,
+              Matmul<Half<LayoutMode::NONE, true>, Half<LayoutMode::NONE, true>, Half<>> &both) {
   Matmul<Half<LayoutMode::NORMAL>, Half<LayoutMode::BSNGD>, Half<>> layouts;  // WRONG
   Matmul<Half<LayoutMode::BSNGD, false, CubeFormat::NZ>, Half<LayoutMode::BSNGD>, Half<LayoutMode::BSNGD>> fractals;  // WRONG
-  Matmul<Half<LayoutMode::NONE, true>, Half<LayoutMode::NONE, true>, Half<>> shares;  // WRONG
+  both.Iterate();                                     // WRONG
+  one.IterateNBatch(2, 2, 2, false);                  // WRONG
+  normal.IterateNBatch(2, 2, 2, false);               // WRONG
+  many.GetBatchTensorC(2, 2);                         // WRONG
   Matmul<Half<>, Half<>, Half<>, Half<>, blocksOnly> blocks;  // WRONG
   mdl.IterateBatch(gh, 2, 2, false);                  // WRONG
   mdl.IterateBatch(gf, 2, 2, false);                  // WRONG
+  mdl.SetAntiQuantScalar(half(0), half(1));           // WRONG
   mdl.SetQuantScalar();                               // WRONG
   mdl.SetQuantVector(gf);                             // WRONG
   mdl.SetBatchNum(2, 2);                              // WRONG

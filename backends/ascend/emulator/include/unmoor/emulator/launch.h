@@ -151,26 +151,37 @@ class Launch {
         if (tells(from, task, mode) && turn < from.told[mode][flag].size()) learn(c, from.told[mode][flag][turn]);
   }
 
-  /// IterateAll of a Matmul object with an operand that both vector cores of a group share: their calls come in pairs.
-  UNMOOR_COMMON void share(Core &c, const Instruction &at, uint32_t object, uint64_t address, bool fake) {
+  /// IterateAll of a Matmul object with operands that both vector cores of a group share: their calls come in pairs.
+  UNMOOR_COMMON void share(Core &c, const Instruction &at, uint32_t object, std::array<uint64_t, 2> addresses, bool fake) {
     if (ratio != 2) return;
-    auto &calls = shares[{c.group, object}];
+    auto &calls = shares[{c.group, object}].calls;
     std::vector<Share> &mine = calls[c.sub];
     const std::vector<Share> &others = calls[1 - c.sub];
-    mine.push_back({at, address, fake});
+    mine.push_back({at, addresses, fake});
     if (mine.size() > others.size() || fake) return;
     const Share &other = others[mine.size() - 1];
-    if (!other.fake && other.address != address)
+    if (!other.fake && other.addresses != addresses)
       c.fail(at, {"matmul-share", "", "the shared operand", "one address on both vector cores of the group",
                   "another than the other core's call " + std::to_string(mine.size()) + " at " + other.at.where.text(),
                   "give both cores the same matrix, or take IBSHARE out of the MatmulType"});
   }
 
+  /// The first vector core of a group has asked for all of a product that both wait for; the second waits for as many as it called for.
+  UNMOOR_COMMON void shareMade(Core &c, uint32_t object) {
+    shares[{c.group, object}].made.push_back({toldTo(c, c.toldBy(PIPE_FIX)), c.busyUntil[PIPE_FIX]});
+  }
+  UNMOOR_COMMON void waitShare(Core &c, const Instruction &at, uint32_t object) {
+    Shares &of = shares[{c.group, object}];
+    const size_t count = of.calls[1].size();
+    wait(c, at, [&of, count] { return of.made.size() >= count; });
+    if (count > 0) learn(c, of.made[count - 1]);
+  }
+
  private:
-  /// A call for a shared operand.
+  /// A call for shared operands.
   struct Share {
     Instruction at;
-    uint64_t address;
+    std::array<uint64_t, 2> addresses;  // 0: not shared
     bool fake;
   };
 
@@ -178,6 +189,12 @@ class Launch {
   struct Meeting {
     Knowledge told{};
     double time = 0;
+  };
+
+  /// The calls of the vector cores of a group for one object, and what the first one knows after each, where the second waits for it.
+  struct Shares {
+    std::array<std::vector<Share>, 2> calls;
+    std::vector<Meeting> made;
   };
 
   /// A word of IBSet and IBWait, and what the last of them knew.
@@ -300,12 +317,15 @@ class Launch {
 
   /// Without its pair, the cube core would wait for the other vector core's call.
   void checkShares() const {
-    for (const auto &[place, calls] : shares)
-      if (calls[0].size() != calls[1].size()) {
+    for (const auto &[place, of] : shares)
+      if (const auto &calls = of.calls; calls[0].size() != calls[1].size()) {
         const auto &longer = calls[0].size() > calls[1].size() ? calls[0] : calls[1];
         throw EmulatorError({"matmul-share", "Matmul::IterateAll", "the shared operand", "as many calls on both vector cores of a group",
                              std::to_string(calls[0].size()) + " and " + std::to_string(calls[1].size()) + " calls",
-                             "hardware would wait for ever: let the core without work call IterateAll with fakeMsg = true"},
+                             std::string("hardware would wait for ever: let ") +
+                                 (longer[0].addresses[0] != 0 && longer[0].addresses[1] != 0
+                                      ? "both vector cores make the same calls"
+                                      : "the core without work call IterateAll with fakeMsg = true")},
                             kernel, "group " + std::to_string(place.first) + " (" + nameOf(CoreKind::Vector) + ")",
                             longer[std::min(calls[0].size(), calls[1].size())].at.where);
       }
@@ -356,7 +376,7 @@ class Launch {
   Sites sites;
   std::map<std::pair<bool, uint32_t>, Meeting> meetings;  // by SyncAll's cores, and how often it was called
   std::map<std::pair<int32_t, int32_t>, BlockFlag> blockFlags;  // by event and block
-  std::map<std::pair<uint32_t, uint32_t>, std::array<std::vector<Share>, 2>> shares;  // by group and object
+  std::map<std::pair<uint32_t, uint32_t>, Shares> shares;  // by group and object
   double begin = 0;
   std::string kernel;
   KernelMetaType type;

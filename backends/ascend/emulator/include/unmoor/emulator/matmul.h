@@ -39,10 +39,10 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
   static_assert((!isWoven(A::layout) || (A::format == CubeFormat::ND && B::format == CubeFormat::ND)) &&
                     (!isWoven(C::layout) || C::format == CubeFormat::ND),
                 "matrices of layout BSNGD and SBNGD are ND");
-  static_assert(!(A::ibShare && B::ibShare), "IBSHARE of both A and B is not modelled");
+  static constexpr bool sharesBoth = A::ibShare && B::ibShare;
   static_assert((!A::ibShare || A::pos == TPosition::GM) && (!B::ibShare || B::pos == TPosition::GM), "a shared operand is at GM");
   static_assert(!CONFIG.doBasicBlock && !CONFIG.doSpecialBasicBlock && !CONFIG.doSpecialMDL && !CONFIG.intraBlockPartSum &&
-                    !CONFIG.isPartialOutput && !CONFIG.enableMixDualMaster && !CONFIG.isEnableChannelSplit && !CONFIG.isNBatch,
+                    !CONFIG.isPartialOutput && !CONFIG.enableMixDualMaster && !CONFIG.isEnableChannelSplit,
                 "this template of MatmulConfig is not modelled: Norm, MDL and IBShare are");
 #ifdef ASCENDC_CUBE_ONLY
   static_assert(!CONFIG.doIBShareNorm, "the IBShare template is for MIX kernels");
@@ -85,12 +85,17 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
   void SetQuantVector(const LocalTensor<uint64_t> &quantTensor, Where where = Where::here()) { state.setFactors(viewOf(quantTensor), where); }
   void DisableBias() { state.disableBias(); }
   void ClearBias() { state.disableBias(); }
-  /// Where blocks wait between Iterate<false> and GetTensorC<false>; they wait inside the emulator.
-  template <class T> void SetWorkspace(GlobalTensor<T> &) {}
-  template <class T> void SetWorkspace(__gm__ const T *, int) {}
+  /// Where IterateNBatch leaves C, and blocks wait between Iterate<false> and GetTensorC<false>; those wait inside the emulator.
+  template <class T> void SetWorkspace(GlobalTensor<T> &addr) { state.setWorkspace(addr.handle()); }
+  template <class T> void SetWorkspace(__gm__ const T *addr, int size) {
+    GlobalTensor<T> memory;
+    memory.SetGlobalBuffer(const_cast<T *>(addr), static_cast<uint64_t>(size));
+    state.setWorkspace(memory.handle());
+  }
 
   /// Makes the next block of C, baseM x baseN or what is left. With sync = false it makes all of them at the first call.
   template <bool sync = true> bool Iterate(bool enPartialSum = false, Where where = Where::here()) {
+    static_assert(!sharesBoth, "where both operands are shared (IBSHARE), IterateAll makes C");
     return state.iterate("Matmul::Iterate", !sync, enPartialSum, where);
   }
 
@@ -109,19 +114,21 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
   }
 
   /// Makes all blocks. With sync = false the vector core goes on; with waitIterateAll it waits later, with WaitIterateAll. A shared operand
-  /// needs calls on both vector cores of a group: with fakeMsg, one that makes nothing.
+  /// needs calls on both vector cores of a group: with fakeMsg, one that makes nothing. Where both operands are shared, the first core's call
+  /// makes C, and the second's waits for it.
   template <bool sync = true>
   void IterateAll(const GlobalTensor<Dst> &gm, uint8_t enAtomic = 0, bool enSequentialWrite = false, bool waitIterateAll = false,
                   bool fakeMsg = false, Where where = Where::here()) {
-    static_assert(C::pos == TPosition::GM, "C goes to a GlobalTensor where its MatmulType says GM");
+    static_assert(C::pos == TPosition::GM || sharesBoth, "C goes to a GlobalTensor where its MatmulType says GM");
     const unmoor::ascend::detail::Call call("Matmul::IterateAll", PIPE_S, where);
     state.share(fakeMsg, where);
     if (fakeMsg) return;
-    while (state.iterate("Matmul::IterateAll", false, false, where)) {
+    while (!state.followsOther() && state.iterate("Matmul::IterateAll", false, false, where)) {
       call.require(!enSequentialWrite || state.blocks() == 1, "not-modelled", "enSequentialWrite", "false where C has several blocks", "true",
                    "use Iterate and GetTensorC, which say where each block goes");
       state.storeGlobal("Matmul::IterateAll", gm.handle(), enAtomic, enSequentialWrite, where);
     }
+    if (!state.followsOther()) state.tellOther();
     if constexpr (sync) state.settle("Matmul::IterateAll", where);
     else state.owe("Matmul::IterateAll", waitIterateAll, where);
   }
@@ -154,6 +161,32 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
     static_assert(sync, "a batch to UB is waited for");
     batchTo(ubCmatrix, {batchA, batchB, matrixStrideA, matrixStrideB, matrixStrideC, enSequentialWrite, enPartialSum, enAtomic}, where);
   }
+  /// batchLoop batches, whose matrices follow each other, into the memory of SetWorkspace. With sync = false the vector core goes on, and
+  /// fetches each by GetBatchTensorC, or with waitIterateBatch waits later, with WaitIterateBatch.
+  template <bool sync = true, bool waitIterateBatch = false>
+  void IterateNBatch(const uint32_t batchLoop, uint32_t batchA, uint32_t batchB, bool enSequentialWrite, const uint32_t matrixStrideA = 0,
+                     const uint32_t matrixStrideB = 0, const uint32_t matrixStrideC = 0, const bool enPartialSum = false,
+                     const uint8_t enAtomic = 0, Where where = Where::here()) {
+    static_assert(CONFIG.isNBatch, "IterateNBatch does nothing without isNBatch in MatmulConfig");
+    static_assert(CONFIG.doNorm, "batches need the Norm template");
+    constexpr auto isBatch = [](LayoutMode l) { return l != LayoutMode::NONE && l != LayoutMode::NORMAL; };
+    static_assert(isBatch(A::layout) && isBatch(C::layout), "IterateNBatch takes BSNGD, SBNGD and BNGS1S2");
+    static_assert(!sharesBoth, "IterateNBatch does not go with IBSHARE of both operands");
+    state.batches(batchLoop, {batchA, batchB, matrixStrideA, matrixStrideB, matrixStrideC, enSequentialWrite, enPartialSum, enAtomic}, where);
+    if constexpr (sync) state.settle("Matmul::IterateNBatch", where);
+    else state.owe("Matmul::IterateNBatch", waitIterateBatch, where);
+  }
+  /// What the next batch of IterateNBatch<false> made, in the memory of SetWorkspace.
+  template <bool sync = true>
+  GlobalTensor<Dst> GetBatchTensorC(uint32_t batchA, uint32_t batchB, bool enSequentialWrite = false, Where where = Where::here()) {
+    static_assert(!sync, "GetBatchTensorC is asynchronous: GetBatchTensorC<false>");
+    const unmoor::ascend::detail::Call call("Matmul::GetBatchTensorC", PIPE_S, where);
+    call.require(!enSequentialWrite, "matmul-batch", "enSequentialWrite", "false: it is reserved", "true", "leave it out");
+    const auto [at, elements] = state.takeBatch(batchA, batchB, where);
+    GlobalTensor<Dst> c;
+    c.SetGlobalBuffer(reinterpret_cast<__gm__ Dst *>(at), elements);
+    return c;
+  }
   void WaitIterateBatch(Where where = Where::here()) { state.settleAnswer("Matmul::WaitIterateBatch", where); }
 #endif
 
@@ -165,6 +198,7 @@ template <class A, class B, class C, class BIAS = C, const auto &CONFIG = CFG_NO
  private:
   template <class Tensor> void batchTo(const Tensor &c, const unmoor::ascend::detail::MatmulBatch &of, Where where) {
     static_assert(CONFIG.doNorm, "batches need the Norm template");
+    static_assert(!sharesBoth, "IterateBatch does not go with IBSHARE of both operands");
     static_assert(A::layout != LayoutMode::NONE && C::layout != LayoutMode::NONE, "the MatmulTypes of a batch have a LayoutMode");
     constexpr bool toGlobal = std::is_same_v<Tensor, GlobalTensor<Dst>>;
     static_assert(toGlobal == (C::pos == TPosition::GM), "C goes where its MatmulType says");

@@ -31,11 +31,21 @@ struct BatchAxes {
   uint64_t before(uint64_t index, uint64_t stride, uint64_t alone) const {
     return index * (stride != 0 ? stride : woven() ? d : layout == LayoutMode::BNGS1S2 ? s * d : alone);
   }
+  /// Elements before a matrix by its number among all: a row of the layout holds n * g, and BSNGD has rows one behind the other.
+  uint64_t beforeAll(uint64_t index) const {
+    if (layout != LayoutMode::BSNGD) return before(index, 0, 0);
+    return index / (n * g) * (s * n * g * d) + index % (n * g) * d;
+  }
 };
 
 inline BatchAxes axesOf(LayoutMode layout, int b, int s, int n, int g, int d) {
   const auto whole = [](int value) { return static_cast<uint64_t>(value); };
   return {layout, whole(b), whole(s), whole(n), whole(g), whole(d)};
+}
+
+/// How many products are added up in one matrix of C: those along G, where C has none.
+inline uint64_t addedUp(const BatchAxes &a, const BatchAxes &b, const BatchAxes &c) {
+  return a.hasAxes() && c.hasAxes() && c.g == 1 ? std::max(a.g, b.g) : 1;
 }
 
 /// Which matrix of an operand the i-th product takes: those with fewer of them are used again.
@@ -80,8 +90,14 @@ UNMOOR_COMMON void checkBatch(const Call &call, const MatmulBatch &of, const Bat
     if (axes->woven())
       require(axes->n * axes->g % count == 0, name, "a divisor of N * G, " + std::to_string(axes->n * axes->g) + ": one row of the layout",
               std::to_string(count), "take the rows (of B) in a loop");
-  call.require(!c.hasAxes() || c.g == std::max(a.g, b.g), "not-modelled", "CLayoutInfoG", "the larger G of A and B: no sums over G",
-               std::to_string(c.g), "add up on a vector core");
+  const uint64_t added = addedUp(a, b, c);
+  require(!c.hasAxes() || c.g == std::max(a.g, b.g) || added > 1, "CLayoutInfoG",
+          "the larger G of A and B, " + std::to_string(std::max(a.g, b.g)) + ", or 1 to add up along it", std::to_string(c.g),
+          "change SetCLayout on the host");
+  require(of.count() % added == 0, "batchA and batchB", "whole groups of " + std::to_string(added) + " that are added up", pair(of.a, of.b),
+          "take all of G in a batch");
+  require(added == 1 || of.atomic <= 1, "enAtomic", "0 or 1 where products are added up along G: they leave by atomic addition",
+          std::to_string(of.atomic), "leave it out");
   require(!of.alone || !c.woven(), "enSequentialWrite", "false with BSNGD and SBNGD", "true", "write to global memory");
 }
 

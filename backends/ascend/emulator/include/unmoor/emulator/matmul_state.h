@@ -20,6 +20,11 @@ struct MatmulPlace {
   uint64_t first = 0, step = 0;  // 0: the step of a matrix by itself
 };
 
+/// Elements before the matrices of a batch.
+struct MatmulStart {
+  uint64_t a = 0, b = 0, bias = 0, c = 0;
+};
+
 /// A Matmul object without its types. On a vector core its work is done by the cube core of the group, which MTE3 tells of it: it comes
 /// after what MTE3 has written. On a cube core it comes after what MTE2 knows, and MTE2 after it.
 class MatmulState {
@@ -150,6 +155,7 @@ class MatmulState {
   UNMOOR_COMMON void settle(const char *name, SourceLoc where) {
     const Call call(name, PIPE_S, where);
     if (call.c.kind != CoreKind::Vector || call.c.leavesOut(call.at)) return;
+    if (followsOther()) call.c.launch->waitShare(call.c, call.at, number);
     order(call.c, PIPE_FIX, PIPE_S);
     payAll(call.c, MatmulDebt::Open);
   }
@@ -169,16 +175,35 @@ class MatmulState {
   }
 
   /// All blocks of a batch of products, to global memory or (one block each, one behind the other) to UB.
-  UNMOOR_COMMON void batch(const MatmulBatch &of, const GlobalHandle *gm, const LocalHandle *local, SourceLoc where);
+  void batch(const MatmulBatch &of, const GlobalHandle *gm, const LocalHandle *local, SourceLoc where) {
+    batchFrom("Matmul::IterateBatch", of, {}, gm, local, where);
+  }
+  /// That many batches, one behind the other, into the work space.
+  UNMOOR_COMMON void batches(uint32_t loops, const MatmulBatch &of, SourceLoc where);
+  void setWorkspace(const GlobalHandle &gm) { workspace = gm; }
+  /// What the next of those batches has made, and its elements; the scalar unit waits for it.
+  UNMOOR_COMMON std::pair<uint64_t, uint64_t> takeBatch(uint32_t batchA, uint32_t batchB, SourceLoc where);
 
-  /// Before IterateAll: the vector cores of a group that share an operand call it equally often, with one address.
+  /// Before IterateAll: the vector cores of a group that share operands call it equally often, with the same addresses.
   UNMOOR_COMMON void share(bool fake, SourceLoc where) {
     const Call call("Matmul::IterateAll", PIPE_S, where);
     const bool shares = types.sharedA || types.sharedB;
     call.require(shares || !fake, "matmul-share", "fakeMsg", "false where no operand is shared (IBSHARE of a MatmulType)", "true", "leave fakeMsg out");
     if (!shares || call.c.kind != CoreKind::Vector) return;
     checkReady(call);
-    call.c.launch->share(call.c, call.at, number, (types.sharedA ? a : b).view.global.at, fake);
+    call.require(!fake || !(types.sharedA && types.sharedB), "matmul-share", "fakeMsg", "false where both operands are shared", "true",
+                 "let both vector cores make the same call");
+    const auto at = [](bool shared, const MatmulOperand &operand) { return shared ? operand.view.global.at : 0; };
+    call.c.launch->share(call.c, call.at, number, {at(types.sharedA, a), at(types.sharedB, b)}, fake);
+  }
+  /// Whether this core waits for what the other one asks the cube core for: both operands are shared, and it is the second.
+  bool followsOther() const {
+    const Core &c = core();
+    return types.sharedA && types.sharedB && c.kind == CoreKind::Vector && c.taskRatio == 2 && c.sub == 1;
+  }
+  /// The cube core was asked for all of a product that the other core waits for too.
+  void tellOther() {
+    if (Core &c = core(); types.sharedA && types.sharedB && c.kind == CoreKind::Vector && c.taskRatio == 2) c.launch->shareMade(c, number);
   }
 
   UNMOOR_COMMON void end(SourceLoc where) {
@@ -191,6 +216,8 @@ class MatmulState {
   uint32_t blocks() const { return rowBlocks() * columnBlocks(); }
 
  private:
+  UNMOOR_COMMON void batchFrom(const char *name, const MatmulBatch &of, const MatmulStart &start, const GlobalHandle *gm,
+                               const LocalHandle *local, SourceLoc where);
   uint32_t rowBlocks() const { return static_cast<uint32_t>((singleM + tiling.baseM - 1) / tiling.baseM); }
   uint32_t columnBlocks() const { return static_cast<uint32_t>((singleN + tiling.baseN - 1) / tiling.baseN); }
 
@@ -361,6 +388,8 @@ class MatmulState {
   MatmulOperand a, b, bias, quantVector;
   std::pair<bool, uint64_t> quantScalar{};
   MatmulPlace place;
+  GlobalHandle workspace{};
+  uint32_t batchesMade = 0, batchesTaken = 0;  // by IterateNBatch with sync = false
   std::deque<MatmulBlock> waiting;
 };
 

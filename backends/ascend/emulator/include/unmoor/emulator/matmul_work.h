@@ -100,15 +100,18 @@ void MatmulState::storeLocal(const LocalHandle &local, bool alone, bool wait, So
   if (wait) order(call.c, PIPE_MTE2, PIPE_V);
 }
 
-void MatmulState::batch(const MatmulBatch &of, const GlobalHandle *gm, const LocalHandle *local, SourceLoc where) {
-  static constexpr const char *NAME = "Matmul::IterateBatch";
-  const Call call = onCube(NAME, where);
+void MatmulState::batchFrom(const char *name, const MatmulBatch &of, const MatmulStart &start, const GlobalHandle *gm,
+                            const LocalHandle *local, SourceLoc where) {
+  const Call call = onCube(name, where);
   checkReady(call);
   const BatchAxes axesA = axes(true), axesB = axes(false), axesC = resultAxes();
   const auto aligned = [](int rows, int columns, Element element) {
     return uint64_t{roundedUp(static_cast<uint32_t>(rows), 16)} * roundedUp(static_cast<uint32_t>(columns), 32 / element.size) * element.size;
   };
   checkBatch(call, of, axesA, axesB, axesC, types.batchMode, tiling.BatchNum, aligned(singleM, singleK, types.a), aligned(singleK, singleN, types.b));
+  const uint64_t added = addedUp(axesA, axesB, axesC);
+  call.require(added == 1 || (!useBias && local == nullptr), "not-modelled", "CLayoutInfoG", "no bias and C in global memory with sums over G",
+               local != nullptr ? "C in UB" : "a bias", "add the bias on a vector core, or let C be in global memory");
   call.require(!types.scales(), "matmul-batch", "C", "sums as they are: batches take no factors", nameOf(types.c.type), "let C be int32_t or float");
   call.require(of.alone == (local != nullptr), "matmul-batch", "enSequentialWrite", local != nullptr ? "true for C in UB" : "false for C in global memory",
                of.alone ? "true" : "false", "change the argument");
@@ -116,22 +119,51 @@ void MatmulState::batch(const MatmulBatch &of, const GlobalHandle *gm, const Loc
                "use a larger baseM or baseN, or global memory");
   const MatmulOperand wholeA = a, wholeB = b, wholeBias = bias;
   for (uint32_t i = 0; i < of.count(); i++) {
-    a.view.first = axesA.before(batchIndex(i, of.count(), of.a, axesA, axesB), of.strideA, elementsOf(wholeA.view, true));
-    b.view.first = axesB.before(batchIndex(i, of.count(), of.b, axesB, axesA), of.strideB, elementsOf(wholeB.view, false));
-    bias.view.first = types.biasPerBatch ? uint64_t{i} * static_cast<uint64_t>(orgN) : 0;
+    a.view.first = start.a + axesA.before(batchIndex(i, of.count(), of.a, axesA, axesB), of.strideA, elementsOf(wholeA.view, true));
+    b.view.first = start.b + axesB.before(batchIndex(i, of.count(), of.b, axesB, axesA), of.strideB, elementsOf(wholeB.view, false));
+    bias.view.first = start.bias + (types.biasPerBatch ? uint64_t{i} * static_cast<uint64_t>(orgN) : 0);
     first = true;
-    while (iterate(NAME, false, false, where)) {
+    while (iterate(name, false, false, where)) {
       const MatmulBlock &block = waiting.front();
       const MatrixView view = resultView(call, block.part, of.alone);
       const uint64_t alone = sizeOf(view, of.alone ? static_cast<int>(block.part.rows) : orgM, of.alone ? static_cast<int>(block.part.columns) : orgNc);
-      place = of.alone ? MatmulPlace{i * alone, 0} : MatmulPlace{axesC.before(i, 0, alone), axesC.hasAxes() ? axesC.rowStep(0) : 0};
+      place = of.alone ? MatmulPlace{i * alone, 0}
+                       : MatmulPlace{start.c + axesC.before(i / added, 0, alone), axesC.hasAxes() ? axesC.rowStep(0) : 0};
       if (local != nullptr) storeLocal(*local, true, true, where);
-      else storeGlobal(NAME, *gm, of.atomic, false, where);
+      else storeGlobal(name, *gm, added > 1 ? 1 : of.atomic, false, where);
       place = {};
     }
   }
   a = wholeA, b = wholeB, bias = wholeBias;
   first = true;
+}
+
+void MatmulState::batches(uint32_t loops, const MatmulBatch &of, SourceLoc where) {
+  static constexpr const char *NAME = "Matmul::IterateNBatch";
+  const Call call = onCube(NAME, where);
+  checkReady(call);
+  call.require(workspace.at != 0, "matmul-order", "workspace", "SetWorkspace before IterateNBatch, which leaves C there", "no memory",
+               "call SetWorkspace with global memory for all matrices of C");
+  const BatchAxes axesA = axes(true), axesB = axes(false), axesC = resultAxes();
+  const uint64_t results = of.count() / addedUp(axesA, axesB, axesC);
+  for (uint64_t i = 0; i < loops; i++) {
+    const MatmulStart start{axesA.beforeAll(i * of.a), axesB.beforeAll(i * of.b), i * results * axesC.d, axesC.beforeAll(i * results)};
+    batchFrom(NAME, of, start, &workspace, nullptr, where);
+  }
+  batchesMade = loops, batchesTaken = 0;
+}
+
+std::pair<uint64_t, uint64_t> MatmulState::takeBatch(uint32_t batchA, uint32_t batchB, SourceLoc where) {
+  const Call call("Matmul::GetBatchTensorC", PIPE_S, where);
+  call.require(batchesTaken < batchesMade, "matmul-order", "", "an IterateNBatch<false> before it, with as many batches as are fetched",
+               std::to_string(batchesMade) + " made, " + std::to_string(batchesTaken) + " fetched", "fetch each batch once");
+  const BatchAxes axesC = resultAxes();
+  call.require(batchesMade == 1 || axesC.layout == LayoutMode::BNGS1S2, "not-modelled", "C", "BNGS1S2 where several batches are fetched", "another layout",
+               "read C out of the memory given to SetWorkspace");
+  const uint64_t elements = std::max(batchA, batchB) * static_cast<uint64_t>(singleM) * static_cast<uint64_t>(singleN);
+  order(call.c, PIPE_FIX, PIPE_S);
+  if (++batchesTaken == batchesMade) payAll(call.c, MatmulDebt::Open);
+  return {workspace.at + (batchesTaken - 1) * elements * types.c.size, elements};
 }
 
 }  // namespace unmoor::ascend::detail
