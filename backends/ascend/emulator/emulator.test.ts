@@ -42,7 +42,7 @@ const passing = {
   matmul_batch: ["batches", "apart", "shared", "later", "factors"],
   matmul_many: ["many", "fetched", "added", "both"],
   layouts: ["allocator", "pools", "turned-loads", "turned-blocks", "block-flags"],
-  arrange: ["merge", "sort", "gather", "transpose", "pairs", "shift", "activations"],
+  arrange: ["merge", "sort", "gather", "transpose", "pairs", "shift", "activations", "spread"],
   reach: [
     ...["masks", "fused", "gathers", "selects", "reduces", "casts", "softmax", "topk", "atomics", "queues", "products"],
     ...["windows", "soft-sync", "tiling"],

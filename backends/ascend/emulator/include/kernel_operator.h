@@ -56,6 +56,7 @@
 #include "unmoor/emulator/vector_math.h"
 #include "unmoor/emulator/vector_operators.h"
 #include "unmoor/emulator/vector_reduce.h"
+#include "unmoor/emulator/vector_scale.h"
 #include "unmoor/emulator/vector_select.h"
 #include "unmoor/emulator/vector_softmax.h"
 #include "unmoor/emulator/vector_sort.h"

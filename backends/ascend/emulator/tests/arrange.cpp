@@ -233,7 +233,51 @@ void activations(Scratch &s) {
   Sigmoid(out, x, work, n), same("Sigmoid", [&](double p, double) { return sigmoid(p); });
   Silu(out, x, n), same("Silu", [&](double p, double) { return p * sigmoid(p); });
   SwiGLU(out, x, g, 1.5f, n), same("SwiGLU", [&](double p, double q) { return p * q * sigmoid(1.5 * q); });
+  const auto gelu = [](double v) { return v * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v))) / 2; };
+  Tanh(out, x, work, n), same("Tanh", [](double p, double) { return std::tanh(p); });
+  Gelu(out, x, n), same("Gelu", [&](double p, double) { return gelu(p); });
+  GeGLU(out, x, g, work, n), same("GeGLU", [&](double p, double q) { return p * gelu(q); });
+  ReGlu(out, x, g, n), same("ReGlu", [](double p, double q) { return p * std::max(q, 0.0); });
   LeakyRelu(out, x, 0.125f, n), same("LeakyRelu", [&](double p, double) { return p < 0 ? p / 8 : p; });
+}
+
+/// Columns and rows spread over a matrix, and one row of sums scaled by column.
+void spread(Scratch &s) {
+  const auto in = values<float>(8, 19);
+  auto x = s.filled(in), out = s.empty<float>(8 * 24);
+  auto work = s.empty<uint8_t>(256);
+  const uint32_t column[] = {8, 1}, row[] = {1, 8}, all[] = {8, 24}, down[] = {3, 8};
+  Broadcast<float, 2, 1>(out, x, all, column, work);
+  done();
+  for (uint32_t i = 0; i < 8 * 24; i++) expectNear("column", i, out.GetValue(i), in[i / 24], 0);
+  done();
+  Broadcast<float, 2, 0>(out, x, down, row);
+  done();
+  for (uint32_t i = 0; i < 3 * 8; i++) expectNear("row", i, out.GetValue(i), in[i % 8], 0);
+  std::vector<int32_t> sums(4 * 8);
+  for (int32_t i = 0; i < 32; i++) sums[static_cast<size_t>(i)] = (i - 11) * 100;
+  std::vector<uint64_t> bits(8);
+  for (size_t i = 0; i < 8; i++) std::memcpy(&bits[i], &in[i], 4);
+  auto sum = s.filled(sums);
+  auto factors = s.filled(bits);
+  auto halves = s.empty<half>(4 * 16);
+  done();
+  AscendDequant(out, sum, x, work, {4, 8, 5});
+  AscendDequant(halves, sum, factors, {4, 8, 8});
+  done();
+  for (uint32_t i = 0; i < 32; i++) {
+    if (i % 8 < 5) expectNear("scaled", i, out.GetValue(i), double(sums[i]) * in[i % 8], 1e-6);
+    expectNear("halves", i, static_cast<float>(halves.GetValue(i / 8 * 16 + i % 8)), double(sums[i]) * in[i % 8], 1e-3);
+  }
+  done();
+  // One row of 32 stands for four of 8.
+  AscendDequant(out, sum, x, {1, 32, 8});
+  done();
+  for (uint32_t i = 0; i < 32; i++) expectNear("rows", i, out.GetValue(i), double(sums[i]) * in[i % 8], 1e-6);
+  done();
+  AscendDequant(out, sum, 0.5f, {4, 8, 8});
+  done();
+  for (uint32_t i = 0; i < 32; i++) expectNear("one factor", i, out.GetValue(i), sums[i] / 2.0, 0);
 }
 
 std::function<void()> refused(std::function<void(Scratch &)> body) {
@@ -252,6 +296,7 @@ Cases cases() {
   all["pairs"] = passes(pairs);
   all["shift"] = passes(shifted);
   all["activations"] = passes(activations);
+  all["spread"] = passes(spread);
 
   const auto list = [](std::function<void(LocalTensor<float>, LocalTensor<float>)> body) {
     return refused([=](Scratch &s) {
@@ -260,6 +305,42 @@ Cases cases() {
     });
   };
   static const uint16_t eight[4] = {8, 8, 8, 8};
+  all["tanh in place"] = refused([](Scratch &s) {
+    auto x = s.filled(values<float>(8, 1));
+    Tanh(x, x, 8);
+  });
+  all["gated in place"] = refused([](Scratch &s) {
+    auto x = s.filled(values<float>(8, 1)), g = s.filled(values<float>(8, 2));
+    GeGLU(g, x, g, 8);
+  });
+  all["spread, another shape"] = refused([](Scratch &s) {
+    auto x = s.filled(values<float>(8, 1)), out = s.empty<float>(64);
+    const uint32_t from[] = {8, 1}, to[] = {4, 16};
+    Broadcast<float, 2, 1>(out, x, to, from);
+  });
+  all["spread, rows not whole"] = refused([](Scratch &s) {
+    auto x = s.filled(values<float>(8, 1)), out = s.empty<float>(64);
+    const uint32_t from[] = {1, 5}, to[] = {4, 5};
+    Broadcast<float, 2, 0>(out, x, to, from);
+  });
+  all["scaled, more columns than there are"] = refused([](Scratch &s) {
+    auto sums = s.filled(std::vector<int32_t>(32, 1));
+    auto x = s.filled(values<float>(16, 1)), out = s.empty<float>(64);
+    AscendDequant(out, sums, x, {4, 8, 9});
+  });
+  all["scaled, the wrong factors"] = refused([](Scratch &s) {
+    auto sums = s.filled(std::vector<int32_t>(32, 1));
+    auto x = s.filled(values<float>(16, 1));
+    auto out = s.empty<half>(64);
+    AscendDequant(out, sums, x, {4, 8, 8});
+  });
+  all["scaled, read beyond"] = refused([](Scratch &s) {
+    auto sums = s.filled(std::vector<int32_t>(32, 1));
+    auto x = s.filled(values<float>(16, 1)), out = s.empty<float>(64);
+    AscendDequant(out, sums, x, {4, 8, 5});
+    done();
+    Adds(out, out, 1.0f, 8);
+  });
   all["merge of unsorted"] = refused([](Scratch &s) {
     auto x = s.filled<float>({1, 0, 2, 0});
     const uint16_t lengths[4] = {2, 2, 0, 0};

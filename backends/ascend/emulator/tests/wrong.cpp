@@ -94,6 +94,8 @@ void vectors(LocalTensor<float> f, LocalTensor<half> h, LocalTensor<int32_t> i, 
   Brcb(f, f, 1);                                      // WRONG
   SoftMax(f, f, f, f, SoftMaxShapeInfo());            // WRONG
   TopK<float, false, true, false, TopKMode::TOPK_NSMALL>(f, i, f, i, LocalTensor<bool>(), bits, 3, TopkTiling(), TopKInfo());  // WRONG
+  Broadcast<float, 3, 1>(f, f, nullptr, nullptr);     // WRONG
+  AscendDequant(f, f, 1.0f, {1, 8, 8});               // WRONG
 }
 
 void cubes(LocalTensor<half> h, LocalTensor<float> c, LocalTensor<half> bias, GlobalTensor<float> gf) {

@@ -65,6 +65,11 @@ struct Call {
   }
 
   /// Two operands may be the same bytes, or apart; never shifted against each other.
+  UNMOOR_COMMON void apart(const Range &dst, const Range &src) const {
+    if (dst.space == src.space && dst.begin < src.begin + src.bytes && src.begin < dst.begin + dst.bytes)
+      fail("overlap", std::string(dst.operand) + " and " + src.operand, "operands apart: the call writes results before it has read all",
+           "operands that overlap", "write to another buffer");
+  }
   UNMOOR_COMMON void notShifted(const Range &dst, const Range &src) const {
     if (dst.space != src.space || dst.begin == src.begin || dst.bytes == 0 || src.bytes == 0) return;
     if (dst.begin < src.begin + src.bytes && src.begin < dst.begin + dst.bytes)
