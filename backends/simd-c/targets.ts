@@ -38,21 +38,11 @@ interface Variant {
   readonly tried: { readonly rows: readonly number[]; readonly blockRows: readonly (readonly number[])[] };
 }
 
-const triedLarge = {
-  rows: [8, 6, 4, 3, 2, 1],
-  blockRows: [
-    [4, 3, 2, 1],
-    [8, 6, 4, 3, 2, 1],
-  ],
-};
-const triedSmall = {
-  rows: [4, 3, 2, 1],
-  blockRows: [
-    [2, 1],
-    [4, 3, 2, 1],
-    [6, 5, 4, 3, 2, 1],
-  ],
-};
+/** Tiles of all sizes, so that rows go into equal ones. */
+const upTo = (most: number): readonly number[] => Array.from({ length: most }, (_, i) => most - i);
+
+const triedLarge = { rows: upTo(8), blockRows: [upTo(4), upTo(8)] };
+const triedSmall = { rows: upTo(4), blockRows: [upTo(2), upTo(4), upTo(6)] };
 
 const widened = { activations: "f32", depth: 1 } as const;
 /** Two of bf16 in each lane, which a shift and a mask take apart: fewer instructions than widening one by one. */
@@ -70,33 +60,34 @@ const variants: readonly Variant[] = [
   // 12 × 2 sums + 2 + 1 of 32 registers.
   {
     isa: avx512Bf16,
-    rows: [12, 8, 6, 4, 3, 2, 1],
+    rows: upTo(12),
     bf16: { activations: "bf16", depth: 2 },
-    blockRows: [7, 6, 5, 4, 3, 2, 1],
+    blockRows: upTo(7),
     tried: triedLarge,
   },
-  { isa: avx512Vnni, rows: [12, 8, 6, 4, 3, 2, 1], blockRows: [7, 6, 5, 4, 3, 2, 1], ...onIntel, tried: triedLarge },
-  { isa: avx512, rows: [12, 8, 6, 4, 3, 2, 1], blockRows: [6, 5, 4, 3, 2, 1], ...onIntel, tried: triedLarge },
+  // 13 × 2 sums + 2 or 4 + 1.
+  { isa: avx512Vnni, rows: upTo(13), blockRows: upTo(7), ...onIntel, tried: triedLarge },
+  { isa: avx512, rows: upTo(13), blockRows: upTo(6), ...onIntel, tried: triedLarge },
   // 6 × 2 + 2 + 1 of 16 registers.
   {
     isa: avx2,
-    rows: [6, 5, 4, 3, 2, 1],
+    rows: upTo(6),
     bf16: widened,
-    blockRows: [3, 2, 1],
+    blockRows: upTo(3),
     ahead: { others: 2048 },
     tried: triedSmall,
   },
   // 12 × 2 sums + 2 + 1 of 32 registers, as AVX-512.
   {
     isa: neonBf16,
-    rows: [12, 8, 6, 4, 3, 2, 1],
+    rows: upTo(12),
     bf16: { activations: "bf16", depth: 2 },
-    blockRows: [7, 6, 5, 4, 3, 2, 1],
+    blockRows: upTo(7),
     tried: triedLarge,
   },
-  { isa: neon, rows: [12, 8, 6, 4, 3, 2, 1], bf16: widened, blockRows: [6, 5, 4, 3, 2, 1], tried: triedLarge },
+  { isa: neon, rows: upTo(12), bf16: widened, blockRows: upTo(6), tried: triedLarge },
   // 4 × 2 sums + 2 + 1 of the 16 registers that engines have on x86-64.
-  { isa: wasmSimd128, rows: [4, 3, 2, 1], bf16: widened, blockRows: [3, 2, 1], tried: triedSmall },
+  { isa: wasmSimd128, rows: upTo(4), bf16: widened, blockRows: upTo(3), tried: triedSmall },
   {
     isa: scalar,
     rows: [4, 2, 1],

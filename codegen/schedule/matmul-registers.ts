@@ -10,7 +10,7 @@ import { stripedKernel } from "./matmul-striped.ts";
 import { prefetching } from "./prefetching.ts";
 import { describeProduct, type Product } from "./product.ts";
 import { beginProduct, expertOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
-import { walkRows } from "./rows.ts";
+import { rowWalk } from "./rows.ts";
 import type { Fetched, Sums, SumsContext } from "./sums.ts";
 
 /**
@@ -103,16 +103,15 @@ function registerKernel(
   const { first, count } = rowsOfMatrix(b, p, expert);
 
   const parts: SumsContext = { b, p, scratch, width, depth, expert };
-  const tile = new ProductTile(parts, sumsOf(parts), first);
+  const sums = sumsOf(parts);
+  const tile = new ProductTile(parts, sums, first);
+  const walk = rowWalk(b, sizes, count, { part, parts: rowBlocks });
   const onPanel = (panel: ScalarExpr): void => {
     const next = min(add(panel, 1), panels - 1);
     const fetchedBy = p.packed
-      ? prefetching({ b, p, depth, sizes, count, panel, next }, matmul, dtype)
+      ? prefetching({ b, p, expert, chunks: sums.chunks, sizes, count, panel, next }, matmul, dtype)
       : () => undefined;
-    const rows = (edge: boolean) =>
-      walkRows(b, sizes, count, { part, parts: rowBlocks }, (size, row) =>
-        tile.emit(size, row, panel, edge, fetchedBy(size, row)),
-      );
+    const rows = (edge: boolean) => walk((size, row) => tile.emit(size, row, panel, edge, fetchedBy(size, row)));
     const fullPanels = Math.floor(p.columns / width);
     if (fullPanels === panels) rows(false);
     // Lanes take one branch: what is beyond the last column is computed of zeros, and not stored.

@@ -6,7 +6,7 @@ import { at, range, view, whole } from "../tile/builder.ts";
 import { add, floorDiv, type Int, lt, min, mod, mul, select, sub } from "../tile/fold.ts";
 import type { ViewIndex } from "../tile/types.ts";
 import { expertOf, positionOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
-import { walkRows } from "./rows.ts";
+import { rowWalk } from "./rows.ts";
 import type { Factors, SumsContext, TilePlace } from "./sums.ts";
 
 /**
@@ -99,45 +99,40 @@ export function stagedKernel(
       );
     });
   };
-  walkRows(
-    b,
-    tile.rows.map((r) => r * down),
-    count,
-    { part, parts: rowBlocks },
-    (height, row) => {
-      const r = height / down;
-      const top = b.letScalar("top", add(row, mul(laneRow, r)));
-      const acc = b.alloc("acc", "f32", [r, all], "register");
-      b.fill(whole(acc), 0);
-      const positions = p.blocks?.x ? positionsOf(context, r, (i) => within(add(top, i))) : undefined;
-      const place: TilePlace = { size: r, from: top, positions, panel, edge: false };
-      const stage = (unit: Int, taken: number): void => {
-        // All have read what was staged before.
-        b.barrier();
-        copyRows(row, height, unit, taken < staged);
-        copyWeights(unit, taken < staged);
-        b.barrier();
-        b.forLoop("at", 0, taken, 1, (i) => {
-          const step = b.letScalar("step", add(unit, i));
-          const factors: Factors = {
-            rows: (g) => view(xs, add(mul(i, xGroups), g), range(mul(laneRow, r), r), range(0, group)),
-            columns: (g) =>
-              ws
-                ? view(ws, add(mul(i, wGroups), g), range(0, all), laneColumn, range(0, group))
-                : view(w, ...lead, panel, ...steps.place(add(mul(step, wGroups), g)), range(0, all), range(0, group)),
-          };
-          sums.step(acc, { step, block: floorDiv(step, steps.perBlock) }, place, factors);
-        });
-      };
-      const full = Math.floor(steps.count / staged) * staged;
-      b.forLoop("stage", 0, full, staged, (unit) => stage(unit, staged));
-      if (full < steps.count) stage(full, steps.count - full);
-      const n = mul(own, width);
-      const left = sub(count, top);
-      const rows = isExact ? left : select(lt(own, panels), left, 0);
-      storeSums(context, acc, add(first, top), n, [rows, p.columns % width === 0 ? width : sub(p.columns, n)]);
-    },
-  );
+  const heights = tile.rows.map((r) => r * down);
+  rowWalk(b, heights, count, { part, parts: rowBlocks })((height, row) => {
+    const r = height / down;
+    const top = b.letScalar("top", add(row, mul(laneRow, r)));
+    const acc = b.alloc("acc", "f32", [r, all], "register");
+    b.fill(whole(acc), 0);
+    const positions = p.blocks?.x ? positionsOf(context, r, (i) => within(add(top, i))) : undefined;
+    const place: TilePlace = { size: r, from: top, positions, panel, edge: false };
+    const stage = (unit: Int, taken: number): void => {
+      // All have read what was staged before.
+      b.barrier();
+      copyRows(row, height, unit, taken < staged);
+      copyWeights(unit, taken < staged);
+      b.barrier();
+      b.forLoop("at", 0, taken, 1, (i) => {
+        const step = b.letScalar("step", add(unit, i));
+        const factors: Factors = {
+          rows: (g) => view(xs, add(mul(i, xGroups), g), range(mul(laneRow, r), r), range(0, group)),
+          columns: (g) =>
+            ws
+              ? view(ws, add(mul(i, wGroups), g), range(0, all), laneColumn, range(0, group))
+              : view(w, ...lead, panel, ...steps.place(add(mul(step, wGroups), g)), range(0, all), range(0, group)),
+        };
+        sums.step(acc, { step, block: floorDiv(step, steps.perBlock) }, place, factors);
+      });
+    };
+    const full = Math.floor(steps.count / staged) * staged;
+    b.forLoop("stage", 0, full, staged, (unit) => stage(unit, staged));
+    if (full < steps.count) stage(full, steps.count - full);
+    const n = mul(own, width);
+    const left = sub(count, top);
+    const rows = isExact ? left : select(lt(own, panels), left, 0);
+    storeSums(context, acc, add(first, top), n, [rows, p.columns % width === 0 ? width : sub(p.columns, n)]);
+  });
 }
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));

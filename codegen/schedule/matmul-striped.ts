@@ -3,7 +3,7 @@ import type { Stripes } from "../target.ts";
 import { range, view, whole } from "../tile/builder.ts";
 import { add, floorDiv, int, lt, min, mod, mul, select, sub } from "../tile/fold.ts";
 import { expertOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
-import { walkRows } from "./rows.ts";
+import { rowWalk } from "./rows.ts";
 import type { SumsContext } from "./sums.ts";
 
 /**
@@ -33,7 +33,7 @@ export function stripedKernel(
   const all = p.sums * width;
   const most = Math.max(...rows);
   const parts = b.alloc("parts", "f32", [across, most * all, along], "workgroup");
-  walkRows(b, rows, count, { part: int(0), parts: 1 }, (size, row) => {
+  rowWalk(b, rows, count, { part: int(0), parts: 1 })((size, row) => {
     const from = b.letScalar("top", add(first, row));
     const positions = p.gather ? positionsOf(context, size, (i) => add(from, i)) : undefined;
     const acc = b.alloc("acc", "f32", [size, all], "register");

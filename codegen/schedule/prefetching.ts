@@ -1,11 +1,16 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
+import { dtypeBytes } from "../../ir/core/types.ts";
 import type { NextPanel, RegisterMatmul, Storage } from "../target.ts";
-import { add, floorDiv, int, lt, mul, select } from "../tile/fold.ts";
+import { at, range, view } from "../tile/builder.ts";
+import { add, floorDiv, lt, mul, select } from "../tile/fold.ts";
 import { balancedRows } from "./balance.ts";
+import { leastOfSeveral } from "./rows.ts";
 import type { Fetched, SumsContext } from "./sums.ts";
 
 /** A block of a packed product at one of its panels. */
-interface Place extends Pick<SumsContext, "b" | "p" | "depth"> {
+interface Place extends Pick<SumsContext, "b" | "p" | "expert"> {
+  /** Chunks of steps that a tile is multiplied in. */
+  readonly chunks: number;
   /** Rows of tiles, largest first, and of the present matrix. */
   readonly sizes: readonly number[];
   readonly count: ScalarExpr;
@@ -43,22 +48,39 @@ function nextPanel(
   };
 }
 
-/** Parts of a step of k that shares of a panel are counted in. */
-const PARTS = 4096;
+/** Bytes that one hint fetches. */
+const lineBytes = 64;
 
 /**
- * One tile goes through the present panel, `ahead` of itself; of several, each goes through its share of the next one, more slowly. What lies
- * ahead is ahead there too: panels follow each other.
+ * One tile goes through the present panel, `ahead` of itself; of several, each goes through its share of the next one. A share is fetched
+ * in as many streams as a chunk of steps has lines to fetch, so that each stream comes to its next line slowly: a CPU fetches some lines
+ * ahead by itself, within a page of 4 KiB, and is early enough then.
  */
-function shares({ b, p, depth, sizes, count, panel, next }: Place, ahead: number | undefined): Prefetching {
+function shares({ b, p, expert, sizes, count, panel, next, chunks }: Place, ahead = 0): Prefetching {
+  const packed = p.blocks?.weights[0]?.codes ?? p.weights[0];
+  if (packed === undefined || chunks === 0) return () => undefined;
+  const lead = p.offsets || p.heads ? [at(expert)] : [];
+  const inPanel = packed.dims.slice(lead.length + 1).map((dim) => dim.constant ?? 1);
+  const lineElements = lineBytes / dtypeBytes[packed.dtype];
+  const lines = Math.ceil(inPanel.reduce((a, dim) => a * dim, 1) / lineElements);
+  const perChunk = Math.ceil(lines / chunks);
   const [largest = 1] = sizes;
   const several = lt(largest, count);
-  const steps = Math.floor(p.inner / depth);
   const fetched = b.letScalar("fetched", select(several, next, panel));
+  const start = view(packed, ...lead, fetched, ...inPanel.slice(1).map(() => 0), range(0, 1));
   return (size, row) => {
-    const from = b.letScalar("fetched_from", select(several, floorDiv(mul(row, steps), count), 0));
-    const pace = b.letScalar("fetched_pace", select(several, floorDiv(int(size * PARTS), count), PARTS));
-    const at = (step: ScalarExpr): ScalarExpr => add(from, floorDiv(mul(step, pace), PARTS));
-    return { panel: fetched, at, ...(ahead === undefined ? {} : { ahead }) };
+    if (size < leastOfSeveral(sizes)) return { panel, ahead };
+    const from = b.letScalar(
+      "fetched_from",
+      select(several, floorDiv(mul(row, lines), count), Math.round(ahead / lineBytes)),
+    );
+    const pace = b.letScalar("fetched_pace", select(several, 1, perChunk));
+    const apart = b.letScalar("streams_apart", select(several, chunks, 1));
+    const streams = b.letScalar("streams", select(several, floorDiv(add(count, size * perChunk - 1), count), perChunk));
+    const hint = (chunk: ScalarExpr): void => {
+      const line = b.letScalar("line", add(from, mul(chunk, pace)));
+      b.forLoop("stream", 0, streams, 1, (i) => b.prefetch(start, mul(add(line, mul(i, apart)), lineElements)));
+    };
+    return { hint };
   };
 }

@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
 import { Dim } from "../../ir/core/dim.ts";
 import { kernelBuilder, load } from "../tile/builder.ts";
+import { eq } from "../tile/fold.ts";
 import { runKernel } from "../tile/interpreter.ts";
-import { walkRows } from "./rows.ts";
+import { leastOfSeveral, rowWalk } from "./rows.ts";
 
-/** Sizes of the tiles, by first row, that walkRows gives `count` rows when `parts` blocks share them. */
-function tilesOf(sizes: readonly number[], count: number, parts: number): number[] {
+/** Sizes of the tiles, by first row, that a walk gives `count` rows when `parts` blocks share them; those of all blocks, or of one. */
+function tilesOf(sizes: readonly number[], count: number, parts: number, only?: number): number[] {
   const b = kernelBuilder("walk", {
     op: "test",
     summary: "tiles",
@@ -15,7 +16,10 @@ function tilesOf(sizes: readonly number[], count: number, parts: number): number
   const taken = b.write({ name: "taken", dtype: "i32", dims: [Dim.symbol("N")] });
   const part = b.grid("part", parts);
   const limit = b.letScalar("limit", load(rows, 0));
-  walkRows(b, sizes, limit, { part, parts }, (size, row) => b.set(taken, row, size));
+  rowWalk(b, sizes, limit, { part, parts })((size, row) => {
+    if (only === undefined) b.set(taken, row, size);
+    else b.when(eq(part, only), () => b.set(taken, row, size));
+  });
   const found = new Int32Array(count);
   runKernel(
     b.build(),
@@ -40,27 +44,37 @@ function inOrder(found: readonly number[]): number[] {
   return sizes;
 }
 
-test.each([
-  [[12, 8, 6, 4, 3, 2, 1]],
-  [[12, 8, 4, 3, 2, 1]],
-  [[6, 5, 4, 3, 2, 1]],
-  [[6, 4, 2, 1]],
-  [[4, 3, 2, 1]],
-  [[1]],
-])("sizes %j cover each row once", (sizes) => {
-  for (const parts of [1, 3]) for (let count = 0; count <= 50; count++) inOrder(tilesOf(sizes, count, parts));
+/** All sizes from the largest to 1. */
+const upTo = (most: number): number[] => Array.from({ length: most }, (_, i) => most - i);
+
+test.each([[upTo(12)], [upTo(7)], [upTo(3)], [[12, 8, 4, 3, 2, 1]], [[6, 4, 2, 1]], [[2, 1]], [[1]]])(
+  "sizes %j cover each row once",
+  (sizes) => {
+    for (const parts of [1, 3]) for (let count = 0; count <= 50; count++) inOrder(tilesOf(sizes, count, parts));
+  },
+);
+
+test("all sizes from the largest on: as few tiles as there can be, of equal rows", () => {
+  expect(inOrder(tilesOf(upTo(12), 13, 1))).toEqual([7, 6]);
+  for (const most of [3, 7, 12])
+    for (let count = 1; count <= 60; count++) {
+      const tiles = inOrder(tilesOf(upTo(most), count, 1));
+      expect(tiles.length, `${count} rows`).toBe(Math.ceil(count / most));
+      expect(Math.max(...tiles) - Math.min(...tiles), `${count} rows`).toBeLessThanOrEqual(1);
+      // Those that look at the next panel are told by their rows alone.
+      if (tiles.length > 1) expect(Math.min(...tiles)).toBeGreaterThanOrEqual(leastOfSeveral(upTo(most)));
+    }
 });
 
-test("neighbouring sizes leave no tile of one or two rows, but for 1, 2 and 5 rows", () => {
-  const sizes = [12, 8, 6, 4, 3, 2, 1];
-  expect(inOrder(tilesOf(sizes, 13, 1))).toEqual([4, 6, 3]);
-  expect(inOrder(tilesOf(sizes, 22, 1))).toEqual([12, 4, 6]);
-  for (let count = 1; count <= 60; count++) {
-    const small = inOrder(tilesOf(sizes, count, 1)).filter((s) => s < 3);
-    expect(small, `${count} rows`).toEqual(count === 1 ? [1] : count === 2 || count === 5 ? [2] : []);
-  }
+test("blocks take balanced tiles in turn", () => {
+  const owners = (part: number): number[] => {
+    const taken = tilesOf(upTo(4), 17, 3, part);
+    return taken.flatMap((size, row) => (size > 0 ? [row] : []));
+  };
+  // 17 rows in tiles of 4, 4, 3, 3, 3.
+  expect([0, 1, 2].map(owners)).toEqual([[0, 11], [4, 14], [8]]);
 });
 
-test("sizes without neighbours are taken greedily", () => {
+test("other sizes are taken greedily", () => {
   expect(inOrder(tilesOf([6, 4, 2, 1], 17, 1))).toEqual([6, 6, 4, 1]);
 });

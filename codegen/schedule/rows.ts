@@ -1,6 +1,6 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import type { KernelBuilder } from "../tile/builder.ts";
-import { add, eq, floorDiv, int, min, mod, mul, sub } from "../tile/fold.ts";
+import { add, eq, floorDiv, max, mod, mul, select, sub } from "../tile/fold.ts";
 
 /** How the rows of one matrix are shared among blocks: block `part` of `parts`. */
 interface Share {
@@ -8,50 +8,63 @@ interface Share {
   readonly parts: number;
 }
 
+/** Visits the tiles: their rows, and the first of them. */
+type Walk = (onTile: (size: number, row: ScalarExpr) => void) => void;
+
 /**
- * Rows 0 … count in tiles of the given sizes, largest first; several blocks share the largest tiles in turn, and the block
- * whose turn is next takes the rest.
+ * Rows 0 … count in tiles of the given sizes, largest first, dealt to the blocks in turn. The walk may be taken more than once.
  *
- * A tile of one or two rows keeps arithmetic units waiting for its few sums. Where the sizes hold neighbours s and s − 1, and
- * the largest is a multiple of s, s − 1 goes as often into the rows as it must to leave a multiple of s: 13 = 4 + 9 and
- * 22 = 12 + 4 + 6 with s = 4. Multiples of s take the one part, the other sizes the other. Only 1, 2 and 5 rows
- * need tiles of 1 or 2 then.
- *
- * Where the smallest size is not 1, its last tile reaches beyond the last row.
+ * A tile of few rows keeps arithmetic units waiting for its few sums and for weights. Where the sizes are all from the largest to 1, rows
+ * go in equal parts into as few tiles as there can be: 13 = 7 + 6, where 12 are the most. Else they are taken greedily, and where the
+ * smallest size is not 1, its last tile reaches beyond the last row.
  */
-export function walkRows(
-  b: KernelBuilder,
-  sizes: readonly number[],
-  count: ScalarExpr,
-  { part, parts }: Share,
-  body: (size: number, row: ScalarExpr) => void,
-): void {
-  const [largest = 1, ...smaller] = sizes;
-  const s = upperNeighbour(sizes);
-  const first = s === undefined ? count : b.letScalar("first_part", sub(count, mul(s - 1, multiples(count, s))));
-  const full = smaller.length === 0 ? first : b.letScalar("full", mul(floorDiv(first, largest), largest));
-  b.forLoop("row", mul(part, largest), full, parts * largest, (row) => body(largest, row));
-  const rest = (): void => {
-    let start = full;
-    const walk = (size: number, limit: ScalarExpr): void => {
-      const from = start;
-      const end =
-        size === smaller.at(-1) ? limit : b.letScalar("end", add(from, mul(floorDiv(sub(limit, from), size), size)));
-      b.forLoop("row", from, end, size, (row) => body(size, row));
-      start = end;
-    };
-    const inFirst = (size: number): boolean => s !== undefined && size % s === 0;
-    for (const size of smaller) if (inFirst(size)) walk(size, first);
-    for (const size of smaller) if (!inFirst(size)) walk(size, count);
+export const rowWalk = (b: KernelBuilder, sizes: readonly number[], count: ScalarExpr, share: Share): Walk =>
+  areAll(sizes) ? balanced(b, sizes, count, share) : (onTile) => walkGreedily(b, sizes, count, share, onTile);
+
+const areAll = (sizes: readonly number[]): boolean => sizes.length > 2 && sizes.length === sizes[0];
+
+/** The least rows of a tile beside which its matrix has others. */
+export const leastOfSeveral = (sizes: readonly number[]): number =>
+  areAll(sizes) ? Math.floor((sizes.length + 1) / 2) : 1;
+
+/** The first tiles have one row more than the others, where the rows leave a rest. */
+function balanced(b: KernelBuilder, sizes: readonly number[], count: ScalarExpr, { part, parts }: Share): Walk {
+  const tiles = b.letScalar("tiles", floorDiv(add(count, sizes.length - 1), sizes.length));
+  const least = b.letScalar("least", floorDiv(count, max(tiles, 1)));
+  const larger = b.letScalar("larger", sub(count, mul(tiles, least)));
+  // The block's first tile among the others.
+  const others = b.letScalar("others", add(larger, mod(sub(part, larger), parts)));
+  return (onTile) => {
+    for (const size of sizes) {
+      const isLarger = eq(least, size - 1);
+      const end = select(isLarger, larger, select(eq(least, size), tiles, 0));
+      b.forLoop("tile", select(isLarger, part, others), end, parts, (tile) =>
+        onTile(size, b.letScalar("row", add(select(isLarger, 0, larger), mul(tile, size)))),
+      );
+    }
   };
-  if (smaller.length === 0) return;
-  if (parts === 1) rest();
-  else b.when(eq(mod(floorDiv(first, largest), parts), part), rest);
 }
 
-/** s > 2 where both s and s − 1 are sizes and the largest size is a multiple of s. */
-const upperNeighbour = (sizes: readonly number[]): number | undefined =>
-  sizes.find((s, i) => s > 2 && sizes[i + 1] === s - 1 && (sizes[0] ?? 0) % s === 0);
-
-/** How many times s − 1 leave a multiple of s, as far as there are rows. */
-const multiples = (count: ScalarExpr, s: number): ScalarExpr => min(mod(sub(int(0), count), s), floorDiv(count, s - 1));
+function walkGreedily(
+  b: KernelBuilder,
+  [largest = 1, ...smaller]: readonly number[],
+  count: ScalarExpr,
+  { part, parts }: Share,
+  onTile: Parameters<Walk>[0],
+): void {
+  const full = smaller.length === 0 ? count : b.letScalar("full", mul(floorDiv(count, largest), largest));
+  b.forLoop("row", mul(part, largest), full, parts * largest, (row) => onTile(largest, row));
+  if (smaller.length === 0) return;
+  const rest = (): void => {
+    let start = full;
+    for (const size of smaller) {
+      const from = start;
+      const end =
+        size === smaller.at(-1) ? count : b.letScalar("end", add(from, mul(floorDiv(sub(count, from), size), size)));
+      b.forLoop("row", from, end, size, (row) => onTile(size, row));
+      start = end;
+    }
+  };
+  if (parts === 1) rest();
+  else b.when(eq(mod(floorDiv(count, largest), parts), part), rest);
+}

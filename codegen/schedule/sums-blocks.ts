@@ -35,6 +35,10 @@ export class BlockSums implements Sums {
     this.#weights = weights;
   }
 
+  get chunks(): number {
+    return this.#context.p.inner / this.#weights[0].format.step;
+  }
+
   emit(acc: Tile, place: TilePlace): void {
     walkSteps(this.#context, this.#weights[0], (at) => {
       if (place.fetched) this.#prefetch(at.step, place.fetched);
@@ -140,21 +144,18 @@ export class BlockSums implements Sums {
   }
 
   /** Codes are bytes. */
-  #prefetch(step: ScalarExpr, { panel, at: fetched = (same) => same, ahead }: Fetched): void {
+  #prefetch(step: ScalarExpr, fetched: Fetched): void {
+    if ("hint" in fetched) {
+      fetched.hint(step);
+      return;
+    }
+    const { panel, ahead } = fetched;
     const { b, p, width, expert } = this.#context;
     const lead = p.offsets ? [at(expert)] : [];
     const columns = range(0, p.sums * width);
     for (const { codes, format } of this.#weights)
       b.prefetch(
-        view(
-          codes,
-          ...lead,
-          panel,
-          fetched(step),
-          range(0, codeBytes(format, format.step) / group),
-          columns,
-          range(0, group),
-        ),
+        view(codes, ...lead, panel, step, range(0, codeBytes(format, format.step) / group), columns, range(0, group)),
         ahead,
       );
   }

@@ -1,18 +1,12 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { dtypeBytes } from "../../ir/core/types.ts";
 import { at, range, view, whole } from "../tile/builder.ts";
-import { eq, int, mul, select, sub } from "../tile/fold.ts";
+import { add, eq, int, mul, select, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
-import {
-  type Factors,
-  type Fetched,
-  rowsOf,
-  type Step,
-  type Sums,
-  type SumsContext,
-  type TilePlace,
-  walkStripe,
-} from "./sums.ts";
+import { type Factors, rowsOf, type Step, type Sums, type SumsContext, type TilePlace, walkStripe } from "./sums.ts";
+
+/** Steps of which one computes the places of what it prefetches for all: a step alone takes less time than that. */
+const chunkSteps = 8;
 
 /** Sums of products of floats: one step of k after the other. */
 export class FloatSums implements Sums {
@@ -26,16 +20,32 @@ export class FloatSums implements Sums {
     const { p, depth, stripe } = this.#context;
     const steps = Math.floor(p.inner / depth);
     const rest = p.inner - steps * depth;
-    const onStep = (step: ScalarExpr, inside: ScalarExpr | undefined): void => {
-      if (place.fetched) this.#prefetch(step, place.fetched);
-      const a = inside ? this.#part(step, place, select(inside, depth, 0)) : this.#rows(step, place);
-      this.#multiply(acc, a, step, place);
-    };
-    // Where a hint's place is computed, it takes a good part of the time of a step of one element.
-    walkStripe(this.#context, "step", steps, onStep, depth === 1 && place.fetched?.at ? { unroll: 2 } : {});
+    const { fetched } = place;
+    if (fetched && "hint" in fetched) this.#inChunks(acc, place, steps, fetched.hint);
+    else
+      walkStripe(this.#context, "step", steps, (step, inside) => {
+        if (fetched) this.#prefetch(step, fetched.panel, fetched.ahead);
+        const a = inside ? this.#part(step, place, select(inside, depth, 0)) : this.#rows(step, place);
+        this.#multiply(acc, a, step, place);
+      });
     if (rest === 0) return;
     const taken = stripe ? select(eq(stripe.lane, 0), rest, 0) : rest;
     this.#multiply(acc, this.#part(int(steps), place, taken), int(steps), place, rest);
+  }
+
+  get chunks(): number {
+    return Math.floor(this.#context.p.inner / this.#context.depth / chunkSteps);
+  }
+
+  #inChunks(acc: Tile, place: TilePlace, steps: number, hint: (chunk: ScalarExpr) => void): void {
+    const { b, depth } = this.#context;
+    const multiply = (step: ScalarExpr): void => this.#multiply(acc, this.#rows(step, place), step, place);
+    b.forLoop("chunk", 0, this.chunks, 1, (chunk) => {
+      hint(chunk);
+      const from = b.letScalar("chunk_from", mul(chunk, chunkSteps));
+      b.forLoop("step", from, add(from, chunkSteps), 1, multiply, { unroll: Math.ceil(chunkSteps / depth) });
+    });
+    b.forLoop("step", this.chunks * chunkSteps, steps, 1, multiply);
   }
 
   step(acc: Tile, _: Step, __: TilePlace, { rows, columns }: Factors): void {
@@ -56,13 +66,13 @@ export class FloatSums implements Sums {
     return whole(part);
   }
 
-  #prefetch(step: ScalarExpr, { panel, at: fetched = (same) => same, ahead = 0 }: Fetched): void {
+  #prefetch(step: ScalarExpr, panel: ScalarExpr, ahead = 0): void {
     const { b, p, width, depth, expert } = this.#context;
     const [packed] = p.weights;
     if (!packed) return;
     const lead = p.offsets || p.heads ? [at(expert)] : [];
     const columns = range(0, p.sums * width);
-    b.prefetch(view(packed, ...lead, panel, fetched(step), columns, range(0, depth)), ahead / dtypeBytes[packed.dtype]);
+    b.prefetch(view(packed, ...lead, panel, step, columns, range(0, depth)), ahead / dtypeBytes[packed.dtype]);
   }
 
   /** acc += one step of k: for packed weights one product over all sums, else one per weight. */

@@ -16,6 +16,10 @@ export class ScaledSums implements Sums {
     this.#weights = weights;
   }
 
+  get chunks(): number {
+    return this.#context.p.inner / this.#weights[0].format.step;
+  }
+
   emit(acc: Tile, place: TilePlace): void {
     const { b, p, expert, width } = this.#context;
     const { codes, format } = this.#weights[0];
@@ -25,9 +29,10 @@ export class ScaledSums implements Sums {
     const columns = range(0, p.sums * width);
     walkSteps(this.#context, this.#weights[0], (step) => {
       const { fetched } = place;
-      if (fetched) {
-        const { panel, at: of = (same) => same, ahead } = fetched;
-        b.prefetch(view(codes, ...lead, panel, of(step.step), range(0, size), columns, range(0, 1)), ahead);
+      if (fetched && "hint" in fetched) fetched.hint(step.step);
+      else if (fetched) {
+        const { panel, ahead } = fetched;
+        b.prefetch(view(codes, ...lead, panel, step.step, range(0, size), columns, range(0, 1)), ahead);
       }
       const first = b.letScalar("from", mul(step.step, size));
       this.step(acc, step, place, {

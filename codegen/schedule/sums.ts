@@ -19,14 +19,12 @@ export interface TilePlace {
 }
 
 /**
- * What of a packed matrix is prefetched while a step is multiplied: the same step of a panel, or the one that `at` says, and of that
- * what lies so many bytes ahead.
+ * What of a packed matrix is prefetched while a tile is multiplied: with each step the same step of a panel, or what lies so many bytes
+ * ahead of it; or with each chunk of steps what `hint` asks for.
  */
-export interface Fetched {
-  readonly panel: ScalarExpr;
-  readonly at?: (step: ScalarExpr) => ScalarExpr;
-  readonly ahead?: number;
-}
+export type Fetched =
+  | { readonly panel: ScalarExpr; readonly ahead?: number }
+  | { readonly hint: (chunk: ScalarExpr) => void };
 
 /** A step of k: its number, and that of the block which holds it, where weights are in blocks. */
 export interface Step {
@@ -44,6 +42,8 @@ export interface Factors {
 
 /** How the sums of a register tile are made. */
 export interface Sums {
+  /** Chunks of steps, of which each may prefetch. */
+  readonly chunks: number;
   /** Adds the sums over the whole inner dimension to `acc`, f32 [size, sums * width]. */
   emit(acc: Tile, place: TilePlace): void;
   /** Adds those of one step. */

@@ -297,8 +297,9 @@ export class KernelBuilder {
   }
 
   /** A hint that a view of a buffer is read soon, or what lies so many elements ahead of it. */
-  prefetch(src: View, ahead = 0): void {
-    this.#list.push({ kind: "prefetch", src, ...(ahead === 0 ? {} : { ahead }) });
+  prefetch(src: View, ahead: Int = 0): void {
+    const elements = int(ahead);
+    this.#list.push({ kind: "prefetch", src, ...(constantOf(elements) === 0 ? {} : { ahead: elements }) });
   }
 
   /** The finished kernel, checked and frozen. Throws IrError where it breaks a rule of spec.ts. */

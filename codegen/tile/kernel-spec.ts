@@ -179,8 +179,7 @@ class KernelChecker extends PartChecker {
         this.view(s.src, scope, { reads: true });
         if (this.base(s.src.base, scope).space !== undefined)
           this.fail("a buffer in global memory", `tile ${s.src.base}`, "Prefetch buffers; tiles are near already.");
-        if (s.ahead !== undefined && s.ahead < 1)
-          this.fail("1 or more elements ahead", `${s.ahead}`, "Leave it out to prefetch the view itself.");
+        if (s.ahead !== undefined) this.scalar(s.ahead, "i32", scope);
         return;
     }
   }

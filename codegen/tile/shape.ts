@@ -67,8 +67,9 @@ export function expressionsOf(s: Statement): ScalarExpr[] {
       return [...inViews, ...(s.init ? [s.init] : []), ...(s.rows ? [s.rows] : [])];
     case "reduce":
     case "top_k":
-    case "prefetch":
       return inViews;
+    case "prefetch":
+      return [...inViews, ...(s.ahead ? [s.ahead] : [])];
   }
 }
 

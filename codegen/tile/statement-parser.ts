@@ -143,7 +143,7 @@ export class StatementParser {
         return { kind: "barrier" };
       case "prefetch": {
         const src = this.#view(names);
-        return { kind: "prefetch", src, ...(cursor.accept("ahead") ? { ahead: this.#integer() } : {}) };
+        return { kind: "prefetch", src, ...(cursor.accept("ahead") ? { ahead: this.#scalar(names) } : {}) };
       }
       case undefined:
         return cursor.unexpected('a statement or "}"', `Statements begin with ${keywords.join(", ")}.`);

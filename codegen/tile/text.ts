@@ -90,7 +90,7 @@ export function statementHead(s: Statement): string {
     case "barrier":
       return "barrier";
     case "prefetch":
-      return `prefetch ${formatView(s.src)}${s.ahead === undefined ? "" : ` ahead ${s.ahead}`}`;
+      return `prefetch ${formatView(s.src)}${s.ahead === undefined ? "" : ` ahead ${formatScalar(s.ahead)}`}`;
   }
 }
 

@@ -154,4 +154,4 @@ export type Statement =
    * A hint that a view of global memory is read soon, or what lies `ahead` elements behind it. Changes nothing; the view lies inside
    * its buffer all the same, what is ahead of it need not.
    */
-  | { readonly kind: "prefetch"; readonly src: View; readonly ahead?: number };
+  | { readonly kind: "prefetch"; readonly src: View; readonly ahead?: ScalarExpr };

@@ -21,6 +21,7 @@ export function emitPrefetch(scope: Scope, s: Extract<Statement, { kind: "prefet
     stretch *= d.extent;
     inner--;
   }
+  const ahead = s.ahead ? scope.index(s.ahead) : Offset.zero;
   const zeros = view.kept.slice(inner + 1).map(() => Offset.zero);
   for (const at of tuples(view.kept.slice(0, inner).map((d) => d.extent))) {
     const leading = at.map(Offset.constant);
@@ -29,7 +30,7 @@ export function emitPrefetch(scope: Scope, s: Extract<Statement, { kind: "prefet
       const p = viewAddress(
         scope,
         view,
-        [...leading, ...zeros, Offset.constant(element + (s.ahead ?? 0))].slice(0, view.kept.length),
+        [...leading, ...zeros, ahead.plus(Offset.constant(element))].slice(0, view.kept.length),
       );
       scope.out.line(`${table.text("prefetch", { p })};`);
     }

@@ -47,7 +47,7 @@ const usesByKind: { readonly [K in Statement["kind"]]: (s: Of<K>) => Uses } = {
   }),
   reduce: (s) => ({ ...nothing, vectors: [s.src], addressed: [s.dst], writes: [s.dst.base] }),
   barrier: () => nothing,
-  prefetch: (s) => ({ ...nothing, addressed: [s.src] }),
+  prefetch: (s) => ({ ...nothing, addressed: [s.src], expressions: s.ahead ? [s.ahead] : [] }),
   top_k: (s) => ({ ...nothing, addressed: [s.keys, s.ids], writes: [s.keys.base, s.ids.base] }),
 };
 
