@@ -166,13 +166,10 @@ describe("the waits between pipes", () => {
 
   it.each(kernels.map((k) => [`${k.kernel.name} ${k.core}`, k] as const))("are none too many in %s", (_, kernel) => {
     const idle = [...withoutOneWait(kernel.body)].filter(({ body }) => races(kernel, body).length === 0);
-    // Where L0 has room for one tensor only, its queue orders the products too; the generator does not see that.
-    const single = kernel.local.some((b) => b.kind === "queue" && b.space === "l0a" && b.count === 1);
     // Loops run three times here. Where one does not run at all (no tokens), these are the only waits; where it does, others cover them.
     const withoutTokens =
       kernel.kernel.origin.op === "dispatch" ? ["WaitFor<HardEvent::V_S>();", "WaitFor<HardEvent::S_MTE3>();"] : [];
-    const known = [...(single ? ["PipeBarrier<PIPE_M>();"] : []), ...withoutTokens];
-    expect(idle.map((m) => m.removed).filter((text) => !known.includes(text))).toEqual([]);
+    expect(idle.map((m) => m.removed).filter((text) => !withoutTokens.includes(text))).toEqual([]);
   });
 
   it("are followed around a loop, and put before it where once is enough", () => {
