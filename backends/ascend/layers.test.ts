@@ -68,6 +68,8 @@ const cases: readonly (readonly [string, Parameters<typeof longcat>[0], Storage,
   ["odd sizes", { H: 40, I: 24, E: 5, Z: 3, K: 2 }, "f32", 11],
   ["odd sizes", { H: 40, I: 24, E: 5, Z: 3, K: 2 }, "bf16", 12],
   ["sizes that fill no fractal", { H: 513, I: 33, E: 5, Z: 3, K: 2 }, "int8", 18],
+  ["a product of 512 columns", { H: 512, I: 33, E: 3, Z: 1, K: 2 }, "bf16", 19],
+  ["products of 513 columns", { H: 33, I: 513, E: 3, Z: 1, K: 2 }, "bf16", 20],
   ["the reduced example", { H: 256, I: 128, E: 16, Z: 8, K: 4 }, "f32", 13],
   ["the reduced example", { H: 256, I: 128, E: 16, Z: 8, K: 4 }, "bf16", 14],
 ];
