@@ -36,7 +36,7 @@ function run(command: string, args: string[], options: SpawnOptions = {}): Promi
 const passing = {
   cube: ["half", "bfloat16", "float", "int8", "row", "speed"],
   vector: ["add", "tails", "reductions", "casts", "halves", "math", "select"],
-  launch: ["order", "sync", "mix", "abi", "trials"],
+  launch: ["order", "sync", "mix", "state", "abi", "trials"],
   matmul: ["whole", "blocks", "fused", "vectors", "fractals", "halves"],
   matmul_cube: ["whole", "chain", "batch", "factors"],
   matmul_batch: ["batches", "apart", "shared", "later", "factors"],

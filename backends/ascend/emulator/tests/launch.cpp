@@ -57,7 +57,8 @@ void mixKernel(GM_ADDR work, GM_ADDR out) {
     PipeBarrier<PIPE_ALL>();
     CrossCoreSetFlag<2, PIPE_FIX>(3);
     CrossCoreWaitFlag(4);
-    o.SetValue(group, w.GetValue(group * 3 + 1) + w.GetValue(group * 3 + 2));
+    // One cube core for each group, two vector cores.
+    o.SetValue(group, static_cast<int32_t>(GetTaskRatio()) * (w.GetValue(group * 3 + 1) + w.GetValue(group * 3 + 2)));
   } else {
     CrossCoreWaitFlag(3);
     w.SetValue(group * 3 + 1 + GetSubBlockIdx(), w.GetValue(group * 3) + static_cast<int32_t>(GetSubBlockIdx()));
@@ -76,6 +77,31 @@ void mix() {
     device.launch("mix", KERNEL_TYPE_MIX_AIC_1_2, 4, mixKernel, (void *)work.data(), (void *)out.data());
     for (int64_t i = 0; i < 4; i++) expectNear("out", i, out[i], 200.0 * i + 1, 0);
   }
+}
+
+// A store that would be atomic, and a mask that would count, but for InitSocState.
+void stateKernel(GM_ADDR out) {
+  KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_AIV_ONLY);
+  GlobalTensor<float> o;
+  o.SetGlobalBuffer((__gm__ float *)out, 64);
+  TPipe pipe;
+  TBuf<TPosition::VECCALC> memory;
+  pipe.InitBuffer(memory, 256);
+  auto tile = memory.Get<float>();
+  SetMaskCount();
+  SetAtomicAdd<float>();
+  InitSocState();
+  Duplicate(tile, 3.0f, uint64_t{64}, 1, 1, 8);
+  PipeBarrier<PIPE_ALL>();
+  DataCopy(o, tile, 64);
+}
+
+void state() {
+  std::vector<float> out(64);
+  Device device;
+  device.registerBuffer(out.data(), 256, "out", false);
+  device.launch("state", KERNEL_TYPE_AIV_ONLY, 1, stateKernel, (void *)out.data());
+  for (size_t i = 0; i < 64; i++) expectNear("out", i, out[i], 3, 0);
 }
 
 struct Tiling {
@@ -191,5 +217,5 @@ void trials() {
 }  // namespace
 
 int main(int argc, char **argv) {
-  return runCase({{"order", order}, {"sync", sync}, {"mix", mix}, {"abi", abi}, {"trials", trials}}, argc, argv);
+  return runCase({{"order", order}, {"sync", sync}, {"mix", mix}, {"state", state}, {"abi", abi}, {"trials", trials}}, argc, argv);
 }

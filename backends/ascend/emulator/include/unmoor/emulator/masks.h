@@ -1,5 +1,6 @@
 // Masks of the vector unit that are set outside of its instructions.
 #pragma once
+#include "atomic.h"
 #include "lanes.h"
 
 namespace AscendC {
@@ -46,6 +47,13 @@ void SetVectorMask(int32_t len, unmoor::ascend::SourceLoc where = unmoor::ascend
 inline void ResetMask() {
   auto &set = unmoor::ascend::detail::core().registers;
   set.mask[0] = set.mask[1] = ~uint64_t{0};
+}
+
+/// Masks and atomic stores as they are when a kernel begins.
+inline void InitSocState() {
+  SetMaskNorm();
+  ResetMask();
+  SetAtomicNone();
 }
 
 }  // namespace AscendC

@@ -132,7 +132,12 @@ inline int64_t GetBlockIdx() { return unmoor::ascend::detail::core().blockIdx();
 inline int64_t GetBlockNum() { return unmoor::ascend::detail::core().groups; }
 inline int64_t GetSubBlockIdx() { return unmoor::ascend::detail::core().sub; }
 inline int64_t GetSubBlockNum() { return unmoor::ascend::detail::core().taskRatio; }
-inline int64_t GetTaskRation() { return unmoor::ascend::detail::core().taskRatio; }
+/// Cores of the kind that runs this for each group.
+inline int64_t GetTaskRatio() {
+  const auto &c = unmoor::ascend::detail::core();
+  return c.kind == unmoor::ascend::detail::CoreKind::Cube ? 1 : c.taskRatio;
+}
+inline int64_t GetTaskRation() { return GetTaskRatio(); }
 
 }  // namespace AscendC
 
