@@ -46,7 +46,10 @@ export interface Target {
 /** Products in registers: a tile of rows × columns sums, an epilogue, rows gathered in place. */
 export interface RegisterMatmul {
   readonly kind: "registers";
-  /** Rows of activations in a register tile, largest first; the last is 1. */
+  /**
+   * Rows of activations in a register tile, largest first. Where the last is not 1, tiles may reach beyond the last row, which
+   * they compute and store again.
+   */
   readonly rows: readonly number[];
   /**
    * Where matrices have fewer than `below` rows, the experts' on average, a kernel of its own computes them in tiles of these rows:
@@ -55,8 +58,9 @@ export interface RegisterMatmul {
   readonly few?: { readonly below: number; readonly rows: readonly number[]; readonly stripes?: Stripes };
   /** How matrices with more rows are computed, where that differs. Packed weights only. */
   readonly staged?: StagedTile;
-  /** Output columns of a register tile, over all weights of a fused product; of floats in `lanes`, of each weight. */
+  /** Output columns of a register tile, over all weights of a fused product; of floats in `lanes`, of each weight unless `together`. */
   readonly columns: number;
+  readonly together?: true;
   /**
    * Per weight storage: dtype that activations are converted to, and elements of k of a step, for a block format those of a block or
    * of a part with its own scale. `cycles`: in how many one row of a register tile takes a step. `ahead`: how many bytes before they
@@ -101,6 +105,10 @@ export interface RegisterMatmul {
   /** Blocks that share the rows of one weight matrix; absent means 1. A plain product has all rows in one matrix. */
   readonly rowBlocks?: { readonly linear: number; readonly grouped: number };
 }
+
+/** Columns of a tile of floats in lanes for each of so many weights. */
+export const columnsOfEach = ({ columns, together }: RegisterMatmul, weights: number): number =>
+  together ? Math.max(1, Math.floor(columns / weights)) : columns;
 
 /**
  * A product of an expert prefetches the next panel while it computes, in tiles of at least `tile` rows, where it has so many rows that

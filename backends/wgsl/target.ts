@@ -8,6 +8,8 @@ interface TileSize {
   readonly columns: number;
   /** Whether a workgroup is neighbouring columns of the same rows. */
   readonly lanes?: true;
+  /** Whether the weights of a fused product share the columns. */
+  readonly together?: true;
   /** Whether weights are read in the order of the panels that a tile takes. */
   readonly packed?: true;
   readonly few?: RegisterMatmul["few"];
@@ -29,7 +31,7 @@ const privateBytes = 8192;
 
 /** One invocation per block, sums in named scalars. */
 const described = (
-  { rows, columns, lanes, few, staged, listed, packed, routing = 1 }: TileSize,
+  { rows, columns, lanes, together, few, staged, listed, packed, routing = 1 }: TileSize,
   features?: readonly WgslFeature[],
 ): Target => ({
   name: "wgsl",
@@ -48,6 +50,7 @@ const described = (
     rows,
     columns,
     ...(lanes ? { lanes } : {}),
+    ...(together ? { together } : {}),
     ...(few ? { few } : {}),
     ...(staged ? { staged } : {}),
     ...(listed ? { listed } : {}),
@@ -81,6 +84,10 @@ const usual = inPanels([4, 1], { below: 2, rows: [2, 1] });
 /** Larger tiles take a device long to compile. */
 const eight = inPanels([8, 4, 1], { below: 4, rows: [4, 1] });
 const sixteen = inPanels([16, 4, 1], { below: 4, rows: [4, 1] });
+/**
+ * Where a quad reads a row once, a tile that computes some rows twice is cheaper than several small ones, which read the weights again.
+ */
+const inQuads = (rows: readonly number[]): TileSize => inPanels(rows, { below: 2, rows: [2, 1] });
 /** Sums of 4 × 4 and fewer rows for each of so many lanes; the tile of activations and weights that they share is 16 deep. */
 const inWorkgroups = (lanes: readonly [number, number], rows = [4, 1]): TileSize => ({
   ...usual,
@@ -113,9 +120,10 @@ export const wgslTunings: readonly Target[] = [
   tuning("4 1 × 4 in lanes", { rows: [4, 1], columns: 4, lanes: true }),
   tuning("8 4 1 × 4", eight),
   tuning("16 4 1 × 4", sixteen),
-  tuning("4 1 × 4, rows shared", usual, ["subgroups", packedDot]),
-  tuning("8 4 1 × 4, rows shared", eight, ["subgroups", packedDot]),
-  tuning("16 4 1 × 4, rows shared", sixteen, ["subgroups", packedDot]),
+  tuning("4 × 4, rows shared", inQuads([4]), ["subgroups", packedDot]),
+  tuning("8 4 × 4, rows shared", inQuads([8, 4]), ["subgroups", packedDot]),
+  tuning("8 4 × 4 together, rows shared", { ...inQuads([8, 4]), together: true }, ["subgroups", packedDot]),
+  tuning("16 4 × 4 together, rows shared", { ...inQuads([16, 4]), together: true }, ["subgroups", packedDot]),
   tuning("32 × 32 staged", inWorkgroups([8, 8])),
   tuning("64 × 64 staged", inWorkgroups([16, 16])),
   tuning("16 × 256, rows staged", inWorkgroups([1, 64], [16, 4])),
@@ -129,5 +137,5 @@ export const wgslTunings: readonly Target[] = [
   tuning("64 tokens routed at once", { ...usual, routing: 64 }),
   tuning("packed dot products", usual, [packedDot]),
   tuning("f16 elements", usual, ["shader-f16"]),
-  tuning("f16 elements, 8 4 1 × 4, rows shared", eight, ["subgroups", "shader-f16"]),
+  tuning("f16 elements, 8 4 × 4, rows shared", inQuads([8, 4]), ["subgroups", "shader-f16"]),
 ];

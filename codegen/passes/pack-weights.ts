@@ -2,7 +2,7 @@ import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
-import { isStorage, type RegisterMatmul } from "../target.ts";
+import { columnsOfEach, isStorage, type RegisterMatmul } from "../target.ts";
 import { leadingOperands } from "./fuse.ts";
 import { rewriteLayer } from "./rewrite.ts";
 
@@ -56,7 +56,8 @@ function packing(operation: Operation, own: readonly Value[], matmul: RegisterMa
       "Choose another storage.",
     );
   // Sums of floats in lanes: each weight has as many columns.
-  if (matmul.lanes && !isBlockFormat(dtype ?? "f32")) return { rows: matmul.columns, depth: dot.depth };
+  if (matmul.lanes && !isBlockFormat(dtype ?? "f32"))
+    return { rows: columnsOfEach(matmul, own.length), depth: dot.depth };
   const rows = Math.floor(matmul.columns / own.length);
   if (rows * own.length !== matmul.columns) {
     throw new IrError(

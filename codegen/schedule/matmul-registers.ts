@@ -1,9 +1,16 @@
 import { IrError } from "../../ir/core/diagnostic.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
-import { isStorage, type RegisterMatmul, type StagedTile, type Storage, type Stripes } from "../target.ts";
-import { whole } from "../tile/builder.ts";
-import { add, lt, min, mul, sub } from "../tile/fold.ts";
-import type { SizeRange } from "../tile/types.ts";
+import {
+  columnsOfEach,
+  isStorage,
+  type RegisterMatmul,
+  type StagedTile,
+  type Storage,
+  type Stripes,
+} from "../target.ts";
+import { gather, load, range, whole } from "../tile/builder.ts";
+import { add, int, lt, min, mul, sub } from "../tile/fold.ts";
+import type { SizeRange, Tile } from "../tile/types.ts";
 import type { Schedule } from "./context.ts";
 import { stagedKernel } from "./matmul-staged.ts";
 import { stripedKernel } from "./matmul-striped.ts";
@@ -92,7 +99,8 @@ function registerKernel(
   dtype: Storage,
   { rows: sizes, rowBlocks }: Form,
 ): void {
-  const width = p.packed?.rows ?? (matmul.lanes ? divisorUpTo(matmul.columns, p.columns) : matmul.columns);
+  const width =
+    p.packed?.rows ?? (matmul.lanes ? divisorUpTo(columnsOfEach(matmul, p.sums), p.columns) : matmul.columns);
   const panels = Math.ceil(p.columns / width);
   const { panelsPerBlock } = matmul;
   const expert = expertOf(b, p);
@@ -103,8 +111,9 @@ function registerKernel(
   const { first, count } = rowsOfMatrix(b, p, expert);
 
   const parts: SumsContext = { b, p, scratch, width, depth, expert };
+  const last = (sizes.at(-1) ?? 1) > 1 ? b.letScalar("last", add(first, sub(count, 1))) : undefined;
   const sums = sumsOf(parts);
-  const tile = new ProductTile(parts, sums, first);
+  const tile = new ProductTile(parts, sums, first, last);
   const walk = rowWalk(b, sizes, count, { part, parts: rowBlocks });
   const onPanel = (panel: ScalarExpr): void => {
     const next = min(add(panel, 1), panels - 1);
@@ -142,21 +151,35 @@ class ProductTile {
   readonly #context: SumsContext;
   readonly #sums: Sums;
   readonly #first: ScalarExpr;
+  /** The last row, where tiles reach beyond it: they repeat it, and store the same again, which needs no branches. */
+  readonly #last: ScalarExpr | undefined;
 
-  constructor(context: SumsContext, sums: Sums, first: ScalarExpr) {
+  constructor(context: SumsContext, sums: Sums, first: ScalarExpr, last: ScalarExpr | undefined) {
     this.#context = context;
     this.#sums = sums;
     this.#first = first;
+    this.#last = last;
   }
 
   emit(size: number, row: ScalarExpr, panel: ScalarExpr, edge: boolean, fetched: Fetched | undefined): void {
     const { b, p, width } = this.#context;
+    const last = this.#last;
     const from = b.letScalar("top", add(this.#first, row));
-    const positions = p.gather ? positionsOf(this.#context, size, (i) => add(from, i)) : undefined;
+    const clamped = last && this.#clamped(size, from, last);
+    const at = (i: ScalarExpr): ScalarExpr => (clamped ? load(clamped, i) : add(from, i));
+    const positions = p.gather ? positionsOf(this.#context, size, at) : clamped;
     const acc = b.alloc("acc", "f32", [size, p.sums * width], "register");
     b.fill(whole(acc), 0);
     this.#sums.emit(acc, { size, from, positions, panel, edge, fetched });
     const n = mul(panel, width);
-    storeSums(this.#context, acc, from, n, edge ? [size, sub(p.columns, n)] : undefined);
+    const rows = clamped ? gather(clamped) : range(from, size);
+    storeSums(this.#context, acc, rows, n, edge ? [size, sub(p.columns, n)] : undefined);
+  }
+
+  #clamped(size: number, from: ScalarExpr, last: ScalarExpr): Tile {
+    const { b, scratch } = this.#context;
+    const rows = b.alloc("rows", "i32", [size], scratch);
+    for (let i = 0; i < size; i++) b.set(rows, int(i), min(add(from, i), last));
+    return rows;
   }
 }

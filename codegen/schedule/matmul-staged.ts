@@ -131,7 +131,7 @@ export function stagedKernel(
     const n = mul(own, width);
     const left = sub(count, top);
     const rows = isExact ? left : select(lt(own, panels), left, 0);
-    storeSums(context, acc, add(first, top), n, [rows, p.columns % width === 0 ? width : sub(p.columns, n)]);
+    storeSums(context, acc, range(add(first, top), r), n, [rows, p.columns % width === 0 ? width : sub(p.columns, n)]);
   });
 }
 

@@ -59,7 +59,7 @@ export function stripedKernel(
         );
       const n = add(mul(own, width), column);
       const valid: ScalarExpr[] = [select(isOne, 1, 0), sub(p.columns, n)];
-      storeSums(context, total, add(from, i), n, valid, 1);
+      storeSums(context, total, range(add(from, i), 1), n, valid, 1);
     }
     // What is read here is not written for the next rows before all have read it.
     b.barrier();

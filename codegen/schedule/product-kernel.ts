@@ -2,7 +2,7 @@ import type { Operation } from "../../ir/core/layer.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { at, type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, floorDiv, type Int, int, sub } from "../tile/fold.ts";
-import type { SizeRange, Tile } from "../tile/types.ts";
+import type { SizeRange, Tile, ViewIndex } from "../tile/types.ts";
 import { besideOf, type ScheduleContext } from "./context.ts";
 import { kernelName, originOf } from "./elementwise.ts";
 import type { Product } from "./product.ts";
@@ -71,13 +71,13 @@ export function sumsOf(context: SumsContext): Sums {
 }
 
 /**
- * Applies the epilogue to a tile of sums, [rows, sums · columns], and stores what it gives, from row `from` and column `n` on.
+ * Applies the epilogue to a tile of sums, [rows, sums · columns], and stores what it gives in these rows, from column `n` on.
  * @param columns of each sum; default those of a panel
  */
 export function storeSums(
   { b, p, width, expert }: SumsContext,
   acc: Tile,
-  from: ScalarExpr,
+  rows: ViewIndex,
   n: ScalarExpr,
   valid: readonly Int[] | undefined,
   columns = width,
@@ -85,7 +85,7 @@ export function storeSums(
   const size = acc.dims[0] ?? 1;
   const head = p.heads ? [at(expert)] : [];
   const store = valid ? { valid } : {};
-  const target = view(p.y, range(from, size), ...head, range(n, columns));
+  const target = view(p.y, rows, ...head, range(n, columns));
   if (p.epilogue === undefined) {
     b.copy(target, whole(acc), store);
     return;

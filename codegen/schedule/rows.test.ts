@@ -78,3 +78,19 @@ test("blocks take balanced tiles in turn", () => {
 test("other sizes are taken greedily", () => {
   expect(inOrder(tilesOf([6, 4, 2, 1], 17, 1))).toEqual([6, 6, 4, 1]);
 });
+
+test("where the smallest size is not 1, the last tile is the smallest that holds what is left", () => {
+  expect(tilesOf([8, 4], 3, 1)).toEqual([4, 0, 0]);
+  expect(tilesOf([8, 4], 5, 1)).toEqual([8, 0, 0, 0, 0]);
+  const sizes = [16, 8, 4];
+  for (const parts of [1, 3])
+    for (let count = 0; count <= 60; count++) {
+      let row = 0;
+      while (row < count) {
+        const left = count - row;
+        const size = tilesOf(sizes, count, parts)[row] ?? 0;
+        expect(size, `row ${row} of ${count}`).toBe(sizes.findLast((s) => s >= left) ?? 16);
+        row += size;
+      }
+    }
+});

@@ -1,6 +1,6 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import type { KernelBuilder } from "../tile/builder.ts";
-import { add, eq, floorDiv, max, mod, mul, select, sub } from "../tile/fold.ts";
+import { add, eq, floorDiv, max, min, mod, mul, select, sub } from "../tile/fold.ts";
 
 /** How the rows of one matrix are shared among blocks: block `part` of `parts`. */
 interface Share {
@@ -15,8 +15,8 @@ type Walk = (onTile: (size: number, row: ScalarExpr) => void) => void;
  * Rows 0 … count in tiles of the given sizes, largest first, dealt to the blocks in turn. The walk may be taken more than once.
  *
  * A tile of few rows keeps arithmetic units waiting for its few sums and for weights. Where the sizes are all from the largest to 1, rows
- * go in equal parts into as few tiles as there can be: 13 = 7 + 6, where 12 are the most. Else they are taken greedily, and where the
- * smallest size is not 1, its last tile reaches beyond the last row.
+ * go in equal parts into as few tiles as there can be: 13 = 7 + 6, where 12 are the most. Else they are taken greedily. Where the
+ * smallest size is not 1, the last tile reaches beyond the last row: it is the smallest that holds all rows that are left.
  */
 export const rowWalk = (b: KernelBuilder, sizes: readonly number[], count: ScalarExpr, share: Share): Walk =>
   areAll(sizes) ? balanced(b, sizes, count, share) : (onTile) => walkGreedily(b, sizes, count, share, onTile);
@@ -52,19 +52,27 @@ function walkGreedily(
   { part, parts }: Share,
   onTile: Parameters<Walk>[0],
 ): void {
-  const full = smaller.length === 0 ? count : b.letScalar("full", mul(floorDiv(count, largest), largest));
+  const sizes = [largest, ...smaller];
+  const reachesBeyond = (sizes.at(-1) ?? 1) > 1;
+  /** How many tiles of a size so many rows go into, where the next size is left the rest. */
+  const tilesOf = (rows: ScalarExpr, i: number): ScalarExpr => {
+    const [size = 1, next = 0] = sizes.slice(i);
+    return floorDiv(reachesBeyond ? add(rows, size - 1 - next) : rows, size);
+  };
+  const ended = (name: string, end: ScalarExpr): ScalarExpr => b.letScalar(name, reachesBeyond ? min(end, count) : end);
+  const full = smaller.length === 0 ? count : ended("full", mul(tilesOf(count, 0), largest));
   b.forLoop("row", mul(part, largest), full, parts * largest, (row) => onTile(largest, row));
   if (smaller.length === 0) return;
   const rest = (): void => {
     let start = full;
-    for (const size of smaller) {
+    for (const [i, size] of smaller.entries()) {
       const from = start;
       const end =
-        size === smaller.at(-1) ? count : b.letScalar("end", add(from, mul(floorDiv(sub(count, from), size), size)));
+        size === smaller.at(-1) ? count : ended("end", add(from, mul(tilesOf(sub(count, from), i + 1), size)));
       b.forLoop("row", from, end, size, (row) => onTile(size, row));
       start = end;
     }
   };
   if (parts === 1) rest();
-  else b.when(eq(mod(floorDiv(count, largest), parts), part), rest);
+  else b.when(eq(mod(tilesOf(count, 0), parts), part), rest);
 }

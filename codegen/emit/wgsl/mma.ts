@@ -88,7 +88,7 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
 
   const isShared = m % 4 === 0 && rowsInText && rows === undefined && a.isGlobal && context.quadShares(s.a);
   const rowVectors = (at: Code, width: number): ((row: Code) => string) => {
-    const quads = isShared && width === 4 ? quadVectors(context, a, at) : undefined;
+    const quads = isShared && width === 4 ? quadVectors(context, a, at, m) : undefined;
     return quads ? (row) => quads(row.constant ?? 0) : (row) => holdVector(context, a, row, at, width);
   };
 
@@ -155,22 +155,19 @@ function addRows(
 }
 
 /**
- * Four neighbours along k of any row: of each four rows, every lane of a quad has read one. Undefined where memory is not read four
- * elements at a time.
+ * Four neighbours along k of any of `rows` rows: of each four rows, every lane of a quad reads one. All are read here, before the columns:
+ * what a step holds is then least while it waits for memory. Undefined where memory is not read four elements at a time.
  */
-function quadVectors(context: Context, view: BoundView, at: Code): ((row: number) => string) | undefined {
-  const read = new Map<number, string>();
-  const own = (first: number): string | undefined => {
-    const text = context.vectorAt(view.memory, view.at([quadRow(first), at]));
-    return text && print(context.hold(`${view.memory.name}_quad`, expression(view.memory.type, text, "or")));
-  };
+function quadVectors(context: Context, view: BoundView, at: Code, rows: number): ((row: number) => string) | undefined {
   if (context.vectorAt(view.memory, view.at([quadRow(0), at])) === undefined) return undefined;
   context.features.add("subgroups");
+  const read = Array.from({ length: rows / 4 }, (_, quad) => {
+    const text = context.vectorAt(view.memory, view.at([quadRow(4 * quad), at])) ?? "";
+    return print(context.hold(`${view.memory.name}_quad`, expression(view.memory.type, text, "or")));
+  });
   return (row) => {
-    const first = row - (row % 4);
-    const text = read.get(first) ?? own(first) ?? "";
-    read.set(first, text);
-    return print(context.hold(`${view.memory.name}_${row}`, primary("f32", `quadBroadcast(${text}, ${row % 4}u)`)));
+    const text = `quadBroadcast(${read[Math.floor(row / 4)]}, ${row % 4}u)`;
+    return print(context.hold(`${view.memory.name}_${row}`, primary("f32", text)));
   };
 }
 
