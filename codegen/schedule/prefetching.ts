@@ -52,11 +52,12 @@ function nextPanel(
 const lineBytes = 64;
 
 /**
- * One tile goes through the present panel, `ahead` of itself; of several, each goes through its share of the next one. A share is fetched
+ * One tile goes through the present panel, `ahead` of itself; of several, each goes through its share of the next one, which after an
+ * expert's last panel is the next expert's first. A share is fetched
  * in as many streams as a chunk of steps has lines to fetch, so that each stream comes to its next line slowly: a CPU fetches some lines
  * ahead by itself, within a page of 4 KiB, and is early enough then.
  */
-function shares({ b, p, expert, sizes, count, panel, next, chunks }: Place, ahead = 0): Prefetching {
+function shares({ b, p, expert, sizes, count, panel, chunks }: Place, ahead = 0): Prefetching {
   const packed = p.blocks?.weights[0]?.codes ?? p.weights[0];
   if (packed === undefined || chunks === 0) return () => undefined;
   const lead = p.offsets || p.heads ? [at(expert)] : [];
@@ -66,13 +67,12 @@ function shares({ b, p, expert, sizes, count, panel, next, chunks }: Place, ahea
   const perChunk = Math.ceil(lines / chunks);
   const [largest = 1] = sizes;
   const several = lt(largest, count);
-  const fetched = b.letScalar("fetched", select(several, next, panel));
-  const start = view(packed, ...lead, fetched, ...inPanel.slice(1).map(() => 0), range(0, 1));
+  const start = view(packed, ...lead, panel, ...inPanel.slice(1).map(() => 0), range(0, 1));
   return (size, row) => {
     if (size < leastOfSeveral(sizes)) return { panel, ahead };
     const from = b.letScalar(
       "fetched_from",
-      select(several, floorDiv(mul(row, lines), count), Math.round(ahead / lineBytes)),
+      select(several, add(floorDiv(mul(row, lines), count), lines), Math.round(ahead / lineBytes)),
     );
     const pace = b.letScalar("fetched_pace", select(several, 1, perChunk));
     const apart = b.letScalar("streams_apart", select(several, chunks, 1));
