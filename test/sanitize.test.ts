@@ -8,7 +8,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { exampleSizes } from "../bench/example-sizes.ts";
 import { compileLayer } from "../codegen/compile.ts";
 import { type Storage, storages } from "../codegen/target.ts";
@@ -80,16 +80,21 @@ async function selfTest(
   const sources = await backend.emitVariants?.(new Map(programs));
   if (!sources) throw new Error("simd-c emits no variants");
   const folder = mkdtempSync(join(tmpdir(), "unmoor-sanitize-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  for (const [path, text] of sources)
-    if (!path.includes("/")) writeFileSync(join(folder, path), path === "selftest.c" ? change(text) : text);
-  await run("make", ["CC=gcc", `CFLAGS=${FLAGS.join(" ")}`, "selftest"], { cwd: folder, maxBuffer: 16 << 20 });
   try {
-    const { stdout, stderr } = await run(join(folder, "selftest"), { cwd: folder, maxBuffer: 16 << 20 });
-    return { status: 0, output: stdout + stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code?: number; stdout?: string; stderr?: string };
-    return { status: code ?? -1, output: `${stdout}${stderr}` };
+    for (const [path, text] of sources)
+      if (!path.includes("/")) writeFileSync(join(folder, path), path === "selftest.c" ? change(text) : text);
+    await run("make", ["CC=gcc", `CFLAGS=${FLAGS.join(" ")}`, "selftest"], { cwd: folder, maxBuffer: 16 << 20 });
+    const ran = run(join(folder, "selftest"), { cwd: folder, maxBuffer: 16 << 20 });
+    return await ran.then(
+      ({ stdout, stderr }) => ({ status: 0, output: stdout + stderr }),
+      ({ code, stdout, stderr }: { code?: number; stdout?: string; stderr?: string }) => ({
+        status: code ?? -1,
+        output: `${stdout}${stderr}`,
+      }),
+    );
+  } finally {
+    // Not a hook: of tests that run at once, it could be another's.
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
