@@ -42,11 +42,18 @@ interface Case {
   readonly storage: Storage;
 }
 
+/** Its results are whole lines of memory: buffers are rounded up to these, and what is beyond such a buffer's end is noticed. */
+const quick: Case = {
+  name: "longcat-moe.ts in q4_0",
+  file: join(examples, "longcat-moe.ts"),
+  params: exampleSizes["longcat-moe.ts"]?.at(-1) ?? {},
+  storage: "q4_0",
+};
+
 async function cases(): Promise<readonly Case[]> {
+  if (!all) return [quick];
   const { target } = await loadBackend("simd-c");
   const held = storages.filter((storage) => isas.every((isa) => target(isa).storages.includes(storage)));
-  const [quick, params] = ["longcat-moe.ts", exampleSizes["longcat-moe.ts"]?.at(-1) ?? {}] as const;
-  if (!all) return [{ name: `${quick} in q4_0`, file: join(examples, quick), params, storage: "q4_0" }];
   const own = readdirSync(layers).map(async (file) => {
     const { sizes } = (await import(join(layers, file))) as { readonly sizes: readonly Sizes[] };
     return [join(layers, file), sizes] as const;
@@ -115,7 +122,7 @@ describe("generated C under sanitizers", { timeout: patience }, () => {
   test("a result buffer that is a byte too small is noticed", async () => {
     const index = (text: string): number =>
       [...text.matchAll(/^ {2}\{"(\w+)", \w+, \w+\},/gm)].findIndex((m) => m[1] === "y");
-    const { status, output } = await selfTest(first, ["scalar"], (text) =>
+    const { status, output } = await selfTest(quick, ["scalar"], (text) =>
       text.replace(`bytes[${index(text)}] = `, `bytes[${index(text)}] = dims[0] == 0 ? 0 : -1 + `),
     );
     expect(status).not.toBe(0);
