@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { compileLayer } from "../codegen/compile.ts";
 import { packedTarget } from "../codegen/testing.ts";
 import { parseLayer } from "../ir/text/index.ts";
-import { kernelWork, workOf } from "./work.ts";
+import { readLayer } from "../runtime/source.ts";
+import { installFolder } from "../runtime/version.ts";
+import { grouped, kernelWork, workOf } from "./work.ts";
 
 const [H, I, E, Z, K, T] = [256, 128, 16, 8, 4, 3];
 const layer = parseLayer(
@@ -29,6 +32,20 @@ test("zero experts alone cost no product of an expert, and read no expert's weig
   const work = workOf(rounded, { T }, [new Int32Array(T * K).fill(20)]);
   expect(work.flops).toBeLessThan(router * 1.1);
   expect(work.bytes).toBe(4 * ((E + Z) * H + (E + Z)) + 4 * T * H * 2);
+});
+
+test("gate and up in one matrix count once, and of the experts that were hit", async () => {
+  const params = { H, I, E, K };
+  const gptOss = await readLayer({ file: join(installFolder(), "examples", "gpt-oss.ts"), params, cache: undefined });
+  // 12 slots on 5 experts.
+  const choices = Int32Array.of(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 9);
+  const work = workOf(grouped(compileLayer(gptOss, packedTarget, "bf16")), { T }, [choices]);
+  const products = 12 * 2 * 3 * H * I;
+  expect(work.flops).toBeGreaterThan(products);
+  expect(work.flops).toBeLessThan(products * 1.05);
+  const weights = 5 * (3 * H * I) * 2;
+  expect(work.bytes).toBeGreaterThan(weights);
+  expect(work.bytes).toBeLessThan(weights * 1.1);
 });
 
 test("of experts' weights, a kernel reads those that are hit", () => {

@@ -1,5 +1,6 @@
 import type { Compilation } from "../codegen/compile.ts";
 import { bufferBytes } from "../codegen/memory.ts";
+import { removeDeadCode } from "../codegen/passes/clean.ts";
 import type { Program } from "../codegen/program.ts";
 import { isLaunched } from "../codegen/tile/launch.ts";
 import { IrError } from "../ir/core/diagnostic.ts";
@@ -30,7 +31,9 @@ interface Routed {
  */
 export function workOf(layer: Layer, dims: Readonly<Record<string, number>>, choices: readonly Int32Array[]): Cost {
   const sizes = { ...layer.params, ...dims };
-  const constant = new Set<Value>(layer.args.filter((a) => a.role === "weight").map((a) => a.value));
+  /** Weights, and what is made of them at load: the weights that it is made of. */
+  const constant = new Map<Value, readonly Value[]>();
+  for (const { role, value } of layer.args) if (role === "weight") constant.set(value, [value]);
   const routers = new Map<Value, Int32Array>();
   const routed = new Map<Value, Routed>();
   const sharedWeights = new Map<Value, number>();
@@ -38,7 +41,8 @@ export function workOf(layer: Layer, dims: Readonly<Record<string, number>>, cho
   for (const operation of layer.body) {
     const { op, operands, results } = operation;
     if (operands.length > 0 && operands.every((v) => constant.has(v))) {
-      for (const result of results) constant.add(result);
+      const origins = operands.flatMap((v) => constant.get(v) ?? []);
+      for (const result of results) constant.set(result, origins);
       continue;
     }
     if (op === "mix") throw new IrError("the layer's experts are not grouped", "Count the work after that pass.");
@@ -61,8 +65,8 @@ export function workOf(layer: Layer, dims: Readonly<Record<string, number>>, cho
     flops += source && !byRow && source.slots > 0 ? (counted * source.rows) / source.slots : counted;
     if (source && op !== "combine") for (const result of results) routed.set(result, source);
     if (op === "grouped_linear" && source) {
-      for (const weight of operands)
-        if (constant.has(weight)) sharedWeights.set(weight, source.experts === 0 ? 0 : source.hit / source.experts);
+      for (const weight of operands.flatMap((v) => constant.get(v) ?? []))
+        sharedWeights.set(weight, source.experts === 0 ? 0 : source.hit / source.experts);
     }
   }
   const bytesOf = (value: Value): number =>
@@ -129,7 +133,7 @@ export function kernelWork(
   );
 }
 
-/** The layer whose work is counted: with experts grouped, and before anything that depends on the target. */
+/** The layer whose work is counted: with experts grouped, without what nobody uses, and before anything that depends on the target. */
 export function grouped({ stages, lowered }: Compilation): Layer {
-  return stages.find((s) => s.pass?.name === "group-experts")?.layer ?? lowered;
+  return removeDeadCode(stages.find((s) => s.pass?.name === "group-experts")?.layer ?? lowered);
 }
