@@ -28,7 +28,7 @@ const kept: unknown[] = [];
 async function nodeHost(): Promise<Host> {
   const choice = chooseAdapter();
   // Fails here, in words, where there is none.
-  await findAdapter(choice);
+  const { gpu: dawn } = await findAdapter(choice);
   const gpu = {
     async requestAdapter() {
       const found = await findAdapter(choice);
@@ -36,7 +36,7 @@ async function nodeHost(): Promise<Host> {
       return found.adapter;
     },
     getPreferredCanvasFormat: () => "bgra8unorm",
-    wgslLanguageFeatures: new Set<string>(),
+    wgslLanguageFeatures: dawn.wgslLanguageFeatures,
   } as unknown as GPU;
   const value = { gpu, userAgent: "Node", hardwareConcurrency: 1 };
   Object.defineProperty(globalThis, "navigator", { value, configurable: true });

@@ -59,6 +59,12 @@ describe("a race in Node", () => {
     expect(alone).toMatchObject({ figures: [], wrong: true });
   });
 
+  test("runs kernels that use what Dawn knows of WGSL", { timeout: 120_000 }, async () => {
+    const contest = await makeCase("qmoe-1", createWgsl(), arena, "packed dot products");
+    const outcome = judge(contest, track.where, await track.race(contest.entries.slice(0, 1), options));
+    expect(outcome).toMatchObject({ without: [], wrong: false, figures: [{ submissions: 1 }] });
+  });
+
   // Minutes on a software adapter, where each library compiles for half a minute.
   test.runIf(packages.installed() && process.env.UNMOOR_TEST_ALL)(
     "the other libraries compute the same layer",
