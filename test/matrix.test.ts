@@ -24,8 +24,8 @@ const storagesOf = (file: string, target: TargetName): readonly Storage[] => {
 
 const targets = await variants();
 
-/** Milliseconds. Several tests share one thread while they wait for compilers, on a machine that may be busy. */
-const patience = 600_000;
+/** Milliseconds. Several tests share one thread while they wait for compilers, on a machine that may be busy; ten seeds of a decoder layer take minutes. */
+const patience = all ? 1_800_000 : 600_000;
 
 describe.concurrent.each(readdirSync(folder).filter((f) => f.endsWith(".ts")))("%s", { timeout: patience }, (file) => {
   test("has sizes to be tested at", () => {
