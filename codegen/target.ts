@@ -60,6 +60,7 @@ export interface RegisterMatmul {
   readonly staged?: StagedTile;
   /** Output columns of a register tile, over all weights of a fused product; of floats in `lanes`, of each weight unless `together`. */
   readonly columns: number;
+  /** Whether the weights of a fused product share the columns of a tile in lanes. */
   readonly together?: true;
   /**
    * Per weight storage: dtype that activations are converted to, and elements of k of a step, for a block format those of a block or
@@ -105,6 +106,9 @@ export interface RegisterMatmul {
   /** Blocks that share the rows of one weight matrix; absent means 1. A plain product has all rows in one matrix. */
   readonly rowBlocks?: { readonly linear: number; readonly grouped: number };
 }
+
+/** Bytes of a line of a CPU's caches, which one hint fetches. */
+export const lineBytes = 64;
 
 /** Columns of a tile of floats in lanes for each of so many weights. */
 export const columnsOfEach = ({ columns, together }: RegisterMatmul, weights: number): number =>

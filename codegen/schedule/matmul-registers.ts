@@ -17,7 +17,7 @@ import { stripedKernel } from "./matmul-striped.ts";
 import { prefetching } from "./prefetching.ts";
 import { describeProduct, type Product } from "./product.ts";
 import { beginProduct, expertOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
-import { rowWalk } from "./rows.ts";
+import { reachBeyond, rowWalk } from "./rows.ts";
 import type { Fetched, Sums, SumsContext } from "./sums.ts";
 
 /**
@@ -111,7 +111,7 @@ function registerKernel(
   const { first, count } = rowsOfMatrix(b, p, expert);
 
   const parts: SumsContext = { b, p, scratch, width, depth, expert };
-  const last = (sizes.at(-1) ?? 1) > 1 ? b.letScalar("last", add(first, sub(count, 1))) : undefined;
+  const last = reachBeyond(sizes) ? b.letScalar("last", add(first, sub(count, 1))) : undefined;
   const sums = sumsOf(parts);
   const tile = new ProductTile(parts, sums, first, last);
   const walk = rowWalk(b, sizes, count, { part, parts: rowBlocks });

@@ -1,6 +1,6 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { dtypeBytes } from "../../ir/core/types.ts";
-import type { NextPanel, RegisterMatmul, Storage } from "../target.ts";
+import { lineBytes, type NextPanel, type RegisterMatmul, type Storage } from "../target.ts";
 import { at, range, view } from "../tile/builder.ts";
 import { add, floorDiv, lt, mul, select } from "../tile/fold.ts";
 import { balancedRows } from "./balance.ts";
@@ -48,14 +48,10 @@ function nextPanel(
   };
 }
 
-/** Bytes that one hint fetches. */
-const lineBytes = 64;
-
 /**
  * One tile goes through the present panel, `ahead` of itself; of several, each goes through its share of the next one, which after an
- * expert's last panel is the next expert's first. A share is fetched
- * in as many streams as a chunk of steps has lines to fetch, so that each stream comes to its next line slowly: a CPU fetches some lines
- * ahead by itself, within a page of 4 KiB, and is early enough then.
+ * expert's last panel is the next expert's first. A share is fetched in as many streams as a chunk of steps has lines to fetch, so that
+ * each stream comes to its next line slowly: a CPU fetches some lines ahead by itself, within a page of 4 KiB, and is early enough then.
  */
 function shares({ b, p, expert, sizes, count, panel, chunks }: Place, ahead = 0): Prefetching {
   const packed = p.blocks?.weights[0]?.codes ?? p.weights[0];

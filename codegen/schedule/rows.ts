@@ -23,6 +23,9 @@ export const rowWalk = (b: KernelBuilder, sizes: readonly number[], count: Scala
 
 const areAll = (sizes: readonly number[]): boolean => sizes.length > 2 && sizes.length === sizes[0];
 
+/** Whether the last tile may reach beyond the last row. */
+export const reachBeyond = (sizes: readonly number[]): boolean => (sizes.at(-1) ?? 1) > 1;
+
 /** The least rows of a tile beside which its matrix has others. */
 export const leastOfSeveral = (sizes: readonly number[]): number =>
   areAll(sizes) ? Math.floor((sizes.length + 1) / 2) : 1;
@@ -53,13 +56,13 @@ function walkGreedily(
   onTile: Parameters<Walk>[0],
 ): void {
   const sizes = [largest, ...smaller];
-  const reachesBeyond = (sizes.at(-1) ?? 1) > 1;
+  const beyond = reachBeyond(sizes);
   /** How many tiles of a size so many rows go into, where the next size is left the rest. */
   const tilesOf = (rows: ScalarExpr, i: number): ScalarExpr => {
     const [size = 1, next = 0] = sizes.slice(i);
-    return floorDiv(reachesBeyond ? add(rows, size - 1 - next) : rows, size);
+    return floorDiv(beyond ? add(rows, size - 1 - next) : rows, size);
   };
-  const ended = (name: string, end: ScalarExpr): ScalarExpr => b.letScalar(name, reachesBeyond ? min(end, count) : end);
+  const ended = (name: string, end: ScalarExpr): ScalarExpr => b.letScalar(name, beyond ? min(end, count) : end);
   const full = smaller.length === 0 ? count : ended("full", mul(tilesOf(count, 0), largest));
   b.forLoop("row", mul(part, largest), full, parts * largest, (row) => onTile(largest, row));
   if (smaller.length === 0) return;

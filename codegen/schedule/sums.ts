@@ -77,10 +77,9 @@ export function walkStripe(
   name: string,
   total: number,
   body: (step: ScalarExpr, inside: ScalarExpr | undefined) => void,
-  options: { readonly unroll?: number } = {},
 ): void {
   if (stripe === undefined) {
-    b.forLoop(name, 0, total, 1, (step) => body(step, undefined), options);
+    b.forLoop(name, 0, total, 1, (step) => body(step, undefined));
     return;
   }
   const { lanes, lane } = stripe;

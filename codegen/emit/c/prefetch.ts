@@ -1,11 +1,9 @@
 import { dtypeBytes } from "../../../ir/core/types.ts";
+import { lineBytes } from "../../target.ts";
 import type { Statement } from "../../tile/types.ts";
 import { Offset } from "../c-family/offset.ts";
 import { tuples } from "./elementwise-unrolled.ts";
 import { resolveView, type Scope, viewAddress } from "./scope.ts";
-
-/** Bytes that one instruction fetches. */
-const LINE = 64;
 
 /** One instruction for each line that a view begins; none where the variant has no such instruction. */
 export function emitPrefetch(scope: Scope, s: Extract<Statement, { kind: "prefetch" }>): void {
@@ -25,7 +23,7 @@ export function emitPrefetch(scope: Scope, s: Extract<Statement, { kind: "prefet
   const zeros = view.kept.slice(inner + 1).map(() => Offset.zero);
   for (const at of tuples(view.kept.slice(0, inner).map((d) => d.extent))) {
     const leading = at.map(Offset.constant);
-    for (let element = 0; element < stretch; element += LINE / dtypeBytes[view.binding.dtype]) {
+    for (let element = 0; element < stretch; element += lineBytes / dtypeBytes[view.binding.dtype]) {
       // The element's place in the stretch, whose last dimension has stride 1.
       const p = viewAddress(
         scope,
