@@ -56,7 +56,7 @@ export interface Finished {
   /** Of one run. */
   readonly submissions: number;
   readonly readBacks: number;
-  /** Share of a run's time in which no kernel ran, by the device's timestamps; absent where there are none. */
+  /** Share of a run's time before its first kernel and after its last, by the device's timestamps; absent where there are none. */
   readonly outside?: number;
   /** Time of a layer of as many dispatches of kernels that do nothing, over a run's; absent for other libraries. */
   readonly empty?: number;

@@ -48,85 +48,47 @@ export async function counted(work: () => Promise<unknown>): Promise<Counts> {
   return { submissions, readBacks };
 }
 
-/** Kernels of one submission that can be told apart. */
-const mostKernels = 256;
-
-/**
- * Milliseconds that the kernels of one layer's submission take, by timestamps: each dispatch gets a pass of its own. What the work
- * submits later, such as copies out, has no kernels. Undefined where the device has no timestamps.
- */
-export async function kernelTime<T>(
-  work: () => Promise<T>,
-): Promise<{ readonly kernels: number | undefined; readonly result: T }> {
-  let timed: { device: GPUDevice; queries: GPUQuerySet; count: number } | undefined;
-  const devices = new WeakMap<object, GPUDevice>();
-  const split = (original: (...args: never[]) => unknown) =>
-    function (this: GPUCommandEncoder): unknown {
-      const begin = original as unknown as (d?: GPUComputePassDescriptor) => GPUComputePassEncoder;
-      const device = devices.get(this);
-      if (!device?.features.has("timestamp-query")) return begin.call(this);
-      const own = { device, queries: device.createQuerySet({ type: "timestamp", count: 2 * mostKernels }), count: 0 };
-      timed = own;
-      let pipeline: GPUComputePipeline | undefined;
-      let group: GPUBindGroup | undefined;
-      const dispatch = (start: (pass: GPUComputePassEncoder) => void): void => {
-        const pass = begin.call(this, {
-          timestampWrites: {
-            querySet: own.queries,
-            beginningOfPassWriteIndex: 2 * own.count,
-            endOfPassWriteIndex: 2 * own.count + 1,
-          },
-        });
-        own.count++;
-        if (pipeline) pass.setPipeline(pipeline);
-        if (group) pass.setBindGroup(0, group);
-        start(pass);
-        pass.end();
-      };
-      return {
-        setPipeline: (given: GPUComputePipeline) => {
-          pipeline = given;
-        },
-        setBindGroup: (_: number, given: GPUBindGroup) => {
-          group = given;
-        },
-        dispatchWorkgroups: (...counts: [number, number?, number?]) =>
-          dispatch((pass) => pass.dispatchWorkgroups(...counts)),
-        dispatchWorkgroupsIndirect: (buffer: GPUBuffer, offset: number) =>
-          dispatch((pass) => pass.dispatchWorkgroupsIndirect(buffer, offset)),
-        end: () => {},
-      };
-    };
-  const remember = (original: (...args: never[]) => unknown) =>
-    function (this: GPUDevice, ...args: never[]): unknown {
-      const encoder = original.apply(this, args) as object;
-      devices.set(encoder, this);
-      return encoder;
-    };
-  const result = await replaced(
-    GPUDevice.prototype as unknown as Methods<"createCommandEncoder">,
-    "createCommandEncoder",
-    remember,
-    () =>
-      replaced(GPUCommandEncoder.prototype as unknown as Methods<"beginComputePass">, "beginComputePass", split, work),
-  );
-  return { kernels: timed && (await readTimes(timed)), result };
+/** Milliseconds by the device's clock. */
+export interface PassClock {
+  /** ms from the first kernel's begin to the last one's end, of the one pass that some work records; undefined where it records none. */
+  time<T>(work: () => Promise<T>): Promise<{ readonly pass: number | undefined; readonly result: T }>;
+  destroy(): void;
 }
 
-async function readTimes(timed: { device: GPUDevice; queries: GPUQuerySet; count: number }): Promise<number> {
-  const { device, queries, count } = timed;
-  const size = count * 16;
+/** Undefined where the device has no timestamps. The pass stays one: a pass for each kernel would take time of its own. */
+export function passClock(device: GPUDevice): PassClock | undefined {
+  if (!device.features.has("timestamp-query")) return undefined;
+  const querySet = device.createQuerySet({ type: "timestamp", count: 2 });
+  const size = 16;
   const resolved = device.createBuffer({ size, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
   const mapped = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-  const encoder = device.createCommandEncoder();
-  encoder.resolveQuerySet(queries, 0, 2 * count, resolved, 0);
-  encoder.copyBufferToBuffer(resolved, 0, mapped, 0, size);
-  device.queue.submit([encoder.finish()]);
-  await mapped.mapAsync(GPUMapMode.READ);
-  const stamps = new BigUint64Array(mapped.getMappedRange().slice(0));
-  let sum = 0;
-  for (let i = 0; i < count; i++) sum += Number((stamps[2 * i + 1] ?? 0n) - (stamps[2 * i] ?? 0n));
-  for (const each of [resolved, mapped]) each.destroy();
-  queries.destroy();
-  return sum / 1e6;
+  const timestampWrites = { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 };
+  const read = async (): Promise<number> => {
+    const encoder = device.createCommandEncoder();
+    encoder.resolveQuerySet(querySet, 0, 2, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, mapped, 0, size);
+    device.queue.submit([encoder.finish()]);
+    await mapped.mapAsync(GPUMapMode.READ);
+    const [begin = 0n, end = 0n] = new BigUint64Array(mapped.getMappedRange());
+    mapped.unmap();
+    return Number(end - begin) / 1e6;
+  };
+  return {
+    async time(work) {
+      let passes = 0;
+      const stamped = (original: (...args: never[]) => unknown) =>
+        function (this: GPUCommandEncoder, descriptor?: GPUComputePassDescriptor): unknown {
+          passes++;
+          const begin = original as unknown as GPUCommandEncoder["beginComputePass"];
+          return begin.call(this, { ...descriptor, timestampWrites });
+        };
+      const prototype = GPUCommandEncoder.prototype as unknown as Methods<"beginComputePass">;
+      const result = await replaced(prototype, "beginComputePass", stamped, work);
+      if (passes > 1) throw new Error(`one pass is timed, found ${passes}`);
+      return { pass: passes === 0 ? undefined : await read(), result };
+    },
+    destroy() {
+      for (const each of [querySet, resolved, mapped]) each.destroy();
+    },
+  };
 }

@@ -4,11 +4,11 @@ import { burst } from "../burst.ts";
 import { median } from "../statistics.ts";
 import { type Contender, type Host, ready } from "./contenders.ts";
 import type { Entry, RaceOptions, RaceResult, Ran, UnmoorEntry } from "./entry.ts";
-import { counted, kernelTime } from "./instrument.ts";
+import { counted, passClock } from "./instrument.ts";
 import { multiplyAddRate } from "./roof.ts";
 
 /** Runs by which the share of time outside kernels is taken. */
-const STAMPED_RUNS = 5;
+const STAMPED_RUNS = 30;
 /** Runs of kernels that do nothing. */
 const EMPTY_RUNS = 20;
 
@@ -54,7 +54,7 @@ export async function race(entries: readonly Entry[], host: Host, options: RaceO
         const counts = await counted(() => contender.run());
         const entry = entries[i];
         const own = entry?.kind === "unmoor";
-        const outside = own ? await timeOutside(contender) : undefined;
+        const outside = own ? await timeOutside(contender, device) : undefined;
         const outputs = await contender.outputs();
         const empty = own ? (await timeEmpty(entry, device, host)) / median(rounds.get(contender) ?? []) : undefined;
         ran.push({
@@ -99,12 +99,17 @@ async function firstRun(entry: Entry, device: GPUDevice, host: Host): Promise<Co
   return contender;
 }
 
-async function timeOutside(contender: Contender): Promise<number | undefined> {
+async function timeOutside(contender: Contender, device: GPUDevice): Promise<number | undefined> {
+  const clock = passClock(device);
+  if (!clock) return undefined;
   const shares: number[] = [];
+  // After others ran, caches and threads are not as they are between runs of one's own.
+  await contender.run();
   for (let i = 0; i < STAMPED_RUNS; i++) {
-    const { kernels, result } = await kernelTime(() => contender.run());
-    if (kernels !== undefined) shares.push(1 - kernels / result);
+    const { pass, result } = await clock.time(() => contender.run());
+    if (pass !== undefined) shares.push(1 - pass / result);
   }
+  clock.destroy();
   return shares.length === 0 ? undefined : median(shares);
 }
 

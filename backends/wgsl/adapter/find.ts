@@ -3,6 +3,7 @@ import { isMainThread } from "node:worker_threads";
 import { LackError } from "../../backend.ts";
 import { ADAPTER_KINDS, ADAPTER_VARIABLE, type AdapterKind, isSoftware } from "./info.ts";
 import { isLavapipe, lavapipeDriver, loadVulkan, systemDrivers, systemHasVulkan, withDriver } from "./loader.ts";
+import { type DawnClasses, pauseBetweenPolls } from "./polling.ts";
 import { hasSwiftShader, installSwiftShader } from "./swiftshader.ts";
 
 /** What a user may ask for. */
@@ -82,7 +83,9 @@ export async function requestAdapter(kind: AdapterKind): Promise<FoundAdapter> {
   });
   const adapter = await pending.catch(() => null);
   if (adapter === null) throw NO_ADAPTER[kind](icd ?? "");
-  return { kind, gpu, adapter, software: isSoftware(adapter.info) };
+  const software = isSoftware(adapter.info);
+  if (software) restBetweenPolls(dawn);
+  return { kind, gpu, adapter, software };
 }
 
 /** Makes each source ready to be asked, and gives its driver file where one is to be forced. */
@@ -144,6 +147,15 @@ export function mayHaveGpu(): void {
     "system: no Vulkan driver for a GPU is installed",
     "install the GPU's driver; on Debian for AMD and Intel: apt-get install -y mesa-vulkan-drivers",
   );
+}
+
+/** Once in a process. */
+let rests = false;
+
+function restBetweenPolls({ globals }: typeof import("webgpu")): void {
+  if (rests) return;
+  rests = true;
+  pauseBetweenPolls(globals as unknown as DawnClasses);
 }
 
 async function loadDawn(): Promise<typeof import("webgpu")> {
