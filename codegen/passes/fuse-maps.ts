@@ -1,7 +1,7 @@
 import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
 import { type ScalarExpr, substitute, variable } from "../../ir/core/scalar.ts";
 import { typesEqual } from "../../ir/core/types.ts";
-import { isFunction } from "./fuse.ts";
+import { isScalarFunction } from "../../ir/ops/attributes.ts";
 import { producers, rewriteLayer, useCounts } from "./rewrite.ts";
 
 /** What a function reads, and how many steps it takes when it is written out. */
@@ -52,7 +52,7 @@ export function fuseMaps(layer: Layer): Layer {
   /** How large the function of a map is with all that it absorbs so far. */
   function extentOf(operation: Operation): Extent {
     const { fn } = operation.attributes;
-    if (!isFunction(fn)) throw new Error("a map has a function");
+    if (!isScalarFunction(fn)) throw new Error("a map has a function");
     const inputs = new Set<Value>();
     const steps = new Map<string, number>();
     operation.operands.forEach((operand, i) => {
@@ -67,7 +67,7 @@ export function fuseMaps(layer: Layer): Layer {
   /** The body of a map over `inputs`, which grows by what it and the maps absorbed into it read. */
   function inline(operation: Operation, inputs: Value[]): ScalarExpr {
     const { fn } = operation.attributes;
-    if (!isFunction(fn)) throw new Error("a map has a function");
+    if (!isScalarFunction(fn)) throw new Error("a map has a function");
     const values = operation.operands.map((operand) => {
       const producer = made.get(operand);
       if (producer && absorbed.has(producer)) return inline(producer, inputs);
@@ -84,7 +84,8 @@ function stepsOf(expr: ScalarExpr, of: ReadonlyMap<string, number>): number {
   return expr.kind === "apply" ? expr.args.reduce((sum, a) => sum + stepsOf(a, of), 1) : 1;
 }
 
-const parameter = (i: number): string => String.fromCharCode(97 + (i % 26)) + (i < 26 ? "" : Math.floor(i / 26));
+/** Names of a function's parameters: a, b, … */
+export const parameter = (i: number): string => String.fromCharCode(97 + (i % 26)) + (i < 26 ? "" : Math.floor(i / 26));
 
 const sameDims = (a: Value, b: Value | undefined): boolean =>
   b !== undefined && typesEqual({ ...a.type, dtype: b.type.dtype }, b.type);

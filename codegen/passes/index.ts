@@ -43,7 +43,7 @@ export function passesFor(target: Target, storage: Storage): readonly Pass[] {
     passes.push({
       name: "fuse-epilogue",
       summary: "products and the function of their sums in one sweep",
-      run: fuseEpilogue,
+      run: (l) => fuseEpilogue(l, target),
     });
   if (matmul.kind === "registers")
     passes.push({ name: "fuse-gather", summary: "products read their tokens in place", run: fuseGather });

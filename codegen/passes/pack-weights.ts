@@ -2,6 +2,7 @@ import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
+import { splitVectors } from "../../ir/ops/product-types.ts";
 import { columnsOfEach, isStorage, type RegisterMatmul } from "../target.ts";
 import { leadingOperands } from "./fuse.ts";
 import { rewriteLayer } from "./rewrite.ts";
@@ -24,25 +25,23 @@ export function packWeights(layer: Layer, matmul: RegisterMatmul): Layer {
     )
       return false;
     const lead = leadingOperands(operation);
-    const own = operation.operands.slice(lead);
+    const { weights: own, vectors } = splitVectors(operation.op, operation.operands.slice(lead), operation.attributes);
     if (!own.every((w) => weights.has(w))) return false;
     const packed = packing(operation, own, matmul);
-    const operands = [...operation.operands.slice(0, lead), ...own].map((v) => to.get(v));
+    const now = (values: readonly Value[]): Value[] => values.map((v) => to.get(v));
     const size = (i: number): number => own[0]?.type.dims.at(i)?.evaluate(layer.params) ?? 1;
     const blocks = { rows: Math.ceil(size(-2) / packed.rows), depth: Math.ceil(size(-1) / packed.depth) };
     const panel = to.one(
       "pack",
-      operands.slice(lead),
+      now(own),
       { ...packed, blocks },
       operation.span,
       `${own.map((w) => w.name).join("_")}_panels`,
     );
     const columns = own[0]?.type.dims.at(-2) ?? Dim.of(1);
     const attributes = { ...operation.attributes, packed, columns };
-    to.replace(
-      result,
-      to.one(operation.op, [...operands.slice(0, lead), panel], attributes, operation.span, result.name),
-    );
+    const operands = [...now(operation.operands.slice(0, lead)), panel, ...now(vectors)];
+    to.replace(result, to.one(operation.op, operands, attributes, operation.span, result.name));
     return true;
   });
 }

@@ -29,6 +29,7 @@ export function beginProduct(
   if (p.gather) b.read(p.gather.slots);
   for (const w of p.weights) b.read(w);
   for (const w of p.blocks?.weights ?? []) for (const { buffer } of besideOf(w)) b.read(buffer);
+  for (const v of p.vectors) b.read(v);
   b.write(p.y);
   return b;
 }
@@ -71,7 +72,7 @@ export function sumsOf(context: SumsContext): Sums {
 }
 
 /**
- * Applies the epilogue to a tile of sums, [rows, sums · columns], and stores what it gives in these rows, from column `n` on.
+ * Applies the epilogue to a tile of sums, [rows, sums · columns], and the vectors of the same columns, and stores what it gives in these rows, from column `n` on.
  * @param columns of each sum; default those of a panel
  */
 export function storeSums(
@@ -90,8 +91,14 @@ export function storeSums(
     b.copy(target, whole(acc), store);
     return;
   }
+  const inColumns = valid ? { valid: valid.slice(1) } : {};
+  const vectors = p.vectors.map((v) => {
+    const part = b.alloc(v.name, "f32", [columns], "register");
+    b.copy(whole(part), view(v, ...(v.dims.length === 2 ? [at(expert)] : []), range(n, columns)), inColumns);
+    return whole(part);
+  });
   const out = b.alloc("out", "f32", [size, columns], "register");
-  const sums = p.epilogue.params.map((_, q) => view(acc, range(0, size), range(q * columns, columns)));
-  b.mapFunction(whole(out), sums, p.epilogue);
+  const sums = Array.from({ length: p.sums }, (_, q) => view(acc, range(0, size), range(q * columns, columns)));
+  b.mapFunction(whole(out), [...sums, ...vectors], p.epilogue);
   b.copy(target, whole(out), store);
 }

@@ -21,7 +21,7 @@ const wrong = (op: string, name: string, expected: string, value: Attribute | un
   );
 };
 
-export const isScalarFunction = (value: Attribute): value is ScalarFunction =>
+export const isScalarFunction = (value: Attribute | undefined): value is ScalarFunction =>
   typeof value === "object" &&
   !(value instanceof Dim) &&
   !Array.isArray(value) &&

@@ -6,7 +6,7 @@ import { onlyAttributes, sizeAttribute } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
 import { finish, productFlops, weightRows } from "./linear.ts";
 import { products } from "./product.ts";
-import { productAttributes, productSignature } from "./product-types.ts";
+import { productAttributes, productSignature, splitVectors } from "./product-types.ts";
 import { floats, gatherRows, intsOf, slice } from "./reals.ts";
 import { dimAt, expectFloat, expectIds, expectNoRegions, expectOperands, expectSame, operandAt } from "./shapes.ts";
 
@@ -16,7 +16,7 @@ const op = "grouped_linear";
 export const groupedLinear: OpDefinition = {
   name: op,
   summary:
-    "x [S, k] (or, with gather: K, x [T, k]), offsets [E+1] (, slots [S]), w₀ [E, n, k] … → [S, n]: linear with each row's expert's weights",
+    "x [S, k] (or, with gather: K, x [T, k]), offsets [E+1] (, slots [S]), w₀ [E, n, k] … (, v₀ [n] or [E, n] …) → [S, n]: linear with each row's expert's weights",
   infer(operands, attributes, regions) {
     onlyAttributes(op, attributes, [...productAttributes, "gather"]);
     const first = attributes.gather === undefined ? 2 : 3;
@@ -34,10 +34,10 @@ export const groupedLinear: OpDefinition = {
       expectSame(op, "slots and tokens × gather", dimAt(slots, 0), rows.times(sizeAttribute(op, attributes, "gather")));
       rows = dimAt(slots, 0);
     }
-    const weights = operands.slice(first);
-    const experts = expertsOf(weights);
+    const own = operands.slice(first);
+    const experts = expertsOf(own);
     expectSame(op, "offsets and experts + 1", dimAt(offsets, 0), experts.plus(1));
-    const { columns, result } = productSignature(op, dimAt(x, 1), weights, attributes, experts);
+    const { columns, result } = productSignature(op, dimAt(x, 1), own, attributes, experts);
     return [{ dtype: result, dims: [rows, columns] }];
   },
   evaluate(operands, attributes, _, context) {
@@ -46,7 +46,7 @@ export const groupedLinear: OpDefinition = {
     const x = operands[0];
     const offsets = intsOf(operands[1]);
     const slots = gather === undefined ? undefined : intsOf(operands[2]);
-    const weights = operands.slice(gather === undefined ? 2 : 3);
+    const { weights, vectors } = splitVectors(op, operands.slice(gather === undefined ? 2 : 3), attributes);
     const depth = x.dims[1];
     const rows = slots?.length ?? x.dims[0];
     checkOffsets(offsets, rows);
@@ -64,7 +64,8 @@ export const groupedLinear: OpDefinition = {
       const sources = Array.from({ length: m }, (_, i) =>
         slots === undefined ? start + i : Math.floor(slots[start + i] / (gather ?? 1)),
       );
-      const y = finish(op, products(gatherRows(x, sources), m, experts), attributes, [m, experts.columns]);
+      const own = vectors.map((v) => (v.dims.length === 2 ? slice(v, e) : v));
+      const y = finish(op, products(gatherRows(x, sources), m, experts), attributes, [m, experts.columns], own);
       out ??= {
         dtype: y.dtype,
         columns: experts.columns,
@@ -79,8 +80,8 @@ export const groupedLinear: OpDefinition = {
   },
   flops(operands, attributes, results, dims) {
     const rows = dims.rows ?? dimAt(operandAt(results, 0), 0).evaluate(dims);
-    const weights = operands.slice(attributes.gather === undefined ? 2 : 3);
-    return productFlops(op, rows, operandAt(operands, 0), weights, attributes, results, dims);
+    const own = operands.slice(attributes.gather === undefined ? 2 : 3);
+    return productFlops(op, rows, operandAt(operands, 0), own, attributes, results, dims);
   },
 };
 

@@ -70,6 +70,19 @@ describe("types", () => {
       "outer dimensions of the weights differ: I vs J",
     ],
     ["linear", ["f32[T, H]", "f32[I, H]"], { epilogue: mulFn }, "takes 2 numbers, but 1 is given"],
+    ["linear", ["f32[T, H]", "f32[I, H]", "f32[I]"], { vectors: 1 }, "takes a function of 1 sums and 1 vectors"],
+    [
+      "linear",
+      ["f32[T, H]", "f32[I, H]", "f32[H]"],
+      { vectors: 1, epilogue: mulFn },
+      "a vector of linear is a float tensor [I], found f32[H]",
+    ],
+    [
+      "grouped_linear",
+      ["f32[S, H]", "i32[E + 1]", "f32[E, I, H]", "f32[S, I]"],
+      { vectors: 1, epilogue: mulFn },
+      "a vector of grouped_linear is a float tensor [I] or [E, I], found f32[S, I]",
+    ],
     ["linear", ["f32[T, H]", "f32[I, H]"], { result: "i8" }, 'result of linear is one of "f32", "f16", "bf16"'],
     ["linear", ["f32[T, H]", "f32[I, H]"], { top: 1 }, 'linear has no option "top"'],
     ["linear", ["i32[T, H]", "f32[I, H]"], {}, "linear multiplies a float tensor"],
@@ -148,6 +161,27 @@ describe("meanings, against numbers by hand", () => {
     expect(numbers(run("linear", [x, w, f32Tensor([2, 3], [0, 1, 0, 1, 0, 0])], { epilogue: mulFn })[0])).toEqual([
       -4, 12, -0, 1,
     ]);
+    const vector = { ...f32Tensor([2], [10, 3]), bound: Float64Array.of(0, 0.5) };
+    const [scaled] = run("linear", [x, w, vector], { vectors: 1, epilogue: mulFn });
+    expect(numbers(scaled)).toEqual([-20, 36, -15, -3]);
+    const [, second, , fourth] = scaled.bound ?? [];
+    expect(second).toBeCloseTo(12 * 0.5);
+    expect(fourth).toBeCloseTo(0.5);
+  });
+
+  test("products take vectors of all rows, and of each row's group", () => {
+    const x = f32Tensor([3, 1], [1, 2, 3]);
+    const offsets = i32Tensor([3], [0, 1, 3]);
+    const w = f32Tensor([2, 2, 1], [1, 10, 2, 20]);
+    const own = f32Tensor([2, 2], [0, 1, 2, 3]);
+    const all = f32Tensor([2], [100, 1000]);
+    const three = fn(["a", "b", "c"], (a, b, c) => apply("add", a, apply("mul", b, c)));
+    const attributes = { vectors: 2, epilogue: three };
+    const rows = [1, 10 + 1000, 4 + 200, 40 + 3000, 6 + 200, 60 + 3000];
+    expect(numbers(run("grouped_linear", [x, offsets, w, own, all], attributes)[0])).toEqual(rows);
+    const heads = f32Tensor([1, 2, 1], [1, 2]);
+    const [byHead] = run("head_linear", [heads, w, all, own], attributes);
+    expect(numbers(byHead)).toEqual([1, 10 + 1000, 4 + 200, 40 + 3000]);
   });
 
   test("linear of packed weights is linear of the weights", () => {
@@ -287,6 +321,7 @@ describe("work", () => {
   test.each<[string, string[], AttributeMap, number]>([
     ["linear", ["f32[T, H]", "f32[I, H]"], {}, 2 * 2 * 5 * 8],
     ["linear", ["f32[T, H]", "f32[I, H]", "f32[I, H]"], { epilogue: mulFn }, 2 * 5 * (2 * 2 * 8 + 1)],
+    ["linear", ["f32[T, H]", "f32[I, H]", "f32[I]"], { vectors: 1, epilogue: mulFn }, 2 * 5 * (2 * 8 + 1)],
     [
       "linear",
       ["f32[T, 5]", "f32[2, 2, 6, 4]"],
