@@ -87,5 +87,6 @@ function stepsOf(expr: ScalarExpr, of: ReadonlyMap<string, number>): number {
 /** Names of a function's parameters: a, b, … */
 export const parameter = (i: number): string => String.fromCharCode(97 + (i % 26)) + (i < 26 ? "" : Math.floor(i / 26));
 
-const sameDims = (a: Value, b: Value | undefined): boolean =>
+/** Whether two values have the same shape. */
+export const sameDims = (a: Value, b: Value | undefined): boolean =>
   b !== undefined && typesEqual({ ...a.type, dtype: b.type.dtype }, b.type);

@@ -4,8 +4,9 @@ import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
 import { formatScalar, type ScalarFunction, substitute, variable } from "../../ir/core/scalar.ts";
 import { isFloat } from "../../ir/core/types.ts";
 import { isScalarFunction } from "../../ir/ops/attributes.ts";
+import type { Beside } from "../../ir/ops/product-beside.ts";
 import type { Target } from "../target.ts";
-import { parameter } from "./fuse-maps.ts";
+import { parameter, sameDims } from "./fuse-maps.ts";
 import { addScaled } from "./remove-zero-experts.ts";
 import { producers, rewriteLayer, useCounts } from "./rewrite.ts";
 
@@ -24,21 +25,21 @@ export const leadingOperands = (product: Operation): number =>
 
 /**
  * An elementwise function of products of the same rows becomes their epilogue: gate and up in one sweep, the activation
- * applied to the sums before they are stored. Biases, of all rows alike or of each row's expert, are added there too where products
- * are made in registers and the kernel has bindings left for them.
+ * applied to the sums before they are stored. What else the function reads stands beside the sums (a bias, of all rows or of each row's
+ * expert, a row's weight, what the result is added to), where products are made in registers and the kernel has bindings left for it.
  */
 export function fuseEpilogue(layer: Layer, target: Target): Layer {
   const made = producers(layer);
   const uses = useCounts(layer);
-  /** Products that a map alone uses, with that map. */
-  const absorbed = new Map<Operation, Operation>();
+  /** Products that become part of another. */
+  const absorbed = new Set<Operation>();
   const plans = new Map<Operation, Fusion>();
   for (const operation of layer.body) {
     if (operation.op !== "map") continue;
     const fusion = fusionOf(operation);
-    if (!fusion || new Set(fusion.products).size < fusion.products.length) continue;
+    if (!fusion) continue;
     plans.set(operation, fusion);
-    for (const p of fusion.products) absorbed.set(p, operation);
+    for (const p of fusion.products) absorbed.add(p);
   }
   return rewriteLayer(layer, (operation, to) => {
     if (absorbed.has(operation)) return true;
@@ -48,84 +49,97 @@ export function fuseEpilogue(layer: Layer, target: Target): Layer {
     if (!fusion || !first || !result) return false;
     const lead = leadingOperands(first);
     const weights = fusion.products.map((p) => p.operands[lead] as Value);
-    const operands = [...first.operands.slice(0, lead), ...weights, ...fusion.vectors].map((v) => to.get(v));
-    const vectors = fusion.vectors.length > 0 ? { vectors: fusion.vectors.length } : {};
-    const attributes = { ...first.attributes, ...vectors, epilogue: fusion.fn };
+    const others = fusion.beside.map(({ value }) => value);
+    const operands = [...first.operands.slice(0, lead), ...weights, ...others].map((v) => to.get(v));
+    const beside = others.length > 0 ? { beside: fusion.beside.map(({ kind }) => kind) } : {};
+    const attributes = { ...first.attributes, ...beside, epilogue: fusion.fn };
     to.replace(result, to.one(first.op, operands, attributes, operation.span, result.name));
     return true;
   });
 
   function fusionOf(map: Operation): Fusion | undefined {
     const { fn } = map.attributes;
-    if (!isScalarFunction(fn)) return undefined;
-    const first = map.operands.map((v) => made.get(v)).find(isProduct);
-    if (!first) return undefined;
-    const lead = leadingOperands(first);
+    const [result] = map.results;
+    if (!result || !isScalarFunction(fn)) return undefined;
+    const isOwn = (operand: Value): boolean => {
+      const p = made.get(operand);
+      const isFree = isProduct(p) && p.attributes.epilogue === undefined && !absorbed.has(p);
+      return isFree && uses.get(operand) === 1 && sameDims(operand, result);
+    };
+    const first = made.get(map.operands.find(isOwn) ?? result);
+    if (!isProduct(first)) return undefined;
     const products: Operation[] = [];
-    const vectors: Value[] = [];
-    const params = { products: [] as string[], vectors: [] as string[] };
+    const beside: Beside<Value>[] = [];
+    const params = { products: [] as string[], beside: [] as string[] };
     for (const [i, operand] of map.operands.entries()) {
       const p = made.get(operand);
       const param = fn.params[i] ?? "";
-      const vector = isProduct(p) ? undefined : vectorOf(operand, first);
-      if (vector) {
-        vectors.push(vector);
-        params.vectors.push(param);
-      } else if (
-        isProduct(p) &&
-        p.op === first.op &&
-        p.attributes.epilogue === undefined &&
-        p.attributes.gather === first.attributes.gather &&
-        p.operands.length === lead + 1 &&
-        p.operands.slice(0, lead).every((v, k) => v === first.operands[k]) &&
-        p.operands[lead]?.type.dtype === first.operands[lead]?.type.dtype &&
-        !absorbed.has(p) &&
-        uses.get(operand) === 1
-      ) {
+      const other = isOwn(operand) && p && goTogether(first, p) ? undefined : besideOf(operand, result, first);
+      if (other) {
+        beside.push(other);
+        params.beside.push(param);
+      } else if (p && isOwn(operand) && goTogether(first, p)) {
         products.push(p);
         params.products.push(param);
       } else return undefined;
     }
-    if (vectors.length > 0 && buffersOf(first, products, vectors) > mostBuffers(target)) return undefined;
+    if (beside.length > 0 && buffersOf(first, products.length) + beside.length > mostBuffers(target)) return undefined;
     // In the order of the alphabet, as fused maps have them.
-    const order = [...params.products, ...params.vectors];
+    const order = [...params.products, ...params.beside];
     const renamed = new Map(order.map((param, i) => [param, variable(parameter(i), "f32")]));
-    return { products, vectors, fn: { params: order.map((_, i) => parameter(i)), body: substitute(fn.body, renamed) } };
+    return { products, beside, fn: { params: order.map((_, i) => parameter(i)), body: substitute(fn.body, renamed) } };
   }
 
-  /** What an operand of a map has for each column of a product, in all rows or in those of an expert. */
-  function vectorOf(operand: Value, product: Operation): Value | undefined {
-    const columns = product.results[0]?.type.dims.at(-1);
-    if (!isFloat(operand.type.dtype) || !columns || !operand.type.dims.at(-1)?.equals(columns)) return undefined;
-    if (operand.type.dims.length === 1) return operand;
-    const rows = made.get(operand);
+  /** How an operand of a map goes with the result of a product. */
+  function besideOf(value: Value, result: Value, product: Operation): Beside<Value> | undefined {
+    const { dims } = value.type;
+    const all = result.type.dims;
+    if (!isFloat(value.type.dtype)) return undefined;
+    const isColumns = dims.at(-1)?.equals(all.at(-1) ?? Dim.of(1));
+    if (dims.length === 1 && isColumns) return { kind: "columns", value };
+    const rows = made.get(value);
     const [own, ids, slots] = rows?.operands ?? [];
-    const offsets = product.op === "grouped_linear" ? product.operands[1] : undefined;
-    const dispatch = offsets && made.get(offsets);
-    const isOfRows = dispatch?.op === "dispatch" && dispatch.operands[0] === ids && dispatch.results[1] === slots;
-    return rows?.op === "expert_rows" && isOfRows ? own : undefined;
+    const dispatch = product.op === "grouped_linear" && made.get(product.operands[1] as Value);
+    if (rows?.op === "expert_rows" && own && isColumns && dispatch) {
+      const isOfRows = dispatch.op === "dispatch" && dispatch.operands[0] === ids && dispatch.results[1] === slots;
+      if (isOfRows) return { kind: "expert_columns", value: own };
+    }
+    if (dims.length !== all.length || !all.slice(0, -1).every((d, i) => dims[i]?.equals(d))) return undefined;
+    if (isColumns) return { kind: "elements", value };
+    return dims.at(-1)?.constant === 1 ? { kind: "rows", value } : undefined;
   }
 
-  /** Buffers that a kernel of the products binds at most: codes and what lies beside them are buffers of their own. */
-  function buffersOf(first: Operation, products: readonly Operation[], vectors: readonly Value[]): number {
+  /** Buffers that a kernel of so many products binds at most: codes and what lies beside them are buffers of their own. */
+  function buffersOf(first: Operation, products: number): number {
     const lead = leadingOperands(first);
     const [x, weight] = [first.operands[0], first.operands[lead]];
     const gathered = x && made.get(x)?.op === "permute" ? 1 : 0;
     const dtype = weight?.type.dtype ?? "f32";
     const inBlocks = isBlockFormat(dtype);
     const ofWeight = inBlocks ? 1 + partsOf(formatOf(dtype, 1)).length : 1;
-    return lead + gathered + (inBlocks ? 2 : 0) + products.length * ofWeight + vectors.length + 1;
+    return lead + gathered + (inBlocks ? 2 : 0) + products * ofWeight + 1;
   }
 }
 
-/** A map that becomes the epilogue of products: its function takes their sums, and then numbers of each column. */
+/** A map that becomes the epilogue of products: its function takes their sums, and then what stands beside them. */
 interface Fusion {
   readonly products: readonly Operation[];
-  readonly vectors: readonly Value[];
+  readonly beside: readonly Beside<Value>[];
   readonly fn: ScalarFunction;
 }
 
-/** Vectors are read where sums lie in registers. */
+/** Whether products multiply the same rows with weights of one type. */
+function goTogether(a: Operation, b: Operation): boolean {
+  const lead = leadingOperands(a);
+  return (
+    a.op === b.op &&
+    a.attributes.gather === b.attributes.gather &&
+    a.operands.slice(0, lead).every((v, k) => v === b.operands[k]) &&
+    a.operands[lead]?.type.dtype === b.operands[lead]?.type.dtype
+  );
+}
+
+/** Buffers of a kernel whose epilogue reads more than sums, which only those in registers do. */
 const mostBuffers = ({ matmul, limits }: Target): number =>
   matmul.kind === "registers" ? (limits.buffersPerKernel ?? Number.POSITIVE_INFINITY) : 0;
 

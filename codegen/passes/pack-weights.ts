@@ -2,7 +2,7 @@ import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Layer, Operation, Value } from "../../ir/core/layer.ts";
-import { splitVectors } from "../../ir/ops/product-types.ts";
+import { splitBeside } from "../../ir/ops/product-beside.ts";
 import { columnsOfEach, isStorage, type RegisterMatmul } from "../target.ts";
 import { leadingOperands } from "./fuse.ts";
 import { rewriteLayer } from "./rewrite.ts";
@@ -25,7 +25,7 @@ export function packWeights(layer: Layer, matmul: RegisterMatmul): Layer {
     )
       return false;
     const lead = leadingOperands(operation);
-    const { weights: own, vectors } = splitVectors(operation.op, operation.operands.slice(lead), operation.attributes);
+    const { weights: own, beside } = splitBeside(operation.op, operation.operands.slice(lead), operation.attributes);
     if (!own.every((w) => weights.has(w))) return false;
     const packed = packing(operation, own, matmul);
     const now = (values: readonly Value[]): Value[] => values.map((v) => to.get(v));
@@ -40,7 +40,7 @@ export function packWeights(layer: Layer, matmul: RegisterMatmul): Layer {
     );
     const columns = own[0]?.type.dims.at(-2) ?? Dim.of(1);
     const attributes = { ...operation.attributes, packed, columns };
-    const operands = [...now(operation.operands.slice(0, lead)), panel, ...now(vectors)];
+    const operands = [...now(operation.operands.slice(0, lead)), panel, ...now(beside.map(({ value }) => value))];
     to.replace(result, to.one(operation.op, operands, attributes, operation.span, result.name));
     return true;
   });

@@ -1,8 +1,10 @@
 import type { Operation } from "../../ir/core/layer.ts";
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
+import type { Beside } from "../../ir/ops/product-beside.ts";
+import type { ProgramBuffer } from "../program.ts";
 import { at, type KernelBuilder, kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, dimExpr, floorDiv, type Int, int, sub } from "../tile/fold.ts";
-import type { SizeRange, Tile, ViewIndex } from "../tile/types.ts";
+import type { SizeRange, Tile, View, ViewIndex } from "../tile/types.ts";
 import { besideOf, type ScheduleContext } from "./context.ts";
 import { kernelName, originOf } from "./elementwise.ts";
 import type { Product } from "./product.ts";
@@ -24,12 +26,12 @@ export function beginProduct(
   b.read(p.x);
   const { x } = p.blocks ?? {};
   for (const { buffer } of x ? besideOf(x) : []) b.read(buffer);
-  if (x?.sums) b.read(x.sums);
+  if (x?.sums) b.read(x.sums.buffer);
   if (p.offsets) b.read(p.offsets);
   if (p.gather) b.read(p.gather.slots);
   for (const w of p.weights) b.read(w);
   for (const w of p.blocks?.weights ?? []) for (const { buffer } of besideOf(w)) b.read(buffer);
-  for (const v of p.vectors) b.read(v);
+  for (const { value } of p.beside) b.read(value);
   b.write(p.y);
   return b;
 }
@@ -72,7 +74,8 @@ export function sumsOf(context: SumsContext): Sums {
 }
 
 /**
- * Applies the epilogue to a tile of sums, [rows, sums · columns], and the vectors of the same columns, and stores what it gives in these rows, from column `n` on.
+ * Applies the epilogue to a tile of sums, [rows, sums · columns], and what stands beside them, and stores what it gives in these rows,
+ * from column `n` on.
  * @param columns of each sum; default those of a panel
  */
 export function storeSums(
@@ -91,14 +94,19 @@ export function storeSums(
     b.copy(target, whole(acc), store);
     return;
   }
-  const inColumns = valid ? { valid: valid.slice(1) } : {};
-  const vectors = p.vectors.map((v) => {
-    const part = b.alloc(v.name, "f32", [columns], "register");
-    b.copy(whole(part), view(v, ...(v.dims.length === 2 ? [at(expert)] : []), range(n, columns)), inColumns);
-    return whole(part);
-  });
   const out = b.alloc("out", "f32", [size, columns], "register");
   const sums = Array.from({ length: p.sums }, (_, q) => view(acc, range(0, size), range(q * columns, columns)));
-  b.mapFunction(whole(out), [...sums, ...vectors], p.epilogue);
+  const isInMemory = p.beside.some(({ kind }) => kind === "rows" || kind === "elements");
+  b.mapFunction(whole(out), [...sums, ...p.beside.map(besideOfTile)], p.epilogue, isInMemory ? store : {});
   b.copy(target, whole(out), store);
+
+  function besideOfTile({ kind, value }: Beside<ProgramBuffer>): View {
+    if (kind === "rows") return view(value, rows, range(0, 1));
+    if (kind === "elements") return view(value, rows, range(n, columns));
+    // Read once for all rows.
+    const part = b.alloc(value.name, "f32", [columns], "register");
+    const own = kind === "expert_columns" ? [at(expert)] : [];
+    b.copy(whole(part), view(value, ...own, range(n, columns)), valid ? { valid: valid.slice(1) } : {});
+    return whole(part);
+  }
 }

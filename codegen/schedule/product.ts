@@ -4,7 +4,7 @@ import { Dim } from "../../ir/core/dim.ts";
 import type { Operation, Value } from "../../ir/core/layer.ts";
 import { formatScalar, type ScalarFunction } from "../../ir/core/scalar.ts";
 import { isAttributeMap, isScalarFunction } from "../../ir/ops/attributes.ts";
-import { splitVectors } from "../../ir/ops/product-types.ts";
+import { type Beside, splitBeside } from "../../ir/ops/product-beside.ts";
 import { leadingOperands } from "../passes/fuse.ts";
 import type { ProgramBuffer } from "../program.ts";
 import { type BlockBuffers, besideOf, type ScheduleContext } from "./context.ts";
@@ -25,8 +25,8 @@ export interface Product {
   /** Row → slot, and slots per token, where rows are gathered. */
   readonly gather: { readonly slots: ProgramBuffer; readonly topK: number } | undefined;
   readonly weights: readonly ProgramBuffer[];
-  /** What the epilogue takes beside the sums: [columns], or [matrices, columns]. */
-  readonly vectors: readonly ProgramBuffer[];
+  /** What the epilogue takes beside the sums. */
+  readonly beside: readonly Beside<ProgramBuffer>[];
   readonly y: ProgramBuffer;
   /** Number of weight matrices in each weight: experts, heads, or 1. */
   readonly experts: number;
@@ -46,7 +46,7 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
   const heads = operation.op === "head_linear";
   const lead = leadingOperands(operation);
   const [activations] = operation.operands;
-  const { weights: own, vectors } = splitVectors(operation.op, operation.operands.slice(lead), attributes);
+  const { weights: own, beside } = splitBeside(operation.op, operation.operands.slice(lead), attributes);
   const inBlocks = (value: Value | undefined): value is Value => value !== undefined && isBlockFormat(value.type.dtype);
   const blocks = inBlocks(own[0])
     ? {
@@ -78,13 +78,13 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
   const mostBound = context.target.limits.buffersPerKernel ?? Number.POSITIVE_INFINITY;
   const besides = [...(blocks?.x ? [blocks.x] : []), ...(blocks?.weights ?? [])].flatMap(besideOf).length;
   // A list takes one more.
-  const bound = 2 + lead - 1 + own.length + vectors.length + besides + (blocks?.x?.sums ? 1 : 0);
+  const bound = 2 + lead - 1 + own.length + beside.length + besides + (blocks?.x?.sums ? 1 : 0);
   return {
     x,
     y,
     blocks,
     weights,
-    vectors: vectors.map((v) => context.buffer(v)),
+    beside: beside.map(({ kind, value }) => ({ kind, value: context.buffer(value) })),
     heads,
     offsets: grouped ? operandBuffer(operation, 1, context) : undefined,
     hit: offsets && bound < mostBound ? context.list(offsets) : undefined,
@@ -95,7 +95,7 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
     inner: columnsOf(operation.operands[0] ?? result, context),
     epilogue: fn,
     packed: layout,
-    sums: fn ? fn.params.length - vectors.length : 1,
+    sums: fn ? fn.params.length - beside.length : 1,
     summary: `${grouped ? "product with each row's expert" : heads ? "product of each head" : "product"}${fn ? `, ${fn.params.join(", ")} → ${formatScalar(fn.body)}` : ""}`,
   };
 }

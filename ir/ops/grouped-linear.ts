@@ -6,7 +6,8 @@ import { onlyAttributes, sizeAttribute } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
 import { finish, productFlops, weightRows } from "./linear.ts";
 import { products } from "./product.ts";
-import { productAttributes, productSignature, splitVectors } from "./product-types.ts";
+import { besideRows, checkBeside, splitBeside } from "./product-beside.ts";
+import { productAttributes, productSignature } from "./product-types.ts";
 import { floats, gatherRows, intsOf, slice } from "./reals.ts";
 import { dimAt, expectFloat, expectIds, expectNoRegions, expectOperands, expectSame, operandAt } from "./shapes.ts";
 
@@ -16,9 +17,9 @@ const op = "grouped_linear";
 export const groupedLinear: OpDefinition = {
   name: op,
   summary:
-    "x [S, k] (or, with gather: K, x [T, k]), offsets [E+1] (, slots [S]), w₀ [E, n, k] … (, v₀ [n] or [E, n] …) → [S, n]: linear with each row's expert's weights",
+    "x [S, k] (or, with gather: K, x [T, k]), offsets [E+1] (, slots [S]), w₀ [E, n, k] … (, b₀ …) → [S, n]: linear with each row's expert's weights",
   infer(operands, attributes, regions) {
-    onlyAttributes(op, attributes, [...productAttributes, "gather"]);
+    onlyAttributes(op, attributes, [...productAttributes, "beside", "gather"]);
     const first = attributes.gather === undefined ? 2 : 3;
     const which = first === 2 ? "rows, offsets and weights" : "tokens, offsets, slots and weights";
     expectOperands(op, operands, first + 1, Number.POSITIVE_INFINITY, which);
@@ -34,10 +35,12 @@ export const groupedLinear: OpDefinition = {
       expectSame(op, "slots and tokens × gather", dimAt(slots, 0), rows.times(sizeAttribute(op, attributes, "gather")));
       rows = dimAt(slots, 0);
     }
-    const own = operands.slice(first);
-    const experts = expertsOf(own);
+    const { weights, beside } = splitBeside(op, operands.slice(first), attributes);
+    const experts = expertsOf(weights);
     expectSame(op, "offsets and experts + 1", dimAt(offsets, 0), experts.plus(1));
-    const { columns, result } = productSignature(op, dimAt(x, 1), own, attributes, experts);
+    const signature = productSignature(op, dimAt(x, 1), weights, attributes, { experts, beside: beside.length });
+    const { columns, result } = signature;
+    checkBeside(op, beside, { rows: [rows], columns, experts });
     return [{ dtype: result, dims: [rows, columns] }];
   },
   evaluate(operands, attributes, _, context) {
@@ -46,7 +49,7 @@ export const groupedLinear: OpDefinition = {
     const x = operands[0];
     const offsets = intsOf(operands[1]);
     const slots = gather === undefined ? undefined : intsOf(operands[2]);
-    const { weights, vectors } = splitVectors(op, operands.slice(gather === undefined ? 2 : 3), attributes);
+    const { weights, beside } = splitBeside(op, operands.slice(gather === undefined ? 2 : 3), attributes);
     const depth = x.dims[1];
     const rows = slots?.length ?? x.dims[0];
     checkOffsets(offsets, rows);
@@ -64,8 +67,9 @@ export const groupedLinear: OpDefinition = {
       const sources = Array.from({ length: m }, (_, i) =>
         slots === undefined ? start + i : Math.floor(slots[start + i] / (gather ?? 1)),
       );
-      const own = vectors.map((v) => (v.dims.length === 2 ? slice(v, e) : v));
-      const y = finish(op, products(gatherRows(x, sources), m, experts), attributes, [m, experts.columns], own);
+      const { columns } = experts;
+      const others = besideRows(beside, { expert: e, first: start, rows: m, columns });
+      const y = finish(op, products(gatherRows(x, sources), m, experts), attributes, [m, columns], others);
       out ??= {
         dtype: y.dtype,
         columns: experts.columns,

@@ -3,7 +3,7 @@ import { onlyAttributes } from "./attributes.ts";
 import type { OpDefinition } from "./definition.ts";
 import { finish, productFlops, weightRows } from "./linear.ts";
 import { products } from "./product.ts";
-import { productAttributes, productSignature, splitVectors } from "./product-types.ts";
+import { productAttributes, productSignature } from "./product-types.ts";
 import { floats, realsOf, slice } from "./reals.ts";
 import { dimAt, expectFloat, expectNoRegions, expectOperands, operandAt } from "./shapes.ts";
 
@@ -26,7 +26,7 @@ function headRows(x: Tensor, head: number): Tensor {
 /** The product of `linear`, with a matrix of its own for each head. */
 export const headLinear: OpDefinition = {
   name: op,
-  summary: "x [T, A, k], w₀ [A, n, k] … (, v₀ [n] or [A, n] …) → [T, A, n]: linear with each head's own weights",
+  summary: "x [T, A, k], w₀ [A, n, k] … → [T, A, n]: linear with each head's own weights",
   infer(operands, attributes, regions) {
     onlyAttributes(op, attributes, productAttributes);
     expectOperands(op, operands, 2, Number.POSITIVE_INFINITY, "a tensor and at least one weight");
@@ -34,20 +34,18 @@ export const headLinear: OpDefinition = {
     const x = operandAt(operands, 0);
     expectFloat(op, "x", x, 3, "[T, A, k]");
     const heads = dimAt(x, 1);
-    const { columns, result } = productSignature(op, dimAt(x, 2), operands.slice(1), attributes, heads, "heads");
+    const { columns, result } = productSignature(op, dimAt(x, 2), operands.slice(1), attributes, { heads });
     return [{ dtype: result, dims: [dimAt(x, 0), heads, columns] }];
   },
   evaluate(operands, attributes, _, context) {
-    const [x, ...all] = operands as [Tensor, ...Tensor[]];
-    const { weights, vectors } = splitVectors(op, all, attributes);
+    const [x, ...weights] = operands as [Tensor, ...Tensor[]];
     const [tokens = 0, heads = 1, depth = 1] = x.dims;
     const reals = floats(x.dtype, x.dims, realsOf(x), x.bound);
     const made = Array.from({ length: heads }, (_head, a) => {
       const own = weights.map((w) => slice(w, a));
       const rows = weightRows(op, own, attributes, depth, context.dims);
       const sums = products(headRows(reals, a), tokens, rows);
-      const vectorsOfHead = vectors.map((v) => (v.dims.length === 2 ? slice(v, a) : v));
-      return finish(op, sums, attributes, [tokens, rows.columns], vectorsOfHead);
+      return finish(op, sums, attributes, [tokens, rows.columns]);
     });
     const columns = made[0]?.dims[1] ?? 1;
     const values = new Float64Array(tokens * heads * columns);

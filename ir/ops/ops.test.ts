@@ -70,19 +70,32 @@ describe("types", () => {
       "outer dimensions of the weights differ: I vs J",
     ],
     ["linear", ["f32[T, H]", "f32[I, H]"], { epilogue: mulFn }, "takes 2 numbers, but 1 is given"],
-    ["linear", ["f32[T, H]", "f32[I, H]", "f32[I]"], { vectors: 1 }, "takes a function of 1 sums and 1 vectors"],
+    ["linear", ["f32[T, H]", "f32[I, H]", "f32[I]"], { beside: ["columns"] }, "1 sums and 1 numbers beside them"],
     [
       "linear",
       ["f32[T, H]", "f32[I, H]", "f32[H]"],
-      { vectors: 1, epilogue: mulFn },
-      "a vector of linear is a float tensor [I], found f32[H]",
+      { beside: ["columns"], epilogue: mulFn },
+      "columns beside the sums of linear are a float tensor [I], found f32[H]",
     ],
     [
       "grouped_linear",
       ["f32[S, H]", "i32[E + 1]", "f32[E, I, H]", "f32[S, I]"],
-      { vectors: 1, epilogue: mulFn },
-      "a vector of grouped_linear is a float tensor [I] or [E, I], found f32[S, I]",
+      { beside: ["expert_columns"], epilogue: mulFn },
+      "expert_columns beside the sums of grouped_linear are a float tensor [E, I], found f32[S, I]",
     ],
+    [
+      "linear",
+      ["f32[T, H]", "f32[I, H]", "f32[E, I]"],
+      { beside: ["expert_columns"], epilogue: mulFn },
+      "linear has no experts",
+    ],
+    [
+      "linear",
+      ["f32[T, H]", "f32[I, H]", "f32[I]"],
+      { beside: ["bias"], epilogue: mulFn },
+      "names what its last operands",
+    ],
+    ["head_linear", ["f32[T, A, H]", "f32[A, I, H]"], { beside: [] }, 'head_linear has no option "beside"'],
     ["linear", ["f32[T, H]", "f32[I, H]"], { result: "i8" }, 'result of linear is one of "f32", "f16", "bf16"'],
     ["linear", ["f32[T, H]", "f32[I, H]"], { top: 1 }, 'linear has no option "top"'],
     ["linear", ["i32[T, H]", "f32[I, H]"], {}, "linear multiplies a float tensor"],
@@ -162,26 +175,34 @@ describe("meanings, against numbers by hand", () => {
       -4, 12, -0, 1,
     ]);
     const vector = { ...f32Tensor([2], [10, 3]), bound: Float64Array.of(0, 0.5) };
-    const [scaled] = run("linear", [x, w, vector], { vectors: 1, epilogue: mulFn });
+    const [scaled] = run("linear", [x, w, vector], { beside: ["columns"], epilogue: mulFn });
     expect(numbers(scaled)).toEqual([-20, 36, -15, -3]);
     const [, second, , fourth] = scaled.bound ?? [];
     expect(second).toBeCloseTo(12 * 0.5);
     expect(fourth).toBeCloseTo(0.5);
   });
 
-  test("products take vectors of all rows, and of each row's group", () => {
+  test("products take numbers of columns, of an expert's columns, of rows and of elements beside their sums", () => {
     const x = f32Tensor([3, 1], [1, 2, 3]);
     const offsets = i32Tensor([3], [0, 1, 3]);
     const w = f32Tensor([2, 2, 1], [1, 10, 2, 20]);
-    const own = f32Tensor([2, 2], [0, 1, 2, 3]);
-    const all = f32Tensor([2], [100, 1000]);
-    const three = fn(["a", "b", "c"], (a, b, c) => apply("add", a, apply("mul", b, c)));
-    const attributes = { vectors: 2, epilogue: three };
-    const rows = [1, 10 + 1000, 4 + 200, 40 + 3000, 6 + 200, 60 + 3000];
-    expect(numbers(run("grouped_linear", [x, offsets, w, own, all], attributes)[0])).toEqual(rows);
-    const heads = f32Tensor([1, 2, 1], [1, 2]);
-    const [byHead] = run("head_linear", [heads, w, all, own], attributes);
-    expect(numbers(byHead)).toEqual([1, 10 + 1000, 4 + 200, 40 + 3000]);
+    const beside = {
+      columns: f32Tensor([2], [100, 1000]),
+      expert_columns: f32Tensor([2, 2], [0, 1, 2, 3]),
+      rows: f32Tensor([3, 1], [7, 8, 9]),
+      elements: f32Tensor([3, 2], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]),
+    };
+    const attributes = {
+      beside: Object.keys(beside),
+      epilogue: fn(["s", "c", "e", "r", "x"], (...all) => all.reduce((a, b) => apply("add", a, b))),
+    };
+    const [made] = run("grouped_linear", [x, offsets, w, ...Object.values(beside)], attributes);
+    const expected = [
+      [1 + 100 + 0 + 7 + 0.1, 10 + 1000 + 1 + 7 + 0.2],
+      [4 + 100 + 2 + 8 + 0.3, 40 + 1000 + 3 + 8 + 0.4],
+      [6 + 100 + 2 + 9 + 0.5, 60 + 1000 + 3 + 9 + 0.6],
+    ].flat();
+    expect(numbers(made).map((value) => value.toFixed(4))).toEqual(expected.map((value) => value.toFixed(4)));
   });
 
   test("linear of packed weights is linear of the weights", () => {
@@ -321,7 +342,7 @@ describe("work", () => {
   test.each<[string, string[], AttributeMap, number]>([
     ["linear", ["f32[T, H]", "f32[I, H]"], {}, 2 * 2 * 5 * 8],
     ["linear", ["f32[T, H]", "f32[I, H]", "f32[I, H]"], { epilogue: mulFn }, 2 * 5 * (2 * 2 * 8 + 1)],
-    ["linear", ["f32[T, H]", "f32[I, H]", "f32[I]"], { vectors: 1, epilogue: mulFn }, 2 * 5 * (2 * 8 + 1)],
+    ["linear", ["f32[T, H]", "f32[I, H]", "f32[I]"], { beside: ["columns"], epilogue: mulFn }, 2 * 5 * (2 * 8 + 1)],
     [
       "linear",
       ["f32[T, 5]", "f32[2, 2, 6, 4]"],

@@ -2,7 +2,7 @@ import { IrError } from "../core/diagnostic.ts";
 import { Dim } from "../core/dim.ts";
 import type { AttributeMap } from "../core/layer.ts";
 import type { ScalarFunction } from "../core/scalar.ts";
-import { type DType, formatType, isFloat, isReal, type TensorType } from "../core/types.ts";
+import { type DType, formatType, isReal, type TensorType } from "../core/types.ts";
 import { countAttribute, floatTypeAttribute, functionAttribute, isAttributeMap, sizeAttribute } from "./attributes.ts";
 import { dimAt } from "./shapes.ts";
 
@@ -20,21 +20,11 @@ export interface ProductSignature {
   readonly columns: Dim;
   readonly result: DType;
   readonly packed: PackedLayout | undefined;
-  /** A function of the sums and of the vectors' numbers. */
+  /** A function of the sums, and of what stands beside them. */
   readonly epilogue: ScalarFunction | undefined;
 }
 
-export const productAttributes = ["epilogue", "vectors", "result", "packed", "columns"] as const;
-
-/** What a product takes behind its rows: weights, and then as many vectors as the attribute says, which its epilogue takes beside the sums. */
-export function splitVectors<T>(
-  op: string,
-  own: readonly T[],
-  attributes: AttributeMap,
-): { readonly weights: readonly T[]; readonly vectors: readonly T[] } {
-  const first = own.length - (attributes.vectors === undefined ? 0 : countAttribute(op, attributes, "vectors"));
-  return { weights: own.slice(0, Math.max(first, 0)), vectors: own.slice(Math.max(first, 0)) };
-}
+export const productAttributes = ["epilogue", "result", "packed", "columns"] as const;
 
 /** Number of blocks of `block` elements that cover `size`, where it can be said without knowing the symbols. */
 export function blockCount(size: Dim, block: number): Dim | undefined {
@@ -55,19 +45,19 @@ export function packedAttribute(op: string, attributes: AttributeMap): PackedLay
 }
 
 /**
- * Checks weights [n, k] (with `group`, a number of experts or heads: [group, n, k]; packed: [(group,) ⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth])
- * against the inner dimension `k` of x, vectors [n] (with `group` also [group, n]), and the attributes that products share.
+ * Checks weights [n, k] (with a number of experts or heads: [group, n, k]; packed: [(group,) ⌈n/rows⌉, ⌈k/depth⌉, #w·rows, depth])
+ * against the inner dimension `k` of x, and the attributes that products share. Its epilogue takes so many numbers `beside` the sums.
  */
 export function productSignature(
   op: string,
   k: Dim,
-  own: readonly TensorType[],
+  weights: readonly TensorType[],
   attributes: AttributeMap,
-  group?: Dim,
-  of: "experts" | "heads" = "experts",
+  { experts, heads, beside = 0 }: { readonly experts?: Dim; readonly heads?: Dim; readonly beside?: number } = {},
 ): ProductSignature {
+  const group = experts ?? heads;
+  const of = heads ? "heads" : "experts";
   const lead = group === undefined ? 0 : 1;
-  const { weights, vectors } = splitVectors(op, own, attributes);
   const packed = packedAttribute(op, attributes);
   const letter = of === "heads" ? "A, " : "E, ";
   for (const w of weights) {
@@ -88,19 +78,10 @@ export function productSignature(
   const { columns, count } = packed
     ? packedSizes(op, k, weights, first, packed, attributes, lead)
     : plainSizes(op, k, weights, first, attributes, lead);
-  for (const v of vectors) {
-    const whole = [columns];
-    const expected = v.dims.length === 2 && group !== undefined ? [group, ...whole] : whole;
-    if (!isFloat(v.dtype) || v.dims.length !== expected.length || !expected.every((d, i) => dimAt(v, i).equals(d)))
-      throw new IrError(
-        `a vector of ${op} is a float tensor [${columns}]${group === undefined ? "" : ` or [${group}, ${columns}]`}, found ${formatType(v)}`,
-        "Give a number for each column of the product.",
-      );
-  }
-  const epilogue = functionAttribute(op, attributes, "epilogue", count + vectors.length);
-  if (count + vectors.length > 1 && epilogue === undefined)
+  const epilogue = functionAttribute(op, attributes, "epilogue", count + beside);
+  if (count + beside > 1 && epilogue === undefined)
     throw new IrError(
-      `${op} with ${count} weights takes a function of ${count} sums${vectors.length > 0 ? ` and ${vectors.length} vectors` : ""}`,
+      `${op} with ${count} weights takes a function of ${count} sums${beside > 0 ? ` and ${beside} numbers beside them` : ""}`,
       "Give a function that makes one number of them.",
     );
   return { count, columns, packed, epilogue, result: floatTypeAttribute(op, attributes, "result", "f32") };
