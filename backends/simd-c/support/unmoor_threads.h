@@ -1,7 +1,8 @@
 /* Runs kernels one after the other, the blocks of each on a pool of threads that stays between runs.
  *
- * Threads take ranges of blocks from a counter. Which thread computes a block changes nothing in its result, so results are the
- * same bits for any number of threads. A kernel is finished when its blocks are, whoever computed them: a thread that is still
+ * Each thread goes through a stretch of blocks, one after the other, so that what a block fetches for the next one is there. Who
+ * has none left takes half of another's. Which thread computes a block changes nothing in its result, so results are the same bits
+ * for any number of threads. A kernel is finished when its blocks are, whoever computed them: a thread that is still
  * being woken, or that the system does not let run, is waited for only while it has a block. Runs of one library take turns.
  * The pool ends when the library is unloaded.
  */
@@ -22,7 +23,7 @@ typedef struct {
   unmoor_kernel kernel;
   int64_t blocks;
 #if !defined(__wasm__)
-  _Atomic int64_t taken; /* blocks that threads have asked for: may exceed all there are */
+  _Atomic int64_t begun; /* stretches that threads have asked for: may exceed all there are */
   _Atomic int64_t finished;
 #endif
 } unmoor_launch;
@@ -74,6 +75,9 @@ static struct {
   int32_t launch_count;
   const void *arguments;
   int32_t members; /* threads that may take part, the caller among them */
+  struct {
+    _Alignas(64) _Atomic uint64_t stretch;
+  } left[UNMOOR_MOST_THREADS]; /* by thread: what it has before it */
   _Atomic int64_t inside; /* threads of the pool that take part and have not left */
 } unmoor_pool = {
   .turn = PTHREAD_MUTEX_INITIALIZER,
@@ -109,18 +113,75 @@ static void unmoor_advance(_Atomic int64_t *counter, int64_t more, int64_t numbe
   pthread_mutex_unlock(&unmoor_pool.mutex);
 }
 
-static void unmoor_take_part(void) {
+/* A stretch in one word, which changes at once: ranges of blocks `from` to `to` - 1 of a launch. None comes twice within a run. */
+static inline uint64_t unmoor_stretch(int64_t launch, int64_t from, int64_t to) {
+  return (uint64_t)launch << 44 | (uint64_t)from << 22 | (uint64_t)to;
+}
+static inline int64_t unmoor_launch_of(uint64_t stretch) { return (int64_t)(stretch >> 44); }
+static inline int64_t unmoor_from(uint64_t stretch) { return (int64_t)(stretch >> 22 & 0x3fffff); }
+static inline int64_t unmoor_to(uint64_t stretch) { return (int64_t)(stretch & 0x3fffff); }
+
+static bool unmoor_exchange(_Atomic uint64_t *word, uint64_t *found, uint64_t wanted) {
+  return atomic_compare_exchange_weak_explicit(word, found, wanted, memory_order_relaxed, memory_order_relaxed);
+}
+
+/* Takes half of the longest stretch that is left of a launch. Returned: whether there was one. */
+static bool unmoor_take_half(int32_t own, int64_t launch) {
+  for (;;) {
+    int32_t other = -1;
+    int64_t most = 0;
+    uint64_t stretch = 0;
+    for (int32_t i = 0; i < unmoor_pool.members; i++) {
+      const uint64_t found = atomic_load_explicit(&unmoor_pool.left[i].stretch, memory_order_relaxed);
+      const int64_t ranges = unmoor_launch_of(found) == launch ? unmoor_to(found) - unmoor_from(found) : 0;
+      if (ranges <= most) continue;
+      other = i;
+      most = ranges;
+      stretch = found;
+    }
+    if (other < 0) return false;
+    const int64_t from = unmoor_from(stretch), to = unmoor_to(stretch), half = from + most / 2;
+    if (unmoor_exchange(&unmoor_pool.left[other].stretch, &stretch, unmoor_stretch(launch, from, half))) {
+      const uint64_t rest = unmoor_stretch(launch, half, to);
+      atomic_store_explicit(&unmoor_pool.left[own].stretch, rest, memory_order_relaxed);
+      return true;
+    }
+  }
+}
+
+/* The next range for a thread, of so many that a launch has; -1 where none is left to begin. */
+static int64_t unmoor_next(int32_t own, int64_t number, int64_t ranges) {
+  const int64_t members = unmoor_pool.members;
+  _Atomic int64_t *const begun = &unmoor_pool.launches[number].begun;
+  _Atomic uint64_t *const mine = &unmoor_pool.left[own].stretch;
+  for (;;) {
+    uint64_t stretch = atomic_load_explicit(mine, memory_order_relaxed);
+    while (unmoor_from(stretch) < unmoor_to(stretch)) {
+      const int64_t from = unmoor_from(stretch);
+      if (unmoor_exchange(mine, &stretch, unmoor_stretch(number, from + 1, unmoor_to(stretch)))) return from;
+    }
+    /* Those of threads that have not come yet are begun by others. */
+    const int64_t part = atomic_fetch_add_explicit(begun, 1, memory_order_relaxed);
+    if (part < members) {
+      const uint64_t whole = unmoor_stretch(number, ranges * part / members, ranges * (part + 1) / members);
+      atomic_store_explicit(mine, whole, memory_order_relaxed);
+    } else if (!unmoor_take_half(own, number))
+      return -1;
+  }
+}
+
+static void unmoor_take_part(int32_t own) {
   const int64_t members = unmoor_pool.members;
   const int32_t count = unmoor_pool.launch_count;
   for (int32_t i = 0; i < count; i++) {
     unmoor_launch *const launch = &unmoor_pool.launches[i];
     const int64_t blocks = launch->blocks;
     if (blocks <= 0) continue;
-    /* Single blocks balance best; very many are taken in ranges. */
+    /* Single blocks balance best; of very many, ranges are taken. */
     const int64_t range = unmoor_larger(1, blocks / (members * 256));
-    for (;;) {
-      const int64_t begin = atomic_fetch_add_explicit(&launch->taken, range, memory_order_relaxed);
-      if (begin >= blocks) break;
+    const int64_t ranges = (blocks + range - 1) / range;
+    for (int64_t at; (at = unmoor_next(own, i, ranges)) >= 0;) {
+      const int64_t begin = at * range;
       const int64_t end = blocks - begin < range ? blocks : begin + range;
       launch->kernel(unmoor_pool.arguments, begin, end);
       unmoor_advance(&launch->finished, end - begin, blocks);
@@ -141,7 +202,7 @@ static void *unmoor_worker(void *number) {
     seen = unmoor_pool.run;
     atomic_fetch_add(&unmoor_pool.inside, 1);
     pthread_mutex_unlock(&unmoor_pool.mutex);
-    unmoor_take_part();
+    unmoor_take_part(own);
     unmoor_advance(&unmoor_pool.inside, -1, 0);
     unmoor_watch(&unmoor_pool.run, seen + 1); /* the layers of a model follow closely */
     pthread_mutex_lock(&unmoor_pool.mutex);
@@ -183,7 +244,7 @@ static void unmoor_run_launches(unmoor_launch *launches, int32_t count, const vo
   unmoor_pool.run++;
   pthread_cond_broadcast(&unmoor_pool.work);
   pthread_mutex_unlock(&unmoor_pool.mutex);
-  unmoor_take_part();
+  unmoor_take_part(0);
   pthread_mutex_lock(&unmoor_pool.mutex);
   unmoor_pool.open = false;
   pthread_mutex_unlock(&unmoor_pool.mutex);
