@@ -14,6 +14,8 @@ import { dtypeBytes, type ElementType } from "../ir/core/types.ts";
 import { choosersOf } from "../ir/ops/index.ts";
 import { kernelProblems } from "./legality.ts";
 import { copyReason, planMemory } from "./memory.ts";
+import { leadingOperands } from "./passes/fuse.ts";
+import { producers } from "./passes/rewrite.ts";
 import { at } from "./place.ts";
 import type { Program, ProgramBuffer } from "./program.ts";
 import type { ScheduleContext } from "./schedule/context.ts";
@@ -54,7 +56,13 @@ export function lowerLayer(layer: Layer, target: Target): Program {
       const format = formatOf(dtype, innerOf(value));
       const [first, sums] = beside;
       if (first && codes.role === "temporary")
-        return { format, codes, scales: [{ buffer: first, every: format.step }], mins: [], sums };
+        return {
+          format,
+          codes,
+          scales: [{ buffer: first, every: format.step }],
+          mins: [],
+          sums: sums && { buffer: sums, factor: sumFactor(layer, value, context) },
+        };
       const all = partsOf(format).flatMap(({ every }, i) => (beside[i] ? [{ buffer: beside[i], every }] : []));
       const count = format.scales.length;
       const own = codes.dtype === "i8" ? { ...format, offset: 0 } : format;
@@ -110,6 +118,26 @@ export function lowerLayer(layer: Layer, target: Target): Program {
     results: layer.results.map(({ name, value }) => ({ name, buffer: context.buffer(value).name })),
     memory: planMemory(all, kernels),
   });
+}
+
+/** The factor of the sums of an activation's codes: one for the activation and all permuted copies of it. */
+function sumFactor(layer: Layer, value: Value, context: ScheduleContext): number {
+  const made = producers(layer);
+  const sourceOf = (v: Value): Value => {
+    const from = made.get(v);
+    return from?.op === "permute" ? sourceOf(from.operands[0] ?? v) : v;
+  };
+  const source = sourceOf(value);
+  const offsets = new Set<number>();
+  for (const product of layer.body) {
+    const [x] = product.operands;
+    const weight = product.operands[leadingOperands(product)];
+    if (!product.op.endsWith("linear") || !x || !weight || sourceOf(x) !== source) continue;
+    const { format, mins } = context.blocks(weight);
+    offsets.add(mins.length > 0 ? 0 : format.offset);
+  }
+  const [offset = 0] = offsets;
+  return offsets.size === 1 && offset !== 0 ? -offset : 1;
 }
 
 /** The dispatch that sorts what each router chose. */

@@ -1,8 +1,8 @@
-import { apply } from "../../ir/core/scalar.ts";
+import { apply, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { at, range, view } from "../tile/builder.ts";
 import { add, mul, sub } from "../tile/fold.ts";
 import type { Tile, ViewIndex } from "../tile/types.ts";
-import type { BlockBuffers, PartBuffer } from "./context.ts";
+import { type BlockBuffers, besideOf, type PartBuffer } from "./context.ts";
 import { type Step, type SumsContext, type TilePlace, walkStripe } from "./sums.ts";
 
 /** Walks the steps of k, those of one block in an inner loop where a block has several. */
@@ -24,6 +24,29 @@ export function walkSteps(
   });
 }
 
+/** Which number of a part a step of `size` elements takes. */
+const numberOf = ({ every }: PartBuffer, size: number, { step, block }: Step) => at(every > size ? block : step);
+
+/**
+ * Asks for what lies beside the codes of the next panel: few lines, but another page for each panel, at whose beginning a CPU does not
+ * look ahead yet.
+ */
+export function prefetchBeside(
+  { b, p, width, expert }: SumsContext,
+  weights: readonly BlockBuffers[],
+  step: Step,
+  panel: ScalarExpr,
+): void {
+  const lead = p.offsets || p.heads ? [at(expert)] : [];
+  const size = weights[0]?.format.step ?? 1;
+  const columns = range(0, p.sums * width);
+  for (const part of weights.flatMap(besideOf)) {
+    const { buffer } = part;
+    const inPanel = buffer.dims.slice(lead.length + 1).reduce((all, dim) => all * (dim.constant ?? 1), 1);
+    b.prefetch(view(buffer, ...lead, at(panel), numberOf(part, size, step), columns), inPanel);
+  }
+}
+
 /**
  * The product of parts that each weight has for a step of `size` elements, one number for each column of a tile; undefined where
  * there are no parts.
@@ -33,7 +56,7 @@ export function columnFactors(
   name: string,
   weights: readonly (readonly PartBuffer[])[],
   size: number,
-  { step, block }: Step,
+  step: Step,
   place: TilePlace,
 ): Tile | undefined {
   const { b, p, width, expert } = context;
@@ -45,8 +68,9 @@ export function columnFactors(
     const columns: readonly ViewIndex[] = p.packed ? [at(place.panel)] : [range(first, width)];
     const own = p.packed ? range(0, p.sums * width) : range(q * width, width);
     const valid = !p.packed && place.edge ? { valid: [sub(p.columns, first)] } : {};
-    const [one, two] = parts.map(({ buffer, every }) => {
-      const number = at(every > size ? block : step);
+    const [one, two] = parts.map((part) => {
+      const { buffer } = part;
+      const number = numberOf(part, size, step);
       return p.packed ? view(buffer, ...lead, ...columns, number, own) : view(buffer, ...lead, ...columns, number);
     });
     if (one === undefined) return;

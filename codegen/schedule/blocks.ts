@@ -12,7 +12,7 @@ import { columnsOf, kernelName, operandBuffer, originOf, resultOf } from "./elem
 
 /**
  * Activations to blocks of 8-bit numbers: per block, codes x·127/max|x| rounded to the nearest whole number, halves away from zero;
- * scale max|x|/127; and the sum of the codes, by which products take the offset of a weight's codes off.
+ * scale max|x|/127; and the sum of the codes times a factor, by which products take the offset of a weight's codes off.
  */
 export const scheduleBlocks: Schedule = (operation, context) => {
   const {
@@ -32,7 +32,7 @@ export const scheduleBlocks: Schedule = (operation, context) => {
     originOf(operation, `convert to blocks of ${elements}`),
   );
   const x = b.read(operandBuffer(operation, 0, context));
-  for (const part of [codes, scales, sums]) b.write(part);
+  for (const part of [codes, scales, sums.buffer]) b.write(part);
   const blocks = columnsOf(resultOf(operation), context) / elements;
   const row = x.dims.slice(0, -1).map((d: Dim, i: number) => b.grid(i === 0 ? "row" : `row${i}`, d));
   const one = (block: ScalarExpr): void => {
@@ -56,7 +56,7 @@ export const scheduleBlocks: Schedule = (operation, context) => {
     b.set(scales, [...row, block], scaleOf(most));
     const sum = b.alloc("sum", "i32", [1], target.scratch);
     b.reduce("sum", view(sum, 0), whole(rounded));
-    b.set(sums, [...row, block], load(sum, 0));
+    b.set(sums.buffer, [...row, block], mul(load(sum, 0), sums.factor));
   };
   if (blockColumns === "row") b.forLoop("block", 0, blocks, 1, one);
   else one(b.grid("block", blocks));

@@ -11,8 +11,8 @@ import type { Kernel } from "../tile/types.ts";
  * A weight: codes [..., K], i8 without offset where products take signed bytes, or [..., K/2] where two lie in a byte; each scale and minimum [..., K/every].
  * A weight in panels of R rows: codes [..., P, S, groups, R, G], where a group is the G neighbouring bytes of a step's codes that
  * `groupOf` says; scales and minima [..., P, K/every, R].
- * Activations: codes i8 [T, K], the numbers themselves, without offset; a scale f32 [T, S]; sums i32 [T, S], of a step's codes, where
- * weights have an offset.
+ * Activations: codes i8 [T, K], the numbers themselves, without offset; a scale f32 [T, S]; sums i32 [T, S], of a step's codes times a
+ * factor, where weights have an offset.
  */
 export interface BlockBuffers {
   readonly format: BlockFormat;
@@ -20,7 +20,13 @@ export interface BlockBuffers {
   /** Those whose product is the scale, and whose product is the minimum. */
   readonly scales: readonly PartBuffer[];
   readonly mins: readonly PartBuffer[];
-  readonly sums: ProgramBuffer | undefined;
+  readonly sums: CodeSums | undefined;
+}
+
+/** Sums of an activation's codes. `factor`: minus the offset of codes where all products with them take the same one off, else 1. */
+export interface CodeSums {
+  readonly buffer: ProgramBuffer;
+  readonly factor: number;
 }
 
 /** A buffer beside codes, with a number for each `every` elements of k. */

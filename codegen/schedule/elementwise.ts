@@ -154,7 +154,11 @@ export const schedulePermute: Schedule = (operation, context) => {
   const parts = (value: Value): readonly ProgramBuffer[] => {
     if (!inBlocks) return [context.buffer(value)];
     const blocks = context.blocks(value);
-    return [blocks.codes, ...besideOf(blocks).map(({ buffer }) => buffer), ...(blocks.sums ? [blocks.sums] : [])];
+    return [
+      blocks.codes,
+      ...besideOf(blocks).map(({ buffer }) => buffer),
+      ...(blocks.sums ? [blocks.sums.buffer] : []),
+    ];
   };
   const into = parts(result);
   const name = kernelName(operation, context, into[0]);

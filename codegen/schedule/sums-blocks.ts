@@ -3,7 +3,7 @@ import { apply, f32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { at, load, range, view, whole } from "../tile/builder.ts";
 import { add, mul, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
-import { columnFactors, walkSteps } from "./block-scales.ts";
+import { columnFactors, prefetchBeside, walkSteps } from "./block-scales.ts";
 import type { BlockBuffers } from "./context.ts";
 import {
   type Factors,
@@ -41,7 +41,10 @@ export class BlockSums implements Sums {
 
   emit(acc: Tile, place: TilePlace): void {
     walkSteps(this.#context, this.#weights[0], (at) => {
-      if (place.fetched) this.#prefetch(at.step, place.fetched);
+      if (place.fetched) {
+        this.#prefetch(at.step, place.fetched);
+        prefetchBeside(this.#context, this.#weights, at, place.panel);
+      }
       this.step(acc, at, place);
     });
   }
@@ -59,7 +62,7 @@ export class BlockSums implements Sums {
     const { sums } = this.#x;
     const columns = range(0, dots.dims[1] ?? 1);
     for (let i = 0; i < place.size; i++) {
-      const start = sums && offset !== 0 ? mul(load(sums, rowAt(place, i), step), -offset) : 0;
+      const start = sums && offset !== 0 ? mul(load(sums.buffer, rowAt(place, i), step), -offset / sums.factor) : 0;
       b.fill(view(dots, i, columns), b.letScalar("start", start));
     }
   }
@@ -137,7 +140,7 @@ export class BlockSums implements Sums {
       );
       const { sums } = this.#x;
       if (mins === undefined || sums === undefined) continue;
-      const sum = apply("toFloat", load(sums, rowAt(place, i), at.step));
+      const sum = apply("toFloat", load(sums.buffer, rowAt(place, i), at.step));
       const taken = b.letScalar("taken", apply("neg", apply("mul", own, sum)));
       b.map(row, { sum: row, min: whole(mins) }, ({ sum, min }) => apply("fma", min, taken, sum));
     }
