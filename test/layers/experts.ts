@@ -2,7 +2,7 @@ import { add, layer, linear, mul, route, silu, slice, type Tensor } from "unmoor
 
 export const sizes = [
   { H: 5, I: 3, E: 4, Z: 2, C: 3, O: 1, K: 3 },
-  { H: 17, I: 9, E: 7, Z: 1, C: 2, O: 2, K: 4 },
+  { H: 17, I: 19, E: 7, Z: 1, C: 2, O: 2, K: 4 },
 ];
 
 /** Every kind of expert under one router with all parts that go together; and bodies that weigh themselves, with biases. */

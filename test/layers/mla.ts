@@ -1,7 +1,7 @@
 import { layer, type Tensor } from "unmoor";
 import { absorbedMla, type MlaWeights, mla } from "../../models/mla.ts";
 
-export const sizes = [{ H: 21, A: 3, Q: 11, L: 13, N: 7, R: 6, V: 9 }];
+export const sizes = [{ H: 21, A: 3, Q: 19, L: 17, N: 18, R: 6, V: 21 }];
 
 /** Both forms of latent attention, after P earlier tokens. */
 export const latentAttention = layer(

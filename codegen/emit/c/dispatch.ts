@@ -7,7 +7,7 @@ import { makeFlags } from "./extras.ts";
 import { emitHeader } from "./header.ts";
 import type { Architecture, VectorIsa } from "./isa.ts";
 import { emitSource } from "./program.ts";
-import { emitSelfTest } from "./self-test.ts";
+import { emitSelfTest, type TestedLayer } from "./self-test.ts";
 
 /** A layer compiled for one variant. */
 export interface VariantProgram {
@@ -69,9 +69,9 @@ export function emitVariants(variants: readonly VariantProgram[], scalars: Vecto
   const isas = all.map((v) => v.isa.name);
   files.set(`${prefix}.c`, dispatcher(first.program, given, all));
   files.set(`${prefix}.h`, header(first.program, given, all));
-  const memories = [
-    { name: "prepared", bytes: `${prefix}_prepared()` },
-    { name: "workspace", bytes: `${prefix}_workspace(dims)` },
+  const memories: TestedLayer["memories"] = [
+    { name: "prepared", content: "PREPARED", bytes: `${prefix}_prepared()` },
+    { name: "workspace", content: "SCRATCH", bytes: `${prefix}_workspace(dims)` },
   ];
   files.set("selftest.c", emitSelfTest({ layer: name, prefix, buffers: given, memories, symbols, isas }));
   files.set("Makefile", makefile(name, prefix, all));

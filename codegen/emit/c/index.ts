@@ -4,7 +4,7 @@ import { emitMakefile, emitReadme } from "./extras.ts";
 import { emitHeader } from "./header.ts";
 import type { VectorIsa } from "./isa.ts";
 import { emitSource } from "./program.ts";
-import { emitSelfTest } from "./self-test.ts";
+import { emitSelfTest, type TestedLayer } from "./self-test.ts";
 
 export { emitVariants } from "./dispatch.ts";
 export type { CpuMaker, VectorIsa } from "./isa.ts";
@@ -17,12 +17,12 @@ export { emitSource } from "./program.ts";
  */
 export function emitC(program: Program, isa: VectorIsa, scalars: VectorIsa): Map<string, string> {
   const { prefix, buffers, symbols } = cInterface(program);
-  const tested = {
+  const tested: TestedLayer = {
     layer: program.name,
     prefix,
     buffers,
     symbols,
-    memories: [{ name: "workspace", bytes: `${prefix}_workspace(dims)` }],
+    memories: [{ name: "workspace", content: "SCRATCH", bytes: `${prefix}_workspace(dims)` }],
     isas: [],
   };
   return new Map([

@@ -5,14 +5,24 @@ import { sizeIdentifier } from "../c-family/names.ts";
 import { dimText } from "../c-family/offset.ts";
 import { CodeWriter } from "../c-family/writer.ts";
 
+type Content = "GIVEN" | "PREPARED" | "MADE" | "SCRATCH";
+
+const contents: Readonly<Record<ProgramBuffer["role"], Content>> = {
+  input: "GIVEN",
+  weight: "GIVEN",
+  prepared: "PREPARED",
+  output: "MADE",
+  temporary: "SCRATCH",
+};
+
 /** A layer's C functions, as far as a self-test must know them. */
 export interface TestedLayer {
   readonly layer: string;
   /** Prefix of the functions. */
   readonly prefix: string;
   readonly buffers: readonly ProgramBuffer[];
-  /** Memory that follows the buffers, with its bytes as C text over `dims`. The last is workspace, whose content nobody reads. */
-  readonly memories: readonly { readonly name: string; readonly bytes: string }[];
+  /** Memory that follows the buffers, with its bytes as C text over `dims`. What is left in scratch memory nobody reads. */
+  readonly memories: readonly { readonly name: string; readonly content: Content; readonly bytes: string }[];
   readonly symbols: readonly string[];
   /** Variants that `prefix_use` chooses among; none where there is but one. */
   readonly isas: readonly string[];
@@ -34,23 +44,25 @@ export function emitSelfTest(tested: TestedLayer): string {
     "#include <stdlib.h>",
     "#include <string.h>",
     "",
-    "#ifdef __SANITIZE_ADDRESS__",
+    "#ifndef __has_feature",
+    "#define __has_feature(x) 0 /* of clang, which has no __SANITIZE_ADDRESS__ */",
+    "#endif",
+    "#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)",
     "enum { GUARD = 0 }; /* AddressSanitizer guards memory to the byte, and reads too */",
     "#else",
     "enum { GUARD = 64 };",
     "#endif",
     `enum { BUFFERS = ${count + memories.length} };`,
     "",
-    "typedef enum { GIVEN, MADE } role;",
+    "typedef enum { GIVEN, PREPARED, MADE, SCRATCH } content;",
     `typedef enum { ${elementTypes.map((t) => t.toUpperCase()).join(", ")} } dtype;`,
-    `typedef struct { const char *name; dtype type; role made; } description;`,
+    `typedef struct { const char *name; dtype type; content content; } description;`,
     "",
     "static const description descriptions[BUFFERS] = {",
     ...buffers.map((b) => {
-      const made = b.role === "output" || b.role === "prepared" ? "MADE" : "GIVEN";
-      return `  {"${b.name}", ${b.dtype.toUpperCase()}, ${made}}, /* ${typeText(b.dtype, b.dims)} */`;
+      return `  {"${b.name}", ${b.dtype.toUpperCase()}, ${contents[b.role]}}, /* ${typeText(b.dtype, b.dims)} */`;
     }),
-    ...memories.map(({ name }) => `  {"${name}", I32, MADE},`),
+    ...memories.map(({ name, content }) => `  {"${name}", I32, ${content}},`),
     "};",
     "",
   ]);
@@ -109,28 +121,46 @@ static int guards_hold(const unsigned char *memory, size_t bytes, const char *na
   return 1;
 }
 
-static int check(int64_t size) {
+static size_t bytes[BUFFERS];
+static unsigned char *memory[BUFFERS];
+
+/* Makes the buffers that are of another size than before; weights stay what they are. */
+static int make_buffers(const int64_t *dims) {
+  size_t wanted[BUFFERS];
+  sizes(dims, wanted);
+  for (int i = 0; i < BUFFERS; i++) {
+    if (memory[i] && bytes[i] == wanted[i]) continue;
+    free(memory[i]);
+    bytes[i] = wanted[i];
+    memory[i] = allocate(bytes[i] + 2 * GUARD);
+    if (!memory[i] && bytes[i] > 0) {
+      printf("FAILED: no memory for the %zu bytes of %s: compile the layer at smaller sizes\\n", bytes[i], descriptions[i].name);
+      bytes[i] = 0;
+      return 0;
+    }
+    memset(memory[i], 0xa5, bytes[i] + 2 * GUARD);
+    if (descriptions[i].content == GIVEN) fill(memory[i] + GUARD, bytes[i], descriptions[i].type);
+  }
+  return 1;
+}
+
+/* Runs the layer at a size with 1 to 3 threads, which also prepare weights if so asked. */
+static int check(int64_t size, int preparing) {
   int64_t dims[${Math.max(1, symbols)}];
   for (int i = 0; i < ${Math.max(1, symbols)}; i++) dims[i] = size;
-  size_t bytes[BUFFERS];
-  sizes(dims, bytes);
-  unsigned char *memory[BUFFERS], *first[BUFFERS] = {0};
+  if (!make_buffers(dims)) return 0;
   void *pointers[BUFFERS];
+  for (int i = 0; i < BUFFERS; i++) pointers[i] = memory[i] + GUARD;
+  unsigned char *first[BUFFERS] = {0};
   int good = 1;
-  for (int i = 0; i < BUFFERS; i++) {
-    memory[i] = allocate(bytes[i] + 2 * GUARD);
-    if (!memory[i] && bytes[i] > 0) { printf("FAILED: no memory for %s\\n", descriptions[i].name); return 0; }
-    memset(memory[i], 0xa5, bytes[i] + 2 * GUARD);
-    pointers[i] = memory[i] + GUARD;
-    if (descriptions[i].made == GIVEN) fill(pointers[i], bytes[i], descriptions[i].type);
-  }
   for (int threads = 1; threads <= 3 && good; threads++) {
-    int status = ${prefix}_prepare(pointers, dims, threads);
+    int status = preparing ? ${prefix}_prepare(pointers, dims, threads) : 0;
     if (status == 0) status = ${prefix}_run(pointers, dims, threads);
     if (status != 0) { printf("FAILED: status %d\\n", status); good = 0; }
     for (int i = 0; i < BUFFERS && good; i++) {
       good = guards_hold(memory[i], bytes[i], descriptions[i].name);
-      if (!good || descriptions[i].made != MADE || i == BUFFERS - 1) continue;
+      const content is = descriptions[i].content;
+      if (!good || !(is == MADE || (is == PREPARED && preparing))) continue;
       if (threads == 1) {
         first[i] = malloc(bytes[i] + 1);
         if (!first[i]) { printf("FAILED: no memory\\n"); good = 0; continue; }
@@ -141,17 +171,14 @@ static int check(int64_t size) {
       }
     }
   }
-  for (int i = 0; i < BUFFERS; i++) {
-    free(memory[i]);
-    free(first[i]);
-  }
+  for (int i = 0; i < BUFFERS; i++) free(first[i]);
   return good;
 }
 
 static int check_all(void) {
-  const int64_t tokens[] = {0, 1, 13};
+  const int64_t tokens[] = {0, 1, 13, 67};
   int passed = 1;
-  for (int i = 0; i < 3; i++) passed = check(tokens[i]) && passed;
+  for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) passed = check(tokens[i], i == 0) && passed;
   return passed;
 }
 `;
