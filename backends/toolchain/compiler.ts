@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { LackError, type SourceTree } from "../backend.ts";
 
 /** A compiler of this machine. */
@@ -48,8 +49,11 @@ export function runProgram(
 export async function findCompiler(choice: CompilerChoice, env: NodeJS.ProcessEnv = process.env): Promise<Compiler> {
   const { language, variable, mend } = choice;
   const chosen = env[variable]?.trim();
-  const candidates = chosen ? [chosen.split(/\s+/)] : choice.candidates.map((c) => [c]);
-  for (const command of candidates) {
+  const words = (text: string): string[] => (existsSync(text) ? [text] : text.split(/\s+/));
+  const candidates = chosen ? [words(chosen)] : choice.candidates.map((c) => [c]);
+  for (const [program = "", ...first] of candidates) {
+    // Builds run in folders of their own.
+    const command = [program.includes("/") ? resolve(program) : program, ...first];
     const { status, output } = await runProgram(command, ["--version"]);
     if (status === 0) return { command, version: output.split("\n")[0]?.trim() ?? "" };
   }

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { LackError } from "../backend.ts";
 import { cachedLibrary } from "./cache.ts";
@@ -141,5 +141,21 @@ describe("the compiler", () => {
       () => {},
     );
     expect(existsSync(mark)).toBe(false);
+  });
+
+  it("is found by a path with spaces, and by one from here, though it runs elsewhere", async () => {
+    const folder = join(root, "my tools");
+    mkdirSync(folder);
+    const script = join(folder, "cc");
+    writeFileSync(script, '#!/bin/sh\n[ "$1" = --version ] && exec echo cc 1.0\necho built >"$2"\n', { mode: 0o755 });
+    const choice = { language: "C", variable: "CC", candidates: ["cc"], mend: "get one" };
+    for (const CC of [script, relative(process.cwd(), script)]) {
+      const compiler = await findCompiler(choice, { CC });
+      const library = await buildLibrary(compiler, new Map(), [], [], { title: "x", mend: "y" });
+      expect(library.toString()).toBe("built\n");
+    }
+    const plain = join(root, "wrapped");
+    writeFileSync(plain, "#!/bin/sh\necho $1\n", { mode: 0o755 });
+    expect(await findCompiler(choice, { CC: `${plain} cc` })).toEqual({ command: [plain, "cc"], version: "cc" });
   });
 });
