@@ -33,6 +33,8 @@ export interface Target {
   readonly routing?: { readonly lanes: number; readonly bytes?: number };
   /** What kernels may use beyond what every device has, by the target's names: "subgroups". Emitters use it where it serves. */
   readonly features?: readonly string[];
+  /** Lanes that every subgroup has, at least, where kernels may count on more than a quad. */
+  readonly subgroupLanes?: 8;
   /** Storages that kernels can read. */
   readonly storages: readonly Storage[];
   /**

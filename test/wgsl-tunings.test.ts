@@ -18,6 +18,7 @@ const params = { H: 20, I: 14, E: 3, K: 2 };
 const layer = await readLayer({ file: "examples/olmoe.ts", params, cache: undefined });
 const tunings = wgslTunings.map((target) => [target.tuning ?? "", target] as const);
 const largest = wgslTunings.find((target) => target.tuning === "16 4 × 4 together, rows shared");
+const byEight = wgslTunings.find((target) => target.subgroupLanes === 8);
 const backend = createWgsl();
 /** The storage whose kernels a feature changes. */
 const storageFor = ({ features = [] }: Target): Storage =>
@@ -72,6 +73,7 @@ test("a plan requires the features that its kernels use, and those of plain WGSL
       const packed = /^requires packed_4x8_integer_dot_product;/m.test(text);
       expect(requires.languageFeatures).toEqual(packed ? ["packed_4x8_integer_dot_product"] : []);
       expect(text.includes("dot4I8Packed")).toBe(packed);
+      expect(requires.subgroupMinSize).toBe(text.includes("subgroupShuffle(") ? 8 : undefined);
       expect(target.features ?? []).toEqual(
         expect.arrayContaining([...requires.features, ...requires.languageFeatures]),
       );
@@ -114,6 +116,17 @@ test("rows of four are read once for a quad, and other rows by each lane", async
   expect(counts).toContainEqual([5, 20]);
 });
 
+test("rows of eight are read once for eight lanes, and rows of four for a quad", async () => {
+  if (byEight === undefined) throw new Error("no description has eight lanes that share rows");
+  const counts = (await modules(byEight)).map((text) =>
+    [/let x_octet\w* = /g, /subgroupShuffle\(/g, /let x_quad\w* = /g, /quadBroadcast\(/g].map(
+      (of) => text.match(of)?.length,
+    ),
+  );
+  // Of tiles of 16, 8 and 4 rows.
+  expect(counts).toContainEqual([3, 24, 1, 4]);
+});
+
 describe("on the adapter", () => {
   let opened: OpenedDevice;
   let adapter: AdapterDescription;
@@ -133,7 +146,7 @@ describe("on the adapter", () => {
       ];
     if (isSlow(target)) return [];
     if (target.tuning === "experts listed") return [[name, "f32", target]];
-    return all || target === largest || storage === "f16" ? [[name, storage, target]] : [];
+    return all || target === largest || target === byEight || storage === "f16" ? [[name, storage, target]] : [];
   });
   // Experts in one storage; of the others, which lay weights out in other ways, a product.
   const storages = [
@@ -169,6 +182,8 @@ describe("on the adapter", () => {
     const offered = [...adapter.features, "packed_4x8_integer_dot_product"];
     const lack = target.features?.find((feature) => !offered.includes(feature));
     if (lack !== undefined) return expect(run()).rejects.toThrow(lack);
+    if ((target.subgroupLanes ?? 0) > (opened.adapter.info.subgroupMinSize ?? 0))
+      return expect(run()).rejects.toThrow("needs subgroups of at least 8 lanes, this device has some of ");
     const { cases: done } = await run();
     expect(done.length).toBeGreaterThan(0);
     expect(done.flatMap((c) => c.disagreements)).toEqual([]);

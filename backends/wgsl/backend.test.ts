@@ -384,6 +384,13 @@ describe("limits", () => {
     );
     const roomy = { ...defaultLimits, maxStorageBufferBindingSize: 2 ** 40, maxBufferSize: 2 ** 40 };
     expect(lacks(plan, roomy, { T: 2 ** 29 })[0]).toContain("WGSL counts elements up to 2147483647");
+    const eights = { ...plan, requires: { ...plan.requires, subgroupMinSize: 8 } };
+    expect(lacks(eights, defaultLimits, {})).toEqual([]);
+    expect(lacks(eights, defaultLimits, {}, { subgroupMinSize: 16 })).toEqual([]);
+    expect(lacks(eights, defaultLimits, {}, { subgroupMinSize: 4 })).toEqual([
+      expect.stringContaining("needs subgroups of at least 8 lanes, this device has some of 4 (subgroupMinSize)"),
+    ]);
+    expect(lacks(eights, defaultLimits, {}, {})[0]).toContain("this device does not say how many (subgroupMinSize)");
     const narrow = { ...roomy, maxComputeWorkgroupsPerDimension: 2 };
     expect(lacks(plan, narrow, { T: 257 })).toEqual([
       "x times w (layer.ts:3:5) has 257 blocks at T = 257, and one dispatch takes 256",

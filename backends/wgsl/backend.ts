@@ -115,9 +115,10 @@ function parsed(text: string): unknown {
 }
 
 /** The language of a target: with the features that its kernels may use. */
-const languageOf = ({ features = [] }: Target): WgslLanguage => ({
+const languageOf = ({ features = [], subgroupLanes }: Target): WgslLanguage => ({
   ...wgslLanguage,
   features: features.filter(isFeature),
+  ...(subgroupLanes ? { subgroupLanes } : {}),
 });
 
 async function emit(program: Program, target: Target): Promise<SourceTree> {

@@ -85,9 +85,10 @@ const usual = inPanels([4, 1], { below: 2, rows: [2, 1] });
 const eight = inPanels([8, 4, 1], { below: 4, rows: [4, 1] });
 const sixteen = inPanels([16, 4, 1], { below: 4, rows: [4, 1] });
 /**
- * Where a quad reads a row once, a tile that computes some rows twice is cheaper than several small ones, which read the weights again.
+ * Where lanes read a row once for several, a tile that computes some rows twice is cheaper than several small ones, which read the
+ * weights again.
  */
-const inQuads = (rows: readonly number[]): TileSize => inPanels(rows, { below: 2, rows: [2, 1] });
+const withSharedRows = (rows: readonly number[]): TileSize => inPanels(rows, { below: 2, rows: [2, 1] });
 /** Sums of 4 × 4 and fewer rows for each of so many lanes; the tile of activations and weights that they share is 16 deep. */
 const inWorkgroups = (lanes: readonly [number, number], rows = [4, 1]): TileSize => ({
   ...usual,
@@ -100,8 +101,9 @@ const packedDot = "packed_4x8_integer_dot_product";
 export const wgslTarget = limitTarget(described(usual), defaultLimits);
 
 /** A description by what it does otherwise than the default. */
-const tuning = (name: string, size: TileSize, features?: readonly WgslFeature[]): Target => ({
+const tuning = (name: string, size: TileSize, features?: readonly WgslFeature[], subgroupLanes?: 8): Target => ({
   ...limitTarget(described(size, features), defaultLimits),
+  ...(subgroupLanes ? { subgroupLanes } : {}),
   tuning: name,
 });
 
@@ -120,10 +122,16 @@ export const wgslTunings: readonly Target[] = [
   tuning("4 1 × 4 in lanes", { rows: [4, 1], columns: 4, lanes: true }),
   tuning("8 4 1 × 4", eight),
   tuning("16 4 1 × 4", sixteen),
-  tuning("4 × 4, rows shared", inQuads([4]), ["subgroups", packedDot]),
-  tuning("8 4 × 4, rows shared", inQuads([8, 4]), ["subgroups", packedDot]),
-  tuning("8 4 × 4 together, rows shared", { ...inQuads([8, 4]), together: true }, ["subgroups", packedDot]),
-  tuning("16 4 × 4 together, rows shared", { ...inQuads([16, 4]), together: true }, ["subgroups", packedDot]),
+  tuning("4 × 4, rows shared", withSharedRows([4]), ["subgroups", packedDot]),
+  tuning("8 4 × 4, rows shared", withSharedRows([8, 4]), ["subgroups", packedDot]),
+  tuning("8 4 × 4 together, rows shared", { ...withSharedRows([8, 4]), together: true }, ["subgroups", packedDot]),
+  tuning("16 4 × 4 together, rows shared", { ...withSharedRows([16, 4]), together: true }, ["subgroups", packedDot]),
+  tuning(
+    "16 8 4 × 4 together, rows shared by eight",
+    { ...withSharedRows([16, 8, 4]), together: true },
+    ["subgroups", packedDot],
+    8,
+  ),
   tuning("32 × 32 staged", inWorkgroups([8, 8])),
   tuning("64 × 64 staged", inWorkgroups([16, 16])),
   tuning("16 × 256, rows staged", inWorkgroups([1, 64], [16, 4])),
@@ -137,5 +145,5 @@ export const wgslTunings: readonly Target[] = [
   tuning("64 tokens routed at once", { ...usual, routing: 64 }),
   tuning("packed dot products", usual, [packedDot]),
   tuning("f16 elements", usual, ["shader-f16"]),
-  tuning("f16 elements, 8 4 × 4, rows shared", inQuads([8, 4]), ["subgroups", "shader-f16"]),
+  tuning("f16 elements, 8 4 × 4, rows shared", withSharedRows([8, 4]), ["subgroups", "shader-f16"]),
 ];

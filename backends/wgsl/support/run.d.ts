@@ -14,6 +14,8 @@ export interface LaunchPlan {
     /** Features to ask requestDevice for, and those that navigator.gpu.wgslLanguageFeatures has. */
     readonly features: readonly string[];
     readonly languageFeatures: readonly string[];
+    /** Lanes that every subgroup has, at least: an adapter's `info.subgroupMinSize`. */
+    readonly subgroupMinSize?: number;
     /** Limits by WebGPU's names: ask requestDevice for the largest of the values. */
     readonly limits: Readonly<Record<string, readonly Polynomial[]>>;
   };
@@ -81,12 +83,13 @@ export function evaluate(polynomial: Polynomial, symbols: Readonly<Record<string
 
 /**
  * What a device with these limits cannot do, one sentence each; empty where it can all. Sizes that depend on symbols
- * without a value are left out.
+ * without a value are left out, and so is the size of subgroups without `info`, an adapter's or a device's `adapterInfo`.
  */
 export function lacks(
   plan: LaunchPlan,
   limits: Readonly<Record<string, number>> | GPUSupportedLimits,
   symbols?: Readonly<Record<string, number>>,
+  info?: { readonly subgroupMinSize?: number },
 ): string[];
 
 /** Fetches plan.json and its modules from a folder's URL, which ends with a slash. */

@@ -97,11 +97,16 @@ function operations(plan, kernel, symbols) {
 }
 
 /**
- * What a device with these limits cannot do, one sentence each.
+ * What a device with these limits, of an adapter with this info, cannot do, one sentence each.
  * @public
  */
-export function lacks(plan, limits, symbols = {}) {
+export function lacks(plan, limits, symbols = {}, info = undefined) {
   const found = [];
+  const { subgroupMinSize } = plan.requires;
+  if (info !== undefined && subgroupMinSize > (info.subgroupMinSize ?? 0))
+    found.push(
+      `layer ${plan.name} needs subgroups of at least ${subgroupMinSize} lanes, this device ${info.subgroupMinSize ? `has some of ${info.subgroupMinSize}` : "does not say how many"} (subgroupMinSize)`,
+    );
   const at =
     Object.keys(symbols).length > 0
       ? ` at ${Object.entries(symbols)
@@ -193,7 +198,7 @@ export async function createRunner(device, { plan, modules }) {
     if (!language.has(feature))
       throw new LaunchError("limit", `layer ${plan.name} needs ${feature} of WGSL, which is not known here`);
   }
-  refuse(lacks(plan, device.limits));
+  refuse(lacks(plan, device.limits, {}, device.adapterInfo ?? {}));
   const alive = watch(device);
   // Kernels that work on parts of a weight have one module, and one pipeline.
   const pipelines = new Map();

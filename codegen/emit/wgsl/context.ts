@@ -5,7 +5,7 @@ import type { ElementType } from "../../../ir/core/types.ts";
 import type { LaneNames } from "../../tile/lanes.ts";
 import type { KernelBuffer, Statement, Tile, View } from "../../tile/types.ts";
 import { applyOp, type Code, constant, expression, primary, print, sum, times } from "./code.ts";
-import type { WgslFeature, WgslLanguage } from "./language.ts";
+import type { SharingLanes, WgslFeature, WgslLanguage } from "./language.ts";
 import { Lines } from "./lines.ts";
 import {
   convert,
@@ -57,6 +57,8 @@ export class Context extends Lines {
   readonly byVector = new Set<string>();
   /** What the module enables. */
   readonly features = new Set<WgslFeature>();
+  /** How many lanes read rows for each other. */
+  readonly sharing = new Set<SharingLanes>();
   readonly #lanes: LaneNames;
   readonly #isShared: boolean;
   #guarded = false;
@@ -155,11 +157,19 @@ export class Context extends Lines {
   }
 
   /**
-   * Whether the four lanes of a quad may read a part of this view each and hand it to the others: all of them come here, and the view
-   * is the same for them.
+   * How many lanes may read a row each of so many in this view and hand it to the others: all of them come here, and the view is the
+   * same for them. Undefined where none may.
    */
-  quadShares(view: View): boolean {
-    return this.#lanes.any && !this.#parted && this.mayUse("subgroups") && !this.#lanes.inView(view);
+  sharingLanes(view: View, rows: number): SharingLanes | undefined {
+    if (!this.#lanes.any || this.#parted || !this.mayUse("subgroups") || this.#lanes.inView(view)) return undefined;
+    if (this.language.subgroupLanes === 8 && rows % 8 === 0) return 8;
+    return rows % 4 === 0 ? 4 : undefined;
+  }
+
+  /** Names a lane's place among those that read rows for each other. */
+  share(lanes: SharingLanes): void {
+    this.features.add("subgroups");
+    this.sharing.add(lanes);
   }
 
   /** The largest tile whose elements are named one by one. */

@@ -113,24 +113,45 @@ describe("emitWgsl", () => {
     expect(text.split(/[\n\u2028]/)[0]).toBe("// two lines three");
   });
 
-  it("lets lanes share reads only where all of them come", () => {
-    const product = (parted: boolean): string => {
+  describe("lets lanes share reads", () => {
+    const product = (rows: number, subgroupLanes: 4 | 8, columns = 8, parted = false) => {
       const k = kernelBuilder("product", { op: "linear", summary: "product", span });
-      const x = k.read({ name: "x", dtype: "f32", dims: [4, 4] });
-      const w = k.read({ name: "w", dtype: "f32", dims: [8, 4] });
+      const x = k.read({ name: "x", dtype: "f32", dims: [rows, 4] });
+      const w = k.read({ name: "w", dtype: "f32", dims: [columns, 4] });
       const few = k.read({ name: "few", dtype: "i32", dims: [1] });
-      const y = k.write({ name: "y", dtype: "f32", dims: [4, 8] });
-      const lane = k.grid("lane", 8, { lanes: true });
-      const sums = k.alloc("sums", "f32", [4, 1], "register");
+      const y = k.write({ name: "y", dtype: "f32", dims: [rows, columns] });
+      const lane = k.grid("lane", columns, { lanes: true });
+      const sums = k.alloc("sums", "f32", [rows, 1], "register");
       k.fill(whole(sums), 0);
       k.when(lt(parted ? lane : load(few, 0), 5), () =>
         k.mma(whole(sums), whole(x), view(w, range(lane, 1), range(0, 4))),
       );
-      k.copy(view(y, range(0, 4), range(lane, 1)), whole(sums));
-      return emitKernel(k.build(), [], { ...wgslLanguage, features: ["subgroups"] }).text;
+      k.copy(view(y, range(0, rows), range(lane, 1)), whole(sums));
+      return emitKernel(k.build(), [], { ...wgslLanguage, features: ["subgroups"], subgroupLanes });
     };
-    expect(product(false)).toContain("quadBroadcast(");
-    expect(product(true)).not.toContain("quadBroadcast(");
+    const count = (text: string, of: RegExp): number => text.match(of)?.length ?? 0;
+
+    it("only where all of them come", () => {
+      expect(product(4, 4).text).toContain("quadBroadcast(");
+      expect(product(4, 4, 8, true).text).not.toContain("quadBroadcast(");
+      expect(product(8, 8, 8, true).text).not.toContain("subgroupShuffle(");
+    });
+
+    it("by eight where subgroups have so many and rows are whole eights, else by four", () => {
+      const eights = product(16, 8);
+      expect(count(eights.text, /let x_octet\w* = /g)).toBe(2);
+      expect(count(eights.text, /subgroupShuffle\(x_octet\w*, eight \+ [0-7]u\)/g)).toBe(16);
+      expect(eights.subgroupLanes).toBe(8);
+      for (const quads of [product(16, 4), product(12, 8)]) {
+        expect(quads.text).not.toContain("subgroupShuffle(");
+        expect(quads.subgroupLanes).toBeUndefined();
+      }
+    });
+
+    it("in workgroups of whole eights, however few the columns are", () => {
+      expect(product(8, 8, 2).workgroupSize).toBe(8);
+      expect(product(4, 4, 2).workgroupSize).toBe(4);
+    });
   });
 
   it("refuses division by the constant zero", () => {

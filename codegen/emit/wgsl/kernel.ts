@@ -26,6 +26,8 @@ export interface WgslModule {
   readonly sharedBytes: number;
   /** What it enables. */
   readonly features: readonly WgslFeature[];
+  /** Lanes that every subgroup has at least; absent where kernels need not know. */
+  readonly subgroupLanes?: number;
 }
 
 /**
@@ -97,7 +99,10 @@ function attempt(
   const main = [
     `@compute @workgroup_size(${workgroupSize})`,
     `fn ${entryPoint}(${builtins.join(", ")}) {`,
-    ...(subgroups ? ["  let quad = i32(subgroup_lane & 3u);"] : []),
+    ...(context.sharing.has(4) ? ["  let quad = i32(subgroup_lane & 3u);"] : []),
+    ...(context.sharing.has(8)
+      ? ["  let octet = i32(subgroup_lane & 7u);", "  let eight = subgroup_lane - (subgroup_lane & 7u);"]
+      : []),
     ...context.lines,
     "}",
   ];
@@ -123,6 +128,7 @@ function attempt(
     workgroupSize,
     sharedBytes,
     features,
+    ...(context.sharing.has(8) ? { subgroupLanes: 8 } : {}),
   };
 }
 
@@ -138,12 +144,12 @@ const elementBytes: Readonly<Record<string, number>> = {
 
 /**
  * Invocations of a workgroup: all lanes where they share memory. Else few lanes take fewer invocations: whole quads, which are what
- * subgroups of any size have.
+ * subgroups of any size have, or as many lanes as may read for each other.
  */
-export function workgroupSizeOf(kernel: Kernel, { workgroupSize }: WgslLanguage): number {
+export function workgroupSizeOf(kernel: Kernel, { workgroupSize, subgroupLanes = 4 }: WgslLanguage): number {
   const lanes = kernel.grid.find((g) => g.lanes)?.extent.constant;
   if (sharesMemory(kernel)) return lanes ?? 1;
-  return Math.min(workgroupSize, Math.ceil((lanes ?? workgroupSize) / 4) * 4);
+  return Math.min(workgroupSize, Math.ceil((lanes ?? workgroupSize) / subgroupLanes) * subgroupLanes);
 }
 
 /** Workgroups for one value of a kernel's first coordinate, where all that it counts besides is known and its blocks are lanes. */

@@ -38,6 +38,11 @@ export type DeviceFeature = {
   [F in WgslFeature]: (typeof wgslFeatures)[F]["ofDevice"] extends true ? F : never;
 }[WgslFeature];
 
+/** Lanes of a subgroup that may read rows for each other: a quad, which subgroups of all sizes have, or eight, which those from 8 on have. */
+export type SharingLanes = 4 | 8;
+/** What a kernel calls a lane's place among them. */
+export const placeAmong = { 4: "quad", 8: "octet" } as const satisfies Record<SharingLanes, string>;
+
 /** The vocabulary of the target: scalar operations, and support functions by name, which texts may call. */
 export interface WgslLanguage {
   readonly functions: Readonly<Record<BasicOp, WgslFunction>>;
@@ -47,4 +52,6 @@ export interface WgslLanguage {
   readonly workgroupSize: number;
   /** Features of the device that modules may enable where it serves them. */
   readonly features?: readonly WgslFeature[];
+  /** Lanes that every subgroup has at least, where kernels may count on more than a quad. */
+  readonly subgroupLanes?: SharingLanes;
 }

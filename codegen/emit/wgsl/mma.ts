@@ -2,7 +2,8 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Half, Statement } from "../../tile/types.ts";
 import { add, type Code, constant, expression, primary, print } from "./code.ts";
 import type { Context } from "./context.ts";
-import { type BoundView, bindView, loop, quadRow, writeFour } from "./views.ts";
+import { placeAmong, type SharingLanes } from "./language.ts";
+import { type BoundView, bindView, loop, sharedRow, writeFour } from "./views.ts";
 
 /** Longer sums are walked by loops, as are products of more rows and columns than a tile may have names. */
 const longestUnrolled = 16;
@@ -86,10 +87,10 @@ export function emitMma(context: Context, s: Extract<Statement, { kind: "mma" }>
     return s.half === "low" ? `(${text} & ${mask})` : `(${text} >> ${shift})`;
   };
 
-  const isShared = m % 4 === 0 && rowsInText && rows === undefined && a.isGlobal && context.quadShares(s.a);
+  const lanes = rowsInText && rows === undefined && a.isGlobal ? context.sharingLanes(s.a, m) : undefined;
   const rowVectors = (at: Code, width: number): ((row: Code) => string) => {
-    const quads = isShared && width === 4 ? quadVectors(context, a, at, m) : undefined;
-    return quads ? (row) => quads(row.constant ?? 0) : (row) => holdVector(context, a, row, at, width);
+    const shared = lanes && width === 4 ? sharedVectors(context, a, at, m, lanes) : undefined;
+    return shared ? (row) => shared(row.constant ?? 0) : (row) => holdVector(context, a, row, at, width);
   };
 
   const isPacked = type === "i32" && s.values === undefined && context.mayUse("packed_4x8_integer_dot_product");
@@ -155,18 +156,32 @@ function addRows(
 }
 
 /**
- * Four neighbours along k of any of `rows` rows: of each four rows, every lane of a quad reads one. All are read here, before the columns:
- * what a step holds is then least while it waits for memory. Undefined where memory is not read four elements at a time.
+ * Four neighbours along k of any of `rows` rows: of each four or eight rows, every one of as many lanes reads one. All are read here, before
+ * the columns: what a step holds is then least while it waits for memory. Undefined where memory is not read four elements at a time.
  */
-function quadVectors(context: Context, view: BoundView, at: Code, rows: number): ((row: number) => string) | undefined {
-  if (context.vectorAt(view.memory, view.at([quadRow(0), at])) === undefined) return undefined;
-  context.features.add("subgroups");
-  const read = Array.from({ length: rows / 4 }, (_, quad) => {
-    const text = context.vectorAt(view.memory, view.at([quadRow(4 * quad), at])) ?? "";
-    return print(context.hold(`${view.memory.name}_quad`, expression(view.memory.type, text, "or")));
-  });
+function sharedVectors(
+  context: Context,
+  view: BoundView,
+  at: Code,
+  rows: number,
+  lanes: SharingLanes,
+): ((row: number) => string) | undefined {
+  const read = (first: number): string | undefined =>
+    context.vectorAt(view.memory, view.at([sharedRow(lanes, first), at]));
+  if (read(0) === undefined) return undefined;
+  context.share(lanes);
+  const held = Array.from({ length: rows / lanes }, (_, i) =>
+    print(
+      context.hold(
+        `${view.memory.name}_${placeAmong[lanes]}`,
+        expression(view.memory.type, read(lanes * i) ?? "", "or"),
+      ),
+    ),
+  );
   return (row) => {
-    const text = `quadBroadcast(${read[Math.floor(row / 4)]}, ${row % 4}u)`;
+    const [own, from] = [held[Math.floor(row / lanes)], row % lanes];
+    // The first of eight lanes is known at run time only, since a subgroup may have more.
+    const text = lanes === 4 ? `quadBroadcast(${own}, ${from}u)` : `subgroupShuffle(${own}, eight + ${from}u)`;
     return print(context.hold(`${view.memory.name}_${row}`, primary("f32", text)));
   };
 }

@@ -18,7 +18,7 @@ const taken = new Set(
   countLeadingZeros countOneBits countTrailingZeros cross degrees determinant distance dot exp exp2 extractBits
   faceForward firstLeadingBit firstTrailingBit floor fma fract frexp insertBits inverseSqrt ldexp length log log2 max min
   mix modf normalize pow quantizeToF16 radians reflect refract reverseBits round saturate sign sin sinh smoothstep sqrt
-  step tan tanh transpose trunc symbols block groups id lane quad inside quadBroadcast`
+  step tan tanh transpose trunc symbols block groups id lane quad octet eight inside quadBroadcast subgroupShuffle`
     .split(/\s+/)
     .filter((word) => word !== ""),
 );

@@ -27,6 +27,8 @@ export interface LaunchPlan {
     /** Features that a device is asked for, and those that the implementation of WGSL has. */
     readonly features: readonly string[];
     readonly languageFeatures: readonly string[];
+    /** Lanes that every subgroup of the device has, at least; absent where kernels do not count on it. */
+    readonly subgroupMinSize?: number;
     /** Limits by WebGPU's names; the device's limit is at least the largest of the values. */
     readonly limits: Readonly<Record<string, readonly Polynomial[]>>;
   };
@@ -150,6 +152,7 @@ export function makePlan(
   const count = Math.max(0, ...all.map((k) => k.bindings.length));
   const workgroupSize = Math.max(1, ...all.map((k) => k.workgroupSize));
   const sharedBytes = Math.max(0, ...[...prepare, ...kernels].map((k) => k.module.sharedBytes));
+  const subgroupLanes = Math.max(0, ...[...prepare, ...kernels].map((k) => k.module.subgroupLanes ?? 0));
   const features = [...new Set([...prepare, ...kernels].flatMap((k) => k.module.features))].sort();
   return {
     format: "unmoor-launch-plan",
@@ -160,6 +163,7 @@ export function makePlan(
     requires: {
       features: features.filter((f) => wgslFeatures[f].ofDevice),
       languageFeatures: features.filter((f) => !wgslFeatures[f].ofDevice),
+      ...(subgroupLanes > 0 ? { subgroupMinSize: subgroupLanes } : {}),
       limits: {
         maxStorageBuffersPerShaderStage: [[{ coefficient: count, factors: [] }]],
         maxStorageBufferBindingSize: bytes,

@@ -2,6 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { View } from "../../tile/types.ts";
 import { add, type Code, constant, primary, print, sum, times } from "./code.ts";
 import type { Context } from "./context.ts";
+import { placeAmong, type SharingLanes } from "./language.ts";
 import type { Memory } from "./memory.ts";
 
 /** More elements than this are walked by loops, unless they are named scalars. */
@@ -9,14 +10,22 @@ const largestUnrolled = 16;
 
 const zero = constant("i32", 0);
 
-/** The row that a lane reads of the four from `first` on: that of its place in its quad. */
-export const quadRow = (first: number): Code => ({ ...primary("i32", "quad", { natural: true }), offset: first });
-const isQuadRow = (row: Code): boolean => row.text === "quad";
+/** The row that a lane reads of as many as there are `lanes`, from `first` on: that of its place among them. */
+export const sharedRow = (lanes: SharingLanes, first: number): Code => ({
+  ...primary("i32", placeAmong[lanes], { natural: true }),
+  offset: first,
+});
+const sharersOf = (row: Code): number =>
+  Number(Object.entries(placeAmong).find(([, name]) => name === row.text)?.[0] ?? 0);
 
-/** The one of the first four numbers that belongs to a lane's place in its quad. */
-function byQuad(rows: readonly Code[]): Code {
-  const [a, b, c, d] = rows.map((row) => print(row));
-  const text = `select(select(${a}, ${b}, quad == 1), select(${c}, ${d}, quad == 3), quad > 1)`;
+/** The one of the numbers that belongs to a lane's place among as many lanes. */
+function byPlace(rows: readonly Code[], place: string): Code {
+  const choose = (texts: readonly string[]): string => {
+    const half = texts.length / 2;
+    if (half < 1) return texts[0] ?? "";
+    return `select(${choose(texts.slice(0, half))}, ${choose(texts.slice(half))}, (${place} & ${half}) != 0)`;
+  };
+  const text = choose(rows.map((row) => print(row)));
   return primary("i32", text, { natural: true, multiple: rows[0]?.multiple ?? 1 });
 }
 
@@ -69,7 +78,14 @@ export function bindView(context: Context, view: View, byRow = false): BoundView
     const rows = Array.from({ length: index.extent }, (_, c) =>
       context.hold(`${memory.name}_row`, rowStart(constant("i32", c))),
     );
-    return [(c: Code): Code => rows[c.constant ?? -1] ?? (isQuadRow(c) ? byQuad(rows.slice(c.offset)) : rowStart(c))];
+    return [
+      (c: Code): Code => {
+        const lanes = sharersOf(c);
+        const { offset } = c;
+        if (lanes > 0) return byPlace(rows.slice(offset, offset + lanes), c.text);
+        return rows[c.constant ?? -1] ?? rowStart(c);
+      },
+    ];
   });
   const at = (coordinates: readonly Code[]): Code =>
     terms.reduce((total, term, i) => add(total, term(coordinates[i] ?? zero)), start);
