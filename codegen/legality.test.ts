@@ -89,6 +89,12 @@ describe("a target refuses, in words and before anything is emitted,", () => {
     expect(refusal({ ...plainTarget, limits: { buffersPerKernel: 3 } })).toMatch(/at most 3\n\s+found:\s+[4-9]/);
     expect(refusal({ ...plainTarget, limits: { blocks: 5 } })).toContain("more blocks than wgsl");
   });
+  test("what kernels for few and for many rows have in common, once", () => {
+    const matmul = { ...(plainTarget.matmul as RegisterMatmul), few: { below: 2, rows: [1] } };
+    const said = refusal({ ...plainTarget, matmul, limits: { buffersPerKernel: 3 } }).split(/(?=error\[)/);
+    expect(said).toContainEqual(expect.stringContaining("product with each row's expert"));
+    expect(new Set(said.map((text) => text.trim())).size).toBe(said.length);
+  });
 });
 
 test("temporaries that are never alive together share workspace", () => {

@@ -90,7 +90,9 @@ function checkBlocks(layer: Layer, storage: Storage): void {
 export function checkLegality(layer: Layer, program: Program, target: Target): void {
   const found: Diagnostic[] = [];
   const where = `${target.name} (${target.isa})`;
-  for (const kernel of [...program.prepare, ...program.kernels]) found.push(...kernelProblems(kernel, target, where));
+  // Kernels that do the same for other sizes have the same problems.
+  const ofKernels = [...program.prepare, ...program.kernels].flatMap((kernel) => kernelProblems(kernel, target, where));
+  found.push(...new Map(ofKernels.map((problem) => [JSON.stringify(problem), problem])).values());
   const limit = target.limits.bufferBytes;
   const { cuts, uncut } =
     target.limits.cutsWeights && limit !== undefined ? findCuts(program, limit) : { cuts: new Map(), uncut: new Map() };
