@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import { digits, formatParams } from "../../bench/format.ts";
-import { type TriedTuning, type TuningResult, tuneLayer } from "../../bench/tune.ts";
+import { type TriedTuning, type TuneOptions, type TuningResult, tuneLayer } from "../../bench/tune.ts";
 import type { Storage, TargetName } from "../../codegen/target.ts";
 import type { Layer } from "../../ir/core/layer.ts";
 import { type ChosenTarget, chooseTargets } from "../../runtime/backends.ts";
@@ -62,7 +62,9 @@ async function tune(file: string, options: Options, environment: Environment): P
   for (const target of chosen) {
     const folder = environment.tuning;
     await mkdir(folder, { recursive: true });
-    const tuned = await tuneTarget(layer, target, storage, folder, options);
+    // A device may take minutes to compile some of them.
+    const tell = (tried: TriedTuning): void => environment.err(`${triedText(tried)}\n`);
+    const tuned = await tuneTarget(layer, target, storage, folder, options, options.json ? () => {} : tell);
     done.push(tuned);
     if (!options.json) environment.out(formatTuned(layer, tuned, options.tokens, environment.colors));
   }
@@ -84,13 +86,15 @@ async function tuneTarget(
   storage: Storage,
   folder: string,
   options: Options,
+  onTried: (tried: TriedTuning) => void,
 ): Promise<Tuned> {
-  const result = await tuneLayer(layer, backend, isa, storage, options.tokens, {
+  const settings: TuneOptions = {
     seed: options.seed,
     budgetMs: options.budget,
     sampledTokens: 16,
     ...(options.threads === undefined ? {} : { threads: options.threads }),
-  });
+  };
+  const result = await tuneLayer(layer, backend, isa, storage, options.tokens, settings, onTried);
   const device = (await backend.deviceName?.()) ?? result.device;
   const { best, evidence } = result;
   const record = await recordChoice(
@@ -111,6 +115,11 @@ async function tuneTarget(
     },
   );
   return { target: backend.name, isa, storage, result, record };
+}
+
+function triedText({ tuning, speedups, unfit }: TriedTuning): string {
+  const ratios = speedups.map(({ tokens, ratio }) => `T=${tokens} ${digits(ratio)}×`);
+  return `tried ${tuning}: ${[...ratios, ...(unfit === undefined ? [] : [unfit])].join(", ")}`;
 }
 
 function formatTuned(
