@@ -66,6 +66,11 @@ const usual = {
   fast: () => 2,
   wrong: () => 1,
 };
+/** Twice as slow in one run of each three. */
+const disturbed = () => {
+  let runs = 0;
+  return () => (runs++ % 3 === 0 ? 7 : 3.5);
+};
 /** A product with enough columns to share out. */
 const product = (): string[] => [
   sourceFile(`import { layer, linear, type Tensor } from "unmoor";
@@ -145,6 +150,19 @@ test("where nothing is faster the default stays, and an older choice goes", asyn
   expect(ran.out).toContain("the default stays");
   const [record] = readdirSync(tuning);
   expect(JSON.parse(readFileSync(join(tuning, record ?? ""), "utf8")).choices).toEqual({});
+});
+
+test("a schedule that is slower in some runs alone is chosen where it is faster in most", async () => {
+  const ran = await unmoor([...tune(product()), "--json"], {
+    tuning: temporaryFolder(),
+    backends: timed({ ...usual, fast: disturbed() }),
+  });
+  const [target] = (jsonOf(ran) as { targets: { best: string; tried: { tuning: string; speedups: object[] }[] }[] })
+    .targets;
+  expect(target?.best).toBe("fast");
+  const fast = target?.tried.find(({ tuning }) => tuning === "fast");
+  // A quarter of its pairs is far below the default.
+  expect(fast?.speedups[0]).toEqual({ tokens: 1, ratio: 4 / 3.5, low: 4 / 7 });
 });
 
 test("a target with one schedule has nothing to tune, and says so", async () => {
