@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parseLayer, printLayer } from "../../ir/text/index.ts";
 import { cubeTarget, packedTarget } from "../testing.ts";
-import { fuseEpilogue } from "./fuse.ts";
+import { fuseEpilogue } from "./fuse-epilogue.ts";
 
 const fixture = readFileSync(new URL("./fixtures/fuse-epilogue.moe", import.meta.url), "utf8").split("===\n")[0] ?? "";
 const layer = parseLayer(fixture, "fuse-epilogue.moe");
@@ -47,6 +47,25 @@ test("a row's weight and what a result is added to join a product; products of o
   const both = fused("(a, b) => (a + b)", "%a, %b");
   expect(both).toContain('%y = linear(%x, %w, %b) {beside = ["elements"], epilogue = (a, b) => (a + b)}');
   expect(both).toContain("%b = linear(%other, %w) : f32[T, H]");
+});
+
+test("two products at most share the columns of a tile; the result of a third stands beside them", () => {
+  const text = `layer @three {H = 8} (
+  input auto %x: f32[T, H],
+  weight fixed %u: f32[H, H],
+  weight fixed %v: f32[H, H],
+  weight fixed %w: f32[H, H]
+) {
+  %a = linear(%x, %u) : f32[T, H]
+  %b = linear(%x, %v) : f32[T, H]
+  %c = linear(%x, %w) : f32[T, H]
+  %y = map(%a, %b, %c) {fn = (a, b, c) => ((a * b) + c)} : f32[T, H]
+  return y = %y
+}
+`;
+  expect(printLayer(fuseEpilogue(parseLayer(text, "three.moe"), packedTarget))).toContain(
+    '%y = linear(%x, %u, %v, %c) {beside = ["elements"], epilogue = (a, b, c) => ((a * b) + c)}',
+  );
 });
 
 test("a matrix unit's sums take no biases", () => {
