@@ -39,6 +39,7 @@ export function lowerLayer(layer: Layer, target: Target): Program {
   const dim = (d: Dim): Dim => d.substitute(layer.params);
   const lists = listBuffers(layer, target, buffers);
   const innerOf = ({ type }: Value): number => dim(type.dims.at(-1) ?? Dim.of(0)).constant ?? 0;
+  const made = producers(layer);
   const context: ScheduleContext = {
     target,
     dim,
@@ -61,7 +62,7 @@ export function lowerLayer(layer: Layer, target: Target): Program {
           codes,
           scales: [{ buffer: first, every: format.step }],
           mins: [],
-          sums: sums && { buffer: sums, factor: sumFactor(layer, value, context) },
+          sums: sums && { buffer: sums, factor: sumFactor(layer, made, value, context) },
         };
       const all = partsOf(format).flatMap(({ every }, i) => (beside[i] ? [{ buffer: beside[i], every }] : []));
       const count = format.scales.length;
@@ -121,8 +122,7 @@ export function lowerLayer(layer: Layer, target: Target): Program {
 }
 
 /** The factor of the sums of an activation's codes: one for the activation and all permuted copies of it. */
-function sumFactor(layer: Layer, value: Value, context: ScheduleContext): number {
-  const made = producers(layer);
+function sumFactor(layer: Layer, made: ReadonlyMap<Value, Operation>, value: Value, context: ScheduleContext): number {
   const sourceOf = (v: Value): Value => {
     const from = made.get(v);
     return from?.op === "permute" ? sourceOf(from.operands[0] ?? v) : v;

@@ -7,7 +7,7 @@ import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, mul } from "../tile/fold.ts";
 import type { Kernel } from "../tile/types.ts";
 import { inverseOf, scaleOf } from "./codes.ts";
-import { type BlockBuffers, besideOf, type Schedule } from "./context.ts";
+import { buffersOf, type Schedule } from "./context.ts";
 import { columnsOf, kernelName, operandBuffer, originOf, resultOf } from "./elementwise.ts";
 
 /**
@@ -80,9 +80,6 @@ export const scheduleBlockRows: Schedule = (operation, context) => {
     b.copy(view(y, ...leading, columns), view(x, ...rows, columns));
     return b.build();
   };
-  const parts = (blocks: BlockBuffers): readonly ProgramBuffer[] => [
-    blocks.codes,
-    ...besideOf(blocks).map((each) => each.buffer),
-  ];
-  return parts(from).flatMap((part, i) => copyRows(part, parts(to)[i] as ProgramBuffer));
+  const into = buffersOf(to);
+  return buffersOf(from).flatMap((part, i) => copyRows(part, into[i] as ProgramBuffer));
 };

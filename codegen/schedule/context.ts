@@ -38,6 +38,13 @@ export interface PartBuffer {
 /** All that is beside codes. */
 export const besideOf = ({ scales, mins }: BlockBuffers): readonly PartBuffer[] => [...scales, ...mins];
 
+/** All buffers of a value in a block format. */
+export const buffersOf = (blocks: BlockBuffers): readonly ProgramBuffer[] => [
+  blocks.codes,
+  ...besideOf(blocks).map(({ buffer }) => buffer),
+  ...(blocks.sums ? [blocks.sums.buffer] : []),
+];
+
 /** What a schedule may ask while it turns an operation into kernels. */
 export interface ScheduleContext {
   readonly target: Target;

@@ -11,7 +11,7 @@ import { kernelBuilder, load, range, view, whole } from "../tile/builder.ts";
 import { add, floorDiv, int, lt, not } from "../tile/fold.ts";
 import type { Tile } from "../tile/types.ts";
 import { columnGrid, rowGrid, rowsOf, type Stretch, shifted, stretches, validOf } from "./columns.ts";
-import { besideOf, type Schedule, type ScheduleContext } from "./context.ts";
+import { buffersOf, type Schedule, type ScheduleContext } from "./context.ts";
 
 export const resultOf = (operation: Operation, i = 0): Value => {
   const value = operation.results[i];
@@ -151,15 +151,8 @@ export const schedulePermute: Schedule = (operation, context) => {
   const result = resultOf(operation);
   const [from = result] = operation.operands;
   const inBlocks = isBlockFormat(from.type.dtype);
-  const parts = (value: Value): readonly ProgramBuffer[] => {
-    if (!inBlocks) return [context.buffer(value)];
-    const blocks = context.blocks(value);
-    return [
-      blocks.codes,
-      ...besideOf(blocks).map(({ buffer }) => buffer),
-      ...(blocks.sums ? [blocks.sums.buffer] : []),
-    ];
-  };
+  const parts = (value: Value): readonly ProgramBuffer[] =>
+    inBlocks ? buffersOf(context.blocks(value)) : [context.buffer(value)];
   const into = parts(result);
   const name = kernelName(operation, context, into[0]);
   const b = kernelBuilder(name, originOf(operation, "tokens in the order of their experts"));
