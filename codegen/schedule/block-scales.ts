@@ -3,6 +3,7 @@ import { at, range, view } from "../tile/builder.ts";
 import { add, mul, sub } from "../tile/fold.ts";
 import type { Tile, ViewIndex } from "../tile/types.ts";
 import { type BlockBuffers, besideOf, type PartBuffer } from "./context.ts";
+import { matrixIn } from "./product.ts";
 import { type Step, type SumsContext, type TilePlace, walkStripe } from "./sums.ts";
 
 /** Walks the steps of k, those of one block in an inner loop where a block has several. */
@@ -37,7 +38,7 @@ export function prefetchBeside(
   step: Step,
   panel: ScalarExpr,
 ): void {
-  const lead = p.offsets || p.heads ? [at(expert)] : [];
+  const lead = matrixIn(p, expert);
   const size = weights[0]?.format.step ?? 1;
   const columns = range(0, p.sums * width);
   for (const part of weights.flatMap(besideOf)) {
@@ -61,7 +62,7 @@ export function columnFactors(
 ): Tile | undefined {
   const { b, p, width, expert } = context;
   if (weights.every((parts) => parts.length === 0)) return undefined;
-  const lead = p.offsets || p.heads ? [at(expert)] : [];
+  const lead = matrixIn(p, expert);
   const factors = b.alloc(name, "f32", [p.sums * width], "register");
   weights.forEach((parts, q) => {
     const first = mul(place.panel, width);

@@ -8,7 +8,7 @@ import type { Tile } from "../tile/types.ts";
 import type { BlockBuffers, Schedule } from "./context.ts";
 import { type CubeTiling, cubeTiling, epilogueRows } from "./cube-tiling.ts";
 import { kernelName, originOf } from "./elementwise.ts";
-import { describeProduct, type Product } from "./product.ts";
+import { describeProduct, matrixIn, type Product } from "./product.ts";
 
 /**
  * Products on a matrix unit. A block takes a panel of output columns of one weight matrix and walks the rows that belong to it;
@@ -89,7 +89,7 @@ interface TilePlace {
 function multiply(b: KernelBuilder, p: Product, tiling: CubeTiling, place: TilePlace): Tile[] {
   const { rows, columns, l1Depth, l0Depth } = tiling;
   const { expert, top, n, validRows, validColumns } = place;
-  const lead = p.offsets || p.heads ? [at(expert)] : [];
+  const lead = matrixIn(p, expert);
   const head = p.heads ? [at(expert)] : [];
   const names = p.weights.length === 1 ? [""] : p.weights.map((w) => `_${w.name}`);
   const sums = names.map((name) => b.alloc(`sums${name}`, sumType(p), [rows, columns], "l0c"));

@@ -5,6 +5,7 @@ import type { StagedTile } from "../target.ts";
 import { at, range, view, whole } from "../tile/builder.ts";
 import { add, floorDiv, type Int, lt, min, mod, mul, select, sub } from "../tile/fold.ts";
 import type { ViewIndex } from "../tile/types.ts";
+import { matrixIn } from "./product.ts";
 import { expertOf, positionOf, positionsOf, rowsOfMatrix, storeSums, sumsOf } from "./product-kernel.ts";
 import { rowWalk } from "./rows.ts";
 import type { Factors, SumsContext, TilePlace } from "./sums.ts";
@@ -43,7 +44,7 @@ export function stagedKernel(
   const { size, x: xGroups, w: wGroups, group } = steps;
   const staged = Math.max(1, Math.floor(tile.depth / size));
   const all = p.sums * width;
-  const lead = p.offsets || p.heads ? [at(expert)] : [];
+  const lead = matrixIn(p, expert);
   const head = p.heads ? [at(expert)] : [];
   const [w] = p.weights;
   if (w === undefined) throw new IrError("a product has no weight", "Give the product a weight.");

@@ -1,9 +1,10 @@
 import type { ScalarExpr } from "../../ir/core/scalar.ts";
 import { dtypeBytes } from "../../ir/core/types.ts";
 import { lineBytes, type NextPanel, type RegisterMatmul, type Storage } from "../target.ts";
-import { at, range, view } from "../tile/builder.ts";
+import { range, view } from "../tile/builder.ts";
 import { add, floorDiv, lt, mul, select } from "../tile/fold.ts";
 import { balancedRows } from "./balance.ts";
+import { matrixIn } from "./product.ts";
 import { leastOfSeveral } from "./rows.ts";
 import type { Fetched, SumsContext } from "./sums.ts";
 
@@ -56,7 +57,7 @@ function nextPanel(
 function shares({ b, p, expert, sizes, count, panel, chunks }: Place, ahead = 0): Prefetching {
   const packed = p.blocks?.weights[0]?.codes ?? p.weights[0];
   if (packed === undefined || chunks === 0) return () => undefined;
-  const lead = p.offsets || p.heads ? [at(expert)] : [];
+  const lead = matrixIn(p, expert);
   const inPanel = packed.dims.slice(lead.length + 1).map((dim) => dim.constant ?? 1);
   const lineElements = lineBytes / dtypeBytes[packed.dtype];
   const lines = Math.ceil(inPanel.reduce((a, dim) => a * dim, 1) / lineElements);

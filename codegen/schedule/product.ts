@@ -2,11 +2,13 @@ import { isBlockFormat } from "../../ir/core/block-formats.ts";
 import { IrError } from "../../ir/core/diagnostic.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import type { Operation, Value } from "../../ir/core/layer.ts";
-import { formatScalar, type ScalarFunction } from "../../ir/core/scalar.ts";
+import { formatScalar, type ScalarExpr, type ScalarFunction } from "../../ir/core/scalar.ts";
 import { isAttributeMap, isScalarFunction } from "../../ir/ops/attributes.ts";
 import { type Beside, splitBeside } from "../../ir/ops/product-beside.ts";
 import { leadingOperands } from "../passes/fuse.ts";
 import type { ProgramBuffer } from "../program.ts";
+import { at } from "../tile/builder.ts";
+import type { ViewIndex } from "../tile/types.ts";
 import { type BlockBuffers, besideOf, type ScheduleContext } from "./context.ts";
 import { columnsOf, operandBuffer, resultOf } from "./elementwise.ts";
 
@@ -99,3 +101,7 @@ export function describeProduct(operation: Operation, context: ScheduleContext):
     summary: `${grouped ? "product with each row's expert" : heads ? "product of each head" : "product"}${fn ? `, ${fn.params.join(", ")} → ${formatScalar(fn.body)}` : ""}`,
   };
 }
+
+/** The index of the matrix of an expert or head within a weight and what lies beside it; none where a weight is one matrix. */
+export const matrixIn = ({ offsets, heads }: Product, expert: ScalarExpr): readonly ViewIndex[] =>
+  offsets || heads ? [at(expert)] : [];

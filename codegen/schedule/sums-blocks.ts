@@ -1,10 +1,11 @@
 import { codeBytes } from "../../ir/core/block-formats.ts";
 import { apply, f32, type ScalarExpr } from "../../ir/core/scalar.ts";
-import { at, load, range, view, whole } from "../tile/builder.ts";
+import { load, range, view, whole } from "../tile/builder.ts";
 import { add, mul, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
 import { columnFactors, prefetchBeside, walkSteps } from "./block-scales.ts";
 import type { BlockBuffers } from "./context.ts";
+import { matrixIn } from "./product.ts";
 import {
   type Factors,
   type Fetched,
@@ -93,7 +94,7 @@ export class BlockSums implements Sums {
   /** A group of codes of all columns of a tile: for packed weights all sums at once, else one view per weight. */
   #codes(step: ScalarExpr, g: number, { panel, edge }: TilePlace) {
     const { b, p, width, expert, scratch } = this.#context;
-    const lead = p.offsets ? [at(expert)] : [];
+    const lead = matrixIn(p, expert);
     if (p.packed) {
       const columns = range(0, p.sums * width);
       return this.#weights.map(({ codes }) => ({
@@ -154,7 +155,7 @@ export class BlockSums implements Sums {
     }
     const { panel, ahead } = fetched;
     const { b, p, width, expert } = this.#context;
-    const lead = p.offsets ? [at(expert)] : [];
+    const lead = matrixIn(p, expert);
     const columns = range(0, p.sums * width);
     for (const { codes, format } of this.#weights)
       b.prefetch(

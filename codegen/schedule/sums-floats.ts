@@ -3,6 +3,7 @@ import { dtypeBytes } from "../../ir/core/types.ts";
 import { at, range, view, whole } from "../tile/builder.ts";
 import { add, eq, int, mul, select, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
+import { matrixIn } from "./product.ts";
 import { type Factors, rowsOf, type Step, type Sums, type SumsContext, type TilePlace, walkStripe } from "./sums.ts";
 
 /** Steps of which one computes the places of what it prefetches for all: a step alone takes less time than that. */
@@ -70,7 +71,7 @@ export class FloatSums implements Sums {
     const { b, p, width, depth, expert } = this.#context;
     const [packed] = p.weights;
     if (!packed) return;
-    const lead = p.offsets || p.heads ? [at(expert)] : [];
+    const lead = matrixIn(p, expert);
     const columns = range(0, p.sums * width);
     b.prefetch(view(packed, ...lead, panel, step, columns, range(0, depth)), ahead / dtypeBytes[packed.dtype]);
   }
@@ -78,7 +79,7 @@ export class FloatSums implements Sums {
   /** acc += one step of k: for packed weights one product over all sums, else one per weight. */
   #multiply(acc: Tile, a: View, step: ScalarExpr, { panel, edge }: TilePlace, validDepth?: number): void {
     const { b, p, width, depth, expert, scratch } = this.#context;
-    const lead = p.offsets || p.heads ? [at(expert)] : [];
+    const lead = matrixIn(p, expert);
     const [packed] = p.weights;
     if (p.packed && packed) {
       b.mma(whole(acc), a, view(packed, ...lead, panel, step, range(0, p.sums * width), range(0, depth)));

@@ -4,6 +4,7 @@ import { add, mul } from "../tile/fold.ts";
 import type { Tile } from "../tile/types.ts";
 import { columnFactors, walkSteps } from "./block-scales.ts";
 import type { BlockBuffers } from "./context.ts";
+import { matrixIn } from "./product.ts";
 import { type Factors, rowsOf, type Step, type Sums, type SumsContext, type TilePlace } from "./sums.ts";
 
 /** Sums of products of floats with weights whose codes are floats: those of one block are summed, then scaled. In panels only. */
@@ -24,7 +25,7 @@ export class ScaledSums implements Sums {
     const { b, p, expert, width } = this.#context;
     const { codes, format } = this.#weights[0];
     const { step: size } = format;
-    const lead = p.offsets || p.heads ? [at(expert)] : [];
+    const lead = matrixIn(p, expert);
     const head = p.heads ? [at(expert)] : [];
     const columns = range(0, p.sums * width);
     walkSteps(this.#context, this.#weights[0], (step) => {
