@@ -11,6 +11,7 @@ import type { Tensor } from "../../ir/core/tensor.ts";
 import type { ElementType } from "../../ir/core/types.ts";
 import { parseLayer } from "../../ir/text/index.ts";
 import * as native from "../../runtime/native.ts";
+import { readLayer } from "../../runtime/source.ts";
 import { LackError } from "../backend.ts";
 import { buildKey, cachedLibrary, cacheFolder } from "../toolchain/cache.ts";
 import { createSimdC } from "./index.ts";
@@ -254,12 +255,25 @@ describe("the sources", async () => {
   });
 
   it.each(["scaled.c", "scaled.h"])("print %s as in goldens/ (UPDATE_GOLDENS=1 writes it)", (name) => {
-    const golden = new URL(`./goldens/${name}`, import.meta.url);
-    const text = tree.get(name) ?? "";
-    if (process.env.UPDATE_GOLDENS === "1") {
-      mkdirSync(new URL("./goldens/", import.meta.url), { recursive: true });
-      writeFileSync(golden, text);
-    }
-    expect(text).toBe(readFileSync(golden, "utf8"));
+    expectGolden(name, tree.get(name));
+  });
+
+  it("print an MoE layer in blocks as in goldens/ (UPDATE_GOLDENS=1 writes it)", async () => {
+    const layer = await readLayer({
+      file: "examples/mixtral.ts",
+      params: { H: 64, I: 96, E: 4, K: 2 },
+      cache: undefined,
+    });
+    const { program } = compileLayer(layer, backend.target("avx2"), "q8_0");
+    expectGolden("mixtral_q8_0.c", (await backend.emit(program, backend.target("avx2"))).get("mixtralMoe.c"));
   });
 });
+
+function expectGolden(name: string, text: string | undefined): void {
+  const golden = new URL(`./goldens/${name}`, import.meta.url);
+  if (process.env.UPDATE_GOLDENS === "1") {
+    mkdirSync(new URL("./goldens/", import.meta.url), { recursive: true });
+    writeFileSync(golden, text ?? "");
+  }
+  expect(text).toBe(readFileSync(golden, "utf8"));
+}

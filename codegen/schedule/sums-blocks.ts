@@ -1,7 +1,7 @@
 import { codeBytes } from "../../ir/core/block-formats.ts";
 import { apply, f32, type ScalarExpr } from "../../ir/core/scalar.ts";
 import { load, range, view, whole } from "../tile/builder.ts";
-import { add, mul, sub } from "../tile/fold.ts";
+import { add, type Int, mul, sub } from "../tile/fold.ts";
 import type { Tile, View } from "../tile/types.ts";
 import { columnFactors, prefetchBeside, walkSteps } from "./block-scales.ts";
 import type { BlockBuffers } from "./context.ts";
@@ -69,30 +69,34 @@ export class BlockSums implements Sums {
   }
 
   #multiply(dots: Tile, step: ScalarExpr, place: TilePlace, factors: Factors | undefined): void {
-    const { b } = this.#context;
+    const { b, p } = this.#context;
     const rows = rowsOf(place);
     const { codes } = this.#x;
     const { format } = this.#weights[0];
     const { values } = format;
     const first = mul(step, format.step);
-    for (let g = 0; g * group < codeBytes(format, format.step); g++) {
+    const groups = codeBytes(format, format.step) / group;
+    const take = (g: Int): void => {
       const columns = range(0, dots.dims[1] ?? 1);
       const parts = factors ? [{ columns, part: factors.columns(g) }] : this.#codes(step, g, place);
-      const multiply = (element: number, half?: "low" | "high"): void => {
-        const a = factors?.rows(element / group) ?? view(codes, rows, range(add(first, element), group));
+      const multiply = (at: Int, half?: "low" | "high"): void => {
+        const a = factors?.rows(at) ?? view(codes, rows, range(add(first, mul(at, group)), group));
         for (const { columns: own, part } of parts)
           b.mma(view(dots, range(0, place.size), own), a, part, half ? { half, values } : {});
       };
-      if (format.codes === "u8") multiply(g * group);
+      if (format.codes === "u8") multiply(g);
       else {
-        multiply(g * group, "low");
-        multiply(format.step / 2 + g * group, "high");
+        multiply(g, "low");
+        multiply(add(g, format.step / 2 / group), "high");
       }
-    }
+    };
+    // Panels are walked by address; elsewhere what is read of a group depends on which it is.
+    if (p.packed) b.forLoop("quad", 0, groups, 1, take, { unroll: groups });
+    else for (let g = 0; g < groups; g++) take(g);
   }
 
   /** A group of codes of all columns of a tile: for packed weights all sums at once, else one view per weight. */
-  #codes(step: ScalarExpr, g: number, { panel, edge }: TilePlace) {
+  #codes(step: ScalarExpr, g: Int, { panel, edge }: TilePlace) {
     const { b, p, width, expert, scratch } = this.#context;
     const lead = matrixIn(p, expert);
     if (p.packed) {
@@ -104,7 +108,7 @@ export class BlockSums implements Sums {
     }
     return this.#weights.map(({ codes, format }, q) => {
       const first = mul(panel, width);
-      const bytes = range(add(mul(step, codeBytes(format, format.step)), g * group), group);
+      const bytes = range(add(mul(step, codeBytes(format, format.step)), mul(g, group)), group);
       let part: View = view(codes, ...lead, range(first, width), bytes);
       if (edge) {
         const tile = b.alloc("codes_edge", "u8", [width, group], scratch);

@@ -56,12 +56,12 @@ extern "C" __global__ __aicore__ void swiglu_cast_x_int8(GM_ADDR x_gm, GM_ADDR x
     ReduceMax(most_of, most_terms, work, 40);
     WaitFor<HardEvent::V_S>();
     const float most = most_of.GetValue(0);
-    const float inverse = (most < (1.504632769052528e-36f)) ? 0.0f : (127.0f / most);
+    const float inverse = most < 1.504632769052528e-36f ? 0.0f : 127.0f / most;
     LocalTensor<float> scale = work_buffer.Get<float>();
     scale.SetValue(0, most * 0.007874015748031496f);
     WaitFor<HardEvent::S_MTE3>();
     DataCopyPad(x_int8_scales[row], scale, DataCopyExtParams(1, 4, 0, 0, 0));
-    if (most <= (3.4028234663852886e+38f)) {
+    if (most <= 3.4028234663852886e+38f) {
       LocalTensor<int32_t> rounded = rounded_buffer.Get<int32_t>();
       LocalTensor<float> part_1 = part_1_queue.AllocTensor<float>();
       DataCopyPad(part_1, x[row * 40], DataCopyExtParams(1, 160, 0, 0, 0), ZeroPad<float>(0));

@@ -84,7 +84,7 @@ function copyElements(to: Lowering, dst: Place, src: Place, counts: readonly Cou
     }
     if (dst.dtype !== src.dtype)
       throw new IrError("single elements are copied without a conversion", "Convert with map on tiles.");
-    const [at, value] = [to.offset(dst, counters).toString() || "0", to.offset(src, counters).toString() || "0"];
+    const [at, value] = [to.offset(dst, counters).alone, to.offset(src, counters).alone];
     to.emit(`${dst.binding.name}.SetValue(${at}, ${src.binding.name}.GetValue(${value}));`, [
       access("S", src.binding.name, false),
       access("S", dst.binding.name, true),

@@ -43,7 +43,7 @@ export class RowMap {
   }
 
   bindElement(name: string, place: Place, index: readonly string[]): void {
-    const offset = this.#to.offset(place, index).toString() || "0";
+    const offset = this.#to.offset(place, index).alone;
     const element = `${place.binding.name}.GetValue(${offset})`;
     const integer = place.dtype === "i32";
     const variable = this.#to.scope.names.unique(name);

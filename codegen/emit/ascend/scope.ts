@@ -3,7 +3,7 @@ import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
 import { dtypeBytes, type ElementType } from "../../../ir/core/types.ts";
 import type { Tile } from "../../tile/types.ts";
-import { atom, isClosed } from "../c-family/atom.ts";
+import { atom, operand } from "../c-family/atom.ts";
 import { Names } from "../c-family/names.ts";
 import { Offset } from "../c-family/offset.ts";
 import type { Access, LocalVariable } from "./nodes.ts";
@@ -141,7 +141,7 @@ export class Scope {
   #element(base: string, index: readonly ScalarExpr[], reads: Access[]): string {
     const { name, offset, dtype } = this.elementOf(base, index, reads);
     reads.push({ pipe: "S", resource: name, write: false });
-    const value = `${name}.GetValue(${offsetText(offset)})`;
+    const value = `${name}.GetValue(${offset.alone})`;
     if (dtype === "f32") return value;
     if (dtype === "i32") return `static_cast<int64_t>(${value})`;
     if (dtype === "bf16") return `ToFloat(${value})`;
@@ -270,18 +270,13 @@ const call =
 const infix =
   (sign: string) =>
   (a: string, b: string): string =>
-    `${atom(a)} ${sign} ${atom(b)}`;
-/** Sums and products beside a sum need no parentheses; after the sign, only products. */
-const sum =
-  (sign: string) =>
-  (a: string, b: string): string =>
-    `${/[<>=?&|!/%]/.test(a) ? atom(a) : a} ${sign} ${/[<>=?&|!/%]|[^ ] [-+] |^-/.test(b) ? atom(b) : b}`;
+    `${operand(a, undefined, sign)} ${sign} ${operand(b, sign)}`;
 
 /** Scalar operations that the scalar unit does. exp, log and sqrt are the vector unit's. */
 const scalarTexts: Readonly<Record<string, (...args: string[]) => string>> = {
-  add: sum("+"),
+  add: infix("+"),
   floor: call("Floor"),
-  sub: sum("-"),
+  sub: infix("-"),
   mul: infix("*"),
   div: infix("/"),
   neg: (a) => `-${atom(a)}`,
@@ -296,7 +291,7 @@ const scalarTexts: Readonly<Record<string, (...args: string[]) => string>> = {
   and: infix("&&"),
   or: infix("||"),
   not: (a) => `!${atom(a)}`,
-  select: (c, a, b) => `${atom(c)} ? ${atom(a)} : ${atom(b)}`,
+  select: (c, a, b) => `${operand(c, undefined, "?")} ? ${operand(a, "?", ":")} : ${operand(b, ":")}`,
   toFloat: (a) => `static_cast<float>(${a})`,
   toInt: (a) => `static_cast<int64_t>(${a})`,
 };
@@ -304,12 +299,6 @@ const scalarTexts: Readonly<Record<string, (...args: string[]) => string>> = {
 /** Whether an expression can be computed by the scalar unit. */
 export const isScalarUnit = (expr: ScalarExpr): boolean =>
   expr.kind !== "apply" || (Object.hasOwn(scalarTexts, expr.op) && expr.args.every(isScalarUnit));
-
-/** An offset where nothing stands beside it. */
-export function offsetText(offset: Offset): string {
-  const text = offset.toString() || "0";
-  return text.startsWith("(") && isClosed(text) ? text.slice(1, -1) : text;
-}
 
 /** A literal of C++. */
 export function literal(type: ScalarType, value: number): string {

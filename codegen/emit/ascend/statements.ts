@@ -270,7 +270,7 @@ function lowerTopK(to: Lowering, s: Of<"top_k">): void {
     to.emit(`const int32_t ${id} = ${best.name}.ReinterpretCast<int32_t>().GetValue(1);`, [
       access("S", best.name, false),
     ]);
-    to.emit(`${ids.binding.name}.SetValue(${to.offset(ids, [pick]).toString() || "0"}, ${id});`, [
+    to.emit(`${ids.binding.name}.SetValue(${to.offset(ids, [pick]).alone}, ${id});`, [
       access("S", ids.binding.name, true),
     ]);
     to.emit(`${text}.SetValue(${id}, FloatFromBits(0xff800000));`, [access("S", keys.binding.name, true)]);

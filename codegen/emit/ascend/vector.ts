@@ -5,7 +5,7 @@ import type { Statement } from "../../tile/types.ts";
 import { access, type Lowering, type Place } from "./lowering.ts";
 import type { Access } from "./nodes.ts";
 import { RowMap } from "./row-map.ts";
-import { elementType, isScalarUnit, offsetText } from "./scope.ts";
+import { elementType, isScalarUnit } from "./scope.ts";
 
 type MapStatement = Extract<Statement, { kind: "map" }>;
 
@@ -95,7 +95,7 @@ export function setElement(to: Lowering, base: string, index: readonly ScalarExp
         : dtype === "bf16"
           ? `ToBfloat16(${text})`
           : `static_cast<${elementType(dtype, base)}>(${text})`;
-  to.emit(`${name}.SetValue(${offsetText(offset)}, ${stored});`, [...reads, access("S", name, true)]);
+  to.emit(`${name}.SetValue(${offset.alone}, ${stored});`, [...reads, access("S", name, true)]);
 }
 
 /** dst = src between tiles in UB of dtypes that may differ, row by row. */

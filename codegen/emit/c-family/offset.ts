@@ -1,6 +1,6 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
-import { atom } from "./atom.ts";
+import { bare, operand } from "./atom.ts";
 import { sizeIdentifier } from "./names.ts";
 
 /** A sum of C terms times strides, kept apart so that addresses print as `row * 3072 + k + 32`. All in int64_t. */
@@ -56,21 +56,39 @@ export class Offset {
     return this.#terms.size === 1 ? this.#terms.get("")?.constant : undefined;
   }
 
-  /** C text; "" for zero. Symbols of dimensions are variables of their names. */
+  /** C text for a place in a sum; "" for zero. Symbols of dimensions are variables of their names. */
   toString(): string {
-    const parts = [...this.#terms].sort(([a], [b]) => Number(a === "") - Number(b === ""));
-    return parts
-      .map(([text, stride]) => {
-        if (text === "") return dimText(stride);
-        return stride.constant === 1 ? additive(text) : `${atom(text)} * ${atom(dimText(stride))}`;
+    const rank = ([text, stride]: readonly [string, Dim]): number =>
+      ((stride.constant ?? 0) < 0 ? 2 : 0) + (text === "" ? 1 : 0);
+    const terms = [...this.#terms];
+    // Something positive goes first, the constant last.
+    const first = terms.toSorted((a, b) => rank(a) - rank(b))[0];
+    const others = terms.filter((term) => term !== first).toSorted(([a], [b]) => Number(a === "") - Number(b === ""));
+    return [...(first ? [first] : []), ...others]
+      .map(([text, stride], i) => {
+        const { constant } = stride;
+        const sign = constant !== undefined && constant < 0 ? "-" : "+";
+        const size = sign === "-" ? stride.times(Dim.of(-1)) : stride;
+        const before = i === 0 ? (sign === "-" ? "-" : "") : ` ${sign} `;
+        return before + product(text, size, sign);
       })
-      .join(" + ")
-      .replaceAll("+ -", "- ");
+      .join("");
+  }
+
+  /** C text where nothing stands beside it. */
+  get alone(): string {
+    return bare(this.toString() || "0");
   }
 }
 
-/** Text that may stand in a sum. */
-const additive = (text: string): string => (/[?<>=&|]/.test(text) ? atom(text) : text);
+/** A text times a stride, after a sign. */
+function product(text: string, stride: Dim, sign: "+" | "-"): string {
+  if (text === "") return dimText(stride);
+  // A sum of whole numbers may follow a plus as it is.
+  const before = sign === "-" ? sign : undefined;
+  if (stride.constant === 1) return operand(text, before, "+");
+  return `${operand(text, before, "*")} * ${operand(dimText(stride), "*")}`;
+}
 
 /** A dimension as C text over its symbols. */
 export const dimText = (dim: Dim): string =>

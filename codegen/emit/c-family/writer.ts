@@ -19,14 +19,20 @@ export class CodeWriter {
     for (const text of texts) this.line(text);
   }
 
-  /** `head {`, the lines that `body` writes, `}`. */
+  /** `head {`, the lines that `body` writes, `}`. Without a head, a single statement stands alone. */
   block(head: string, body: () => void): void {
     const mark = this.#names?.mark() ?? 0;
+    const first = this.#lines.length;
     this.line(head === "" ? "{" : `${head} {`);
     this.#depth++;
     body();
+    const inside = this.#lines.slice(first + 1);
+    const indent = "  ".repeat(this.#depth);
+    const statements = inside.filter((line) => line.startsWith(indent) && /[^\s}]/.test(line.charAt(indent.length)));
     this.#depth--;
-    this.line("}");
+    if (head === "" && statements.length === 1)
+      this.#lines.splice(first, Infinity, ...inside.map((line) => line.slice(2)));
+    else this.line("}");
     this.#names?.release(mark);
   }
 

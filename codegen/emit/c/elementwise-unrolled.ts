@@ -32,7 +32,7 @@ export function emitUnrolled(scope: Scope, e: Elementwise): void {
         const total = e.valid?.at(-1);
         const full = total === undefined || (total.known ?? 0) >= Math.min(width, c + lanes);
         if (isGlobal(e.dst) && total?.known !== undefined && total.known <= c) break;
-        const rest = full ? "" : clamp(total.plus(Offset.constant(-c)).toString() || "0", lanes);
+        const rest = full ? "" : clamp(total.plus(Offset.constant(-c)).alone, lanes);
         const inMemory = (global: boolean): string | undefined => {
           if (!global) return undefined;
           if (e.dst.binding.kind === "memory" && e.dst.binding.global) return full ? undefined : rest;

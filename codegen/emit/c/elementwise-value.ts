@@ -21,7 +21,7 @@ export function hoistIndex(scope: Scope, expr: ScalarExpr): Offset {
   if (offset.known !== undefined) return offset;
   if (/^\w+$/.test(offset.toString())) return offset;
   const name = scope.names.unique("valid");
-  scope.out.line(`const int64_t ${name} = ${offset};`);
+  scope.out.line(`const int64_t ${name} = ${offset.alone};`);
   return Offset.text(name);
 }
 

@@ -2,7 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { ScalarOp, ScalarType } from "../../../ir/core/scalar.ts";
 import { scalarOp } from "../../../ir/core/scalar.ts";
 import type { Instruction } from "../../instructions.ts";
-import { atom } from "../c-family/atom.ts";
+import { operand } from "../c-family/atom.ts";
 
 /** Makers of x86 CPUs, by compilers' names. */
 export type CpuMaker = "intel" | "amd";
@@ -80,11 +80,15 @@ export class InstructionTable {
         .replaceAll("{p}", p.offset === "" ? p.base : `${p.base} + ${p.offset}`);
     }
     return text.replace(/\{(\w)\}/g, (hole, name: string, at: number, whole: string) => {
-      const operand = operands[name as "a" | "b" | "c" | "n"];
-      if (operand === undefined) throw new IrError(`${op} needs operand ${hole}`, `Give ${op} all of its operands.`);
-      const separate =
-        /(^|[(,]\s*| = )$/.test(whole.slice(0, at)) && /^(\s*[,)]|$)/.test(whole.slice(at + hole.length));
-      return separate ? operand : atom(operand);
+      const given = operands[name as "a" | "b" | "c" | "n"];
+      if (given === undefined) throw new IrError(`${op} needs operand ${hole}`, `Give ${op} all of its operands.`);
+      const before = whole.slice(0, at);
+      const after = whole.slice(at + hole.length);
+      const alone = [/(^|[(,] ?| = )$/.test(before), /^\s*([,)]|$)/.test(after)];
+      // What is no operator between spaces is a sign or a cast.
+      const left = alone[0] ? undefined : (/ (\S+) $/.exec(before)?.[1] ?? "cast");
+      const right = alone[1] ? undefined : (/^ (\S+) /.exec(after)?.[1] ?? "cast");
+      return operand(given, left, right);
     });
   }
 }

@@ -1,5 +1,6 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatScalar, type ScalarExpr, type ScalarOp, type ScalarType } from "../../../ir/core/scalar.ts";
+import { bare } from "../c-family/atom.ts";
 import type { Names } from "../c-family/names.ts";
 import { expansions, type Primitive } from "./expansions.ts";
 import { type InstructionTable, instructionFor, literal } from "./isa.ts";
@@ -77,7 +78,7 @@ export class LaneFunctions {
     const name = this.#names.unique(hint, this.locals);
     this.#functions.set(key, {
       name,
-      lines: this.#print(name, `${formatScalar(expr)}`, params, graph, result, expr.type, table),
+      lines: this.#print(name, bare(formatScalar(expr)), params, graph, result, expr.type, table),
     });
     return name;
   }

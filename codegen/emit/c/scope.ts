@@ -25,7 +25,7 @@ export type Binding =
       readonly name: string;
       readonly dtype: "f32" | "i32";
       readonly dims: readonly number[];
-      /** Variables that the next statement declares as it writes them. */
+      /** Variables that are declared where they are first written. */
       readonly undeclared: Set<string>;
     }
   | { readonly kind: "scalar"; readonly name: string; readonly type: ScalarType };
@@ -221,7 +221,7 @@ export function viewAddress(scope: Scope, view: ResolvedView, index: readonly Of
       row === undefined ? undefined : scope.rowPointers.get(rowPointerKey(view.view.base, dim.positions, row));
     if (pointer === undefined) {
       const positions = scope.memory(dim.positions, "a gather").name;
-      offset = offset.plus(Offset.text(`(int64_t)${positions}[${at.toString() || "0"}]`).times(dim.stride));
+      offset = offset.plus(Offset.text(`(int64_t)${positions}[${at.alone}]`).times(dim.stride));
     } else base = pointer;
   }
   return { base, offset: offset.toString() };

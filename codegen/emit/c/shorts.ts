@@ -1,9 +1,36 @@
-import type { Statement } from "../../tile/types.ts";
+import { substitute } from "../../../ir/core/scalar.ts";
+import { constantOf, int } from "../../tile/fold.ts";
+import type { Statement, View } from "../../tile/types.ts";
 import { Offset } from "../c-family/offset.ts";
 import { chooseStep, resolveProduct } from "./product.ts";
 import { type Scope, vectorVariable, viewAddress } from "./scope.ts";
 
 type Mma = Extract<Statement, { kind: "mma" }>;
+
+/** The products of a loop one after the other, where it has nothing else and its steps are known and few. */
+export function productsOfLoop({
+  name,
+  from,
+  to,
+  step,
+  unroll = 1,
+  body,
+}: Extract<Statement, { kind: "for" }>): readonly Mma[] {
+  const [first, end] = [constantOf(from), constantOf(to)];
+  if (first === undefined || end === undefined || (end - first) / step > unroll) return [];
+  if (!body.every((s) => s.kind === "mma")) return [];
+  return Array.from({ length: Math.ceil((end - first) / step) }, (_, i) => {
+    const at = new Map([[name, int(first + i * step)]]);
+    const view = ({ base, index }: View): View => ({
+      base,
+      index: index.map((x) => {
+        if (x.kind === "at") return { ...x, at: substitute(x.at, at) };
+        return x.kind === "range" ? { ...x, start: substitute(x.start, at) } : x;
+      }),
+    });
+    return body.map((s) => ({ ...s, a: view(s.a), b: view(s.b), acc: view(s.acc) }));
+  }).flat();
+}
 
 /**
  * Products of signed bytes with halves of bytes, or with what a table has for them, in a lane of 16 bits, two at a time: so many

@@ -3,6 +3,7 @@ import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
 import { dtypeBytes } from "../../../ir/core/types.ts";
 import type { Statement, Tile } from "../../tile/types.ts";
+import { operand } from "../c-family/atom.ts";
 import { plainName } from "../c-family/names.ts";
 import { emitCopy, emitFill, emitMap } from "./elementwise.ts";
 import { tuples } from "./elementwise-unrolled.ts";
@@ -10,9 +11,9 @@ import { emitPrefetch } from "./prefetch.ts";
 import { emitProducts, hoistRowPointers, sharesRows } from "./product.ts";
 import { emitReduce } from "./reduce.ts";
 import { elementTypes, type Scope } from "./scope.ts";
-import { countShorts, emitShorts } from "./shorts.ts";
+import { countShorts, emitShorts, productsOfLoop } from "./shorts.ts";
 import { emitTopK } from "./top-k.ts";
-import { isHeldInVectors, readsScalar, writes, writesWhole } from "./usage.ts";
+import { isHeldInVectors, readsScalar, writes, writtenFirst } from "./usage.ts";
 
 type Of<K extends Statement["kind"]> = Extract<Statement, { kind: K }>;
 
@@ -31,7 +32,7 @@ const emitters: { readonly [K in Statement["kind"]]: (scope: Scope, s: Of<K>, re
   },
   let: (scope, s, rest) => {
     if (!readsScalar(rest, s.name)) return;
-    const text = s.value.type === "i32" ? scope.index(s.value).toString() || "0" : scope.scalar(s.value);
+    const text = s.value.type === "i32" ? scope.index(s.value).alone : scope.scalar(s.value);
     const name = scope.names.unique(plainName(s.name));
     scope.out.line(`const ${scalarTypes[s.value.type]} ${name} = ${text};`);
     scope.bind(s.name, { kind: "scalar", name, type: s.value.type });
@@ -40,7 +41,7 @@ const emitters: { readonly [K in Statement["kind"]]: (scope: Scope, s: Of<K>, re
   fill: emitFill,
   set: (scope, s) => {
     const { dtype } = scope.memory(s.base, "set");
-    const value = s.value.type === "i32" ? scope.index(s.value).toString() || "0" : scope.scalar(s.value);
+    const value = s.value.type === "i32" ? scope.index(s.value).alone : scope.scalar(s.value);
     scope.out.line(scope.storeScalar(scope.elementAddress(s.base, s.index), dtype, value));
   },
   copy: emitCopy,
@@ -84,6 +85,11 @@ function productsFrom(body: readonly Statement[], from: number): readonly (reado
 }
 
 function emitFor(scope: Scope, s: Of<"for">): void {
+  const written = productsOfLoop(s);
+  if (countShorts(scope, productsFrom(written, 0)) > 1) {
+    emitStatements(scope, written);
+    return;
+  }
   const loop = scope.inner();
   const products = s.body.filter((x): x is Of<"mma"> => x.kind === "mma");
   // A product that starts at the loop's first step: its sums are cleared before the loop instead of asking in every step.
@@ -101,22 +107,28 @@ function emitFor(scope: Scope, s: Of<"for">): void {
     const { init: _, ...rest } = x;
     return rest;
   });
-  const own = new Set(s.body.flatMap((x) => (x.kind === "alloc" ? [x.tile.name] : [])));
-  const hoisted = products.filter(
-    ({ a }) =>
-      !own.has(a.base) &&
-      a.index.every((x) => x.kind !== "gather" || (!own.has(x.positions) && !writes(s.body, x.positions))),
-  );
-  hoistRowPointers(loop, hoisted);
+  hoistRowPointers(loop, fixedGathers(s.body));
   const mark = scope.names.mark();
   const name = scope.names.unique(plainName(s.name));
-  const from = scope.index(s.from).toString() || "0";
-  const to = scope.index(s.to).toString() || "0";
+  const from = scope.index(s.from).alone;
+  const to = operand(scope.index(s.to).alone, "<");
   const step = s.step === 1 ? `${name}++` : `${name} += ${s.step}`;
   loop.bind(s.name, { kind: "scalar", name, type: "i32" });
   if (s.unroll !== undefined) scope.out.line(`UNMOOR_UNROLL(${s.unroll})`);
   scope.out.block(`for (int64_t ${name} = ${from}; ${name} < ${to}; ${step})`, () => emitStatements(loop, body));
   scope.names.release(mark);
+}
+
+/** Products in a loop's body, or in loops of it, that gather rows of the same base at the same positions in every step. */
+function fixedGathers(body: readonly Statement[]): readonly Of<"mma">[] {
+  const own = new Set(body.flatMap((x) => (x.kind === "alloc" ? [x.tile.name] : [])));
+  return body
+    .flatMap((x) => (x.kind === "mma" ? [x] : x.kind === "for" ? fixedGathers(x.body) : []))
+    .filter(
+      ({ a }) =>
+        !own.has(a.base) &&
+        a.index.every((x) => x.kind !== "gather" || (!own.has(x.positions) && !writes(body, x.positions))),
+    );
 }
 
 function emitAlloc(scope: Scope, tile: Tile, rest: readonly Statement[]): void {
@@ -137,7 +149,7 @@ function emitAlloc(scope: Scope, tile: Tile, rest: readonly Statement[]): void {
     const name = scope.names.family(plainName(tile.name), rows.flat());
     const undeclared = new Set<string>();
     scope.bind(tile.name, { kind: "vectors", name, dtype, dims, undeclared });
-    const isNext = writesWhole(rest[0], tile);
+    const isNext = writtenFirst(rest, tile);
     for (const row of rows) {
       const parts = row.map((at) => `${name}_${at}`);
       if (isNext) for (const part of parts) undeclared.add(part);

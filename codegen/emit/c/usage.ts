@@ -105,13 +105,33 @@ function readsElement(expr: ScalarExpr, name: string): boolean {
 }
 
 /** Whether a statement writes all of a tile at once, whatever is known of `valid`. */
-export const writesWhole = (s: Statement | undefined, tile: Tile): boolean =>
-  (s?.kind === "fill" || s?.kind === "copy" || s?.kind === "map") &&
+const writesWhole = (s: Statement, tile: Tile): boolean =>
+  (s.kind === "fill" || s.kind === "copy" || s.kind === "map") &&
   s.dst.base === tile.name &&
   s.dst.index.every(
     (i, d) => i.kind === "range" && i.start.kind === "const" && i.start.value === 0 && i.extent === tile.dims[d],
   ) &&
   (s.kind !== "map" || s.inputs.every((i) => i.view.base !== tile.name));
+
+/** The row of a tile that a statement fills. */
+function filledRow(s: Statement, tile: Tile): number | undefined {
+  if (s.kind !== "fill" || s.dst.base !== tile.name || tile.dims.length !== 2) return undefined;
+  const [row, columns] = s.dst.index;
+  if (row?.kind !== "at" || row.at.kind !== "const" || columns?.kind !== "range") return undefined;
+  return columns.extent === tile.dims[1] ? row.at.value : undefined;
+}
+
+/** Whether the first that statements do is to write all of a tile, at once or row by row. */
+export function writtenFirst(list: readonly Statement[], tile: Tile): boolean {
+  const rows = new Set<number>();
+  for (const s of list) {
+    if (s.kind === "let") continue;
+    const row = filledRow(s, tile);
+    if (row === undefined) return writesWhole(s, tile);
+    if (rows.add(row).size === tile.dims[0]) return true;
+  }
+  return false;
+}
 
 /** Whether statements use a scalar. */
 export const readsScalar = (list: readonly Statement[], name: string): boolean =>
