@@ -112,7 +112,8 @@ test.skipIf(!isX86)("instructions stand only in the files of variants that need 
 /** Emulated 64-bit ARM, and the variants that each may use. */
 const arms = [
   { cpu: "cortex-a53", best: "neon", passed: ["neon", "scalar"] },
-  { cpu: "max", best: "neon-bf16", passed: ["neon-bf16", "neon", "scalar"] },
+  { cpu: "cortex-a76", best: "neon-dotprod", passed: ["neon-dotprod", "neon", "scalar"] },
+  { cpu: "max", best: "neon-bf16", passed: ["neon-bf16", "neon-dotprod", "neon", "scalar"] },
 ] as const;
 const arm = machineFor(vectorIsa("neon"), native);
 

@@ -544,6 +544,7 @@ it("tests every variant that there is, where the CPU can", () => {
     "avx512",
     "avx2",
     "neon-bf16",
+    "neon-dotprod",
     "neon",
     "wasm-simd128",
     "scalar",

@@ -8,6 +8,7 @@ import { avx512Bf16 } from "./isa/avx512-bf16.ts";
 import { avx512Vnni } from "./isa/avx512-vnni.ts";
 import { neon } from "./isa/neon.ts";
 import { neonBf16 } from "./isa/neon-bf16.ts";
+import { neonDotprod } from "./isa/neon-dotprod.ts";
 import { scalar } from "./isa/scalar.ts";
 import { wasmSimd128 } from "./isa/wasm-simd128.ts";
 
@@ -85,6 +86,7 @@ const variants: readonly Variant[] = [
     blockRows: upTo(7),
     tried: triedLarge,
   },
+  { isa: neonDotprod, rows: upTo(12), bf16: widened, blockRows: upTo(7), tried: triedLarge },
   { isa: neon, rows: upTo(12), bf16: widened, blockRows: upTo(6), tried: triedLarge },
   // 4 × 2 sums + 2 + 1 of the 16 registers that engines have on x86-64.
   { isa: wasmSimd128, rows: upTo(4), bf16: widened, blockRows: upTo(3), tried: triedSmall },
@@ -197,15 +199,15 @@ function describe({ isa, bf16, ...usual }: Variant, changes: Partial<Sizes>): Ta
     const { codes, step } = formatOf(name, 0);
     const activations = codes === "f8" ? "f32" : step === 16 ? "q8_16" : "q8_0";
     const halves = codes === "u4" ? ["dot.halves"] : [];
-    const signed = codes === "u8" && costs.has("dot.signed") ? (["dot.signed"] as const) : [];
-    const cycles = codes === "f8" ? cyclesOf(step, "fma.f32") : cyclesOf(step / 4, ...halves, ...signed, "dot.quads");
+    const cycles =
+      codes === "f8" ? cyclesOf(step, "fma.f32") : cyclesOf(step / 4, ...halves, "dot.signed", "dot.quads");
     return {
       activations,
       depth: step,
       cycles,
       rows: sizes.blockRows,
       ...ahead,
-      ...(signed.length > 0 ? { signed: true as const } : {}),
+      ...(codes === "u8" && costs.has("dot.signed") ? { signed: true as const } : {}),
     } as const;
   };
   const float = { ...widened, cycles: cyclesOf(1, "fma.f32") };

@@ -20,6 +20,7 @@ static inline bool unmoor_cpu_has_f16c(void) {
 
 /* Bits of AT_HWCAP and AT_HWCAP2: arch/arm64/include/uapi/asm/hwcap.h of Linux. */
 static inline bool unmoor_cpu_has_asimd(void) { return (getauxval(AT_HWCAP) & (1ul << 1)) != 0; }
+static inline bool unmoor_cpu_has_asimddp(void) { return (getauxval(AT_HWCAP) & (1ul << 20)) != 0; }
 static inline bool unmoor_cpu_has_i8mm(void) { return (getauxval(AT_HWCAP2) & (1ul << 13)) != 0; }
 static inline bool unmoor_cpu_has_bf16(void) { return (getauxval(AT_HWCAP2) & (1ul << 14)) != 0; }
 
@@ -33,6 +34,7 @@ static inline bool unmoor_cpu_flag(const char *name) {
   return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value != 0;
 }
 static inline bool unmoor_cpu_has_asimd(void) { return true; }
+static inline bool unmoor_cpu_has_asimddp(void) { return unmoor_cpu_flag("hw.optional.arm.FEAT_DotProd"); }
 static inline bool unmoor_cpu_has_i8mm(void) { return unmoor_cpu_flag("hw.optional.arm.FEAT_I8MM"); }
 static inline bool unmoor_cpu_has_bf16(void) { return unmoor_cpu_flag("hw.optional.arm.FEAT_BF16"); }
 
@@ -40,6 +42,7 @@ static inline bool unmoor_cpu_has_bf16(void) { return unmoor_cpu_flag("hw.option
 
 /* NEON is part of the architecture; more than that is not assumed. */
 static inline bool unmoor_cpu_has_asimd(void) { return true; }
+static inline bool unmoor_cpu_has_asimddp(void) { return false; }
 static inline bool unmoor_cpu_has_i8mm(void) { return false; }
 static inline bool unmoor_cpu_has_bf16(void) { return false; }
 

@@ -163,9 +163,12 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
   ) {
     return byFma("load_even.bf16", "load_odd.bf16");
   }
+  // Halves of bytes, and what tables have for them, are signed bytes as well.
+  const small = half !== undefined && Math.max(...(values ?? [15])) < 128;
+  const signed = (b === "i8" || small) && table.has("dot.signed");
   if (
     a === "i8" &&
-    (b === "u8" || (b === "i8" && table.has("dot.signed"))) &&
+    (b === "u8" || signed) &&
     types.quads !== undefined &&
     product.depth % 4 === 0 &&
     together &&
@@ -174,7 +177,7 @@ export function chooseStep(scope: Scope, product: Product, { half, values }: Pic
     const load = (p: Address): string => table.text("load_quads.u8", { p });
     return {
       depth: 4,
-      accumulate: (c, x, y) => table.text(b === "u8" ? "dot.quads" : "dot.signed", { c, a: x, b: y }),
+      accumulate: (c, x, y) => table.text(signed ? "dot.signed" : "dot.quads", { c, a: x, b: y }),
       row: (p) => table.text("broadcast_quad.i8", { p }),
       columns: [
         (p) => {
