@@ -36,6 +36,8 @@ const FLAGS = [
   "-ffp-contract=off",
   "-fsanitize=address,undefined",
   "-fno-sanitize-recover=all",
+  // Calls instead of checks in line: a fifth less to compile.
+  "--param=asan-instrumentation-with-call-threshold=0",
 ];
 
 /** None, the rows of each tile, and several tiles. */
