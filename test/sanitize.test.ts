@@ -41,7 +41,7 @@ const FLAGS = [
 ];
 
 /** None, the rows of each tile, and several tiles. */
-const TOKENS = [...Array(14).keys(), 16, 40, 67, 130, 200];
+const TOKENS = [...Array(14).keys(), 16, 40, 200];
 
 type Sizes = Readonly<Record<string, number>>;
 interface Case {
