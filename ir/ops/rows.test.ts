@@ -70,6 +70,20 @@ describe("meanings", () => {
     expect(exact.outcome).toEqual({ ambiguous: [], wrong: [0] });
   });
 
+  test("arg_max puts NaN last, and lets targets put it anywhere", () => {
+    const x = f32Tensor([1, 4], [1, Number.NaN, 3, 2]);
+    expect(numbers(one("arg_max", [x], {}))).toEqual([2]);
+    for (const [choice, wrong] of [
+      [1, []],
+      [2, []],
+      [3, [0]],
+    ] as const)
+      expect(evaluateOp("arg_max", [x], {}, { choice: Int32Array.of(choice) }).outcome).toEqual({
+        ambiguous: [0],
+        wrong,
+      });
+  });
+
   test("softmax of each row; masked elements weigh nothing", () => {
     const logits = Float64Array.of(0, Math.log(3), Number.NEGATIVE_INFINITY, 2, 2, 2);
     const y = one("softmax", [{ dtype: "f32", dims: [2, 3], data: logits }], {});

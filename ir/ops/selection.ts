@@ -9,21 +9,26 @@ export interface Groups {
   readonly by: "max" | "top2";
 }
 
-/** All indices by descending key; the lowest comes first among equal keys. */
+/** All indices by descending key; the lowest comes first among equal keys, NaN last. */
 function sorted(keys: Float64Array): Int32Array {
   const order = Int32Array.from(keys, (_, i) => i);
-  return order.sort((a, b) => (keys[a] === keys[b] ? a - b : keys[b] - keys[a]));
+  const comparable = keys.map((key) => (Number.isNaN(key) ? Number.NEGATIVE_INFINITY : key));
+  return order.sort((a, b) => (comparable[a] === comparable[b] ? a - b : comparable[b] - comparable[a]));
 }
 
-/** True where the exact keys, rounded within their bounds, leave `a` before `b`, or may: equal exact keys go by id. */
+/**
+ * True where the exact keys, rounded within their bounds, leave `a` before `b`, or may: equal exact keys go by id. NaN has no place in
+ * an order, and targets differ in where they put it.
+ */
 function mayPrecede(keys: Scores, a: number, b: number): boolean {
   const room = (keys.bound?.[a] ?? 0) + (keys.bound?.[b] ?? 0);
   if (keys.values[a] === keys.values[b]) return room > 0 || a < b;
-  return keys.values[a] - keys.values[b] >= -room;
+  return !(keys.values[a] - keys.values[b] < -room);
 }
 
 /** True where rounding may change which are the first `k`: a chosen key lies within the sum of the bounds above a later one. */
 function mayChange(keys: Scores, order: Int32Array, k: number, among: number): boolean {
+  if (keys.values.some(Number.isNaN)) return true;
   if (keys.bound === undefined) return false;
   for (let i = 0; i < k; i++)
     for (let j = Math.max(i + 1, among); j < order.length; j++) if (mayPrecede(keys, order[j], order[i])) return true;
