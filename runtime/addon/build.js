@@ -128,7 +128,7 @@ async function runNodeGyp(prefix) {
 /** Waits until no other process builds. mkdir is atomic; a lock whose owner has died is taken over. */
 async function takeLock() {
   const deadline = Date.now() + LOCK_PATIENCE_MS;
-  for (;;) {
+  for (let told = false; ; ) {
     try {
       mkdirSync(lock);
       writeFileSync(join(lock, "pid"), String(process.pid));
@@ -145,7 +145,11 @@ async function takeLock() {
       throw new Error(
         `another process has been building the native addon for minutes. If there is none, delete ${lock}.`,
       );
-    } else await sleep(200);
+    } else {
+      if (!told) console.error("another process is building the native addon; waiting for it");
+      told = true;
+      await sleep(200);
+    }
   }
 }
 
