@@ -5,7 +5,7 @@ import { dtypeBytes } from "../../../ir/core/types.ts";
 import { sameExpr, staticValue } from "../../tile/fold.ts";
 import { viewShape } from "../../tile/shape.ts";
 import type { Statement, View } from "../../tile/types.ts";
-import { atom } from "../c-family/atom.ts";
+import { atom } from "../c-family/parentheses.ts";
 import { access, type Lowering } from "./lowering.ts";
 import { elementType, type LocalBinding } from "./scope.ts";
 

@@ -2,7 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatScalar, type ScalarExpr, type ScalarType } from "../../../ir/core/scalar.ts";
 import { sameView, subexpressions } from "../../tile/shape.ts";
 import type { Statement } from "../../tile/types.ts";
-import { atom } from "../c-family/atom.ts";
+import { atom } from "../c-family/parentheses.ts";
 import { access, type Lowering, type Place } from "./lowering.ts";
 import type { LocalVariable } from "./nodes.ts";
 import { isScalarUnit } from "./scope.ts";

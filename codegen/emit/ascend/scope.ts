@@ -3,9 +3,9 @@ import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr, ScalarType } from "../../../ir/core/scalar.ts";
 import { dtypeBytes, type ElementType } from "../../../ir/core/types.ts";
 import type { Tile } from "../../tile/types.ts";
-import { atom, operand } from "../c-family/atom.ts";
 import { Names } from "../c-family/names.ts";
 import { Offset } from "../c-family/offset.ts";
+import { atom, operand } from "../c-family/parentheses.ts";
 import type { Access, LocalVariable } from "./nodes.ts";
 
 /** What a name of tile IR stands for in C++. */

@@ -3,7 +3,7 @@ import { dtypeBytes } from "../../../ir/core/types.ts";
 import { staticValue } from "../../tile/fold.ts";
 import { mentions, viewShape, viewsOf } from "../../tile/shape.ts";
 import type { Statement, Tile, View } from "../../tile/types.ts";
-import { atom } from "../c-family/atom.ts";
+import { atom } from "../c-family/parentheses.ts";
 import { fillRows, lowerCopy } from "./copy.ts";
 import { cubeTileBytes, lowerMma } from "./cube.ts";
 import { reduceWorkElements } from "./isa.ts";

@@ -1,7 +1,7 @@
 import { Dim } from "../../../ir/core/dim.ts";
 import type { ScalarExpr } from "../../../ir/core/scalar.ts";
-import { bare, operand } from "./atom.ts";
 import { sizeIdentifier } from "./names.ts";
+import { bare, operand } from "./parentheses.ts";
 
 /** A sum of C terms times strides, kept apart so that addresses print as `row * 3072 + k + 32`. All in int64_t. */
 export class Offset {

@@ -2,7 +2,7 @@ import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { ScalarOp, ScalarType } from "../../../ir/core/scalar.ts";
 import { scalarOp } from "../../../ir/core/scalar.ts";
 import type { Instruction } from "../../instructions.ts";
-import { operand } from "../c-family/atom.ts";
+import { operand } from "../c-family/parentheses.ts";
 
 /** Makers of x86 CPUs, by compilers' names. */
 export type CpuMaker = "intel" | "amd";

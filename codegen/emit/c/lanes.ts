@@ -1,7 +1,7 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import { formatScalar, type ScalarExpr, type ScalarOp, type ScalarType } from "../../../ir/core/scalar.ts";
-import { bare } from "../c-family/atom.ts";
 import type { Names } from "../c-family/names.ts";
+import { bare } from "../c-family/parentheses.ts";
 import { expansions, type Primitive } from "./expansions.ts";
 import { type InstructionTable, instructionFor, literal } from "./isa.ts";
 

@@ -1,7 +1,7 @@
 import { IrError } from "../../../ir/core/diagnostic.ts";
 import type { Statement } from "../../tile/types.ts";
-import { atom } from "../c-family/atom.ts";
 import { Offset } from "../c-family/offset.ts";
+import { atom } from "../c-family/parentheses.ts";
 import { resolveView, type Scope, viewAddress } from "./scope.ts";
 
 /**
