@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compileLayer } from "../../codegen/compile.ts";
 import { emitKernels } from "../../codegen/emit/ascend/index.ts";
+import { expectGolden } from "../../codegen/emit/testing.ts";
 import { kernelBuilder, range, view, whole } from "../../codegen/tile/builder.ts";
 import { Dim } from "../../ir/core/dim.ts";
 import { apply } from "../../ir/core/scalar.ts";
@@ -33,14 +34,8 @@ const { program } = compileLayer(layer, target, "bf16");
 const tree = await backend.emit(program, target);
 const inBytes = await backend.emit(compileLayer(layer, target, "int8").program, target);
 
-function expectGolden(name: string, text: string): void {
-  const golden = new URL(`./goldens/${name}.cpp`, import.meta.url);
-  if (process.env.UPDATE_GOLDENS === "1") {
-    mkdirSync(new URL("./goldens/", import.meta.url), { recursive: true });
-    writeFileSync(golden, text);
-  }
-  expect(text).toBe(readFileSync(golden, "utf8"));
-}
+const golden = (name: string, text: string): void =>
+  expectGolden(new URL(`./goldens/${name}.cpp`, import.meta.url), text);
 
 describe("the project", () => {
   it("has these files", () => {
@@ -52,14 +47,14 @@ describe("the project", () => {
 
   it.each(["route_ids", "grouped_linear_h", "combine_y"])(
     "prints %s as in goldens/ (UPDATE_GOLDENS=1 writes it)",
-    (name) => expectGolden(name, tree.get(`kernels/${name}.cpp`) ?? ""),
+    (name) => golden(name, tree.get(`kernels/${name}.cpp`) ?? ""),
   );
 
   it.each(["cast_x_int8", "grouped_linear_h"])(
     "prints %s in int8 as in goldens/ (UPDATE_GOLDENS=1 writes it)",
     (name) => {
       const text = inBytes.get(`kernels/${name}.cpp`) ?? "";
-      expectGolden(`int8_${name}`, text);
+      golden(`int8_${name}`, text);
     },
   );
 

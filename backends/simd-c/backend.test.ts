@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compileLayer } from "../../codegen/compile.ts";
+import { expectGolden } from "../../codegen/emit/testing.ts";
 import type { Program, ProgramBuffer } from "../../codegen/program.ts";
 import { kernelBuilder, range, view, whole } from "../../codegen/tile/builder.ts";
 import { Dim } from "../../ir/core/dim.ts";
@@ -237,6 +238,8 @@ it("gives other keys to other sources and flags", () => {
   expect(new Set(keys).size).toBe(keys.length);
 });
 
+const golden = (name: string, text = ""): void => expectGolden(new URL(`./goldens/${name}`, import.meta.url), text);
+
 describe("the sources", async () => {
   const backend = createSimdC(native);
   const tree = await backend.emit(scaled(), backend.target("avx2"));
@@ -255,7 +258,7 @@ describe("the sources", async () => {
   });
 
   it.each(["scaled.c", "scaled.h"])("print %s as in goldens/ (UPDATE_GOLDENS=1 writes it)", (name) => {
-    expectGolden(name, tree.get(name));
+    golden(name, tree.get(name));
   });
 
   it("print an MoE layer in blocks as in goldens/ (UPDATE_GOLDENS=1 writes it)", async () => {
@@ -265,15 +268,6 @@ describe("the sources", async () => {
       cache: undefined,
     });
     const { program } = compileLayer(layer, backend.target("avx2"), "q8_0");
-    expectGolden("mixtral_q8_0.c", (await backend.emit(program, backend.target("avx2"))).get("mixtralMoe.c"));
+    golden("mixtral_q8_0.c", (await backend.emit(program, backend.target("avx2"))).get("mixtralMoe.c"));
   });
 });
-
-function expectGolden(name: string, text: string | undefined): void {
-  const golden = new URL(`./goldens/${name}`, import.meta.url);
-  if (process.env.UPDATE_GOLDENS === "1") {
-    mkdirSync(new URL("./goldens/", import.meta.url), { recursive: true });
-    writeFileSync(golden, text ?? "");
-  }
-  expect(text).toBe(readFileSync(golden, "utf8"));
-}

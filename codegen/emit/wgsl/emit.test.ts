@@ -1,6 +1,3 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { wgslLanguage } from "../../../backends/wgsl/functions.ts";
 import { Dim } from "../../../ir/core/dim.ts";
@@ -9,6 +6,7 @@ import type { Program, ProgramBuffer } from "../../program.ts";
 import { gather, kernelBuilder, load, range, view, whole } from "../../tile/builder.ts";
 import { add, lt, min, mul, sub } from "../../tile/fold.ts";
 import type { Kernel } from "../../tile/types.ts";
+import { expectGolden } from "../testing.ts";
 import { emitKernel, emitWgsl } from "./index.ts";
 import { Names } from "./names.ts";
 
@@ -75,15 +73,7 @@ const program: Program = {
   memory: { slots: [] },
 };
 
-/** Compares with a file in goldens/, or writes it where UPDATE_GOLDENS=1. */
-function golden(name: string, text: string): void {
-  const file = fileURLToPath(new URL(`./goldens/${name}`, import.meta.url));
-  if (process.env.UPDATE_GOLDENS === "1") {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, text);
-  }
-  expect(text, `differs from ${name}; UPDATE_GOLDENS=1 writes it anew`).toBe(readFileSync(file, "utf8"));
-}
+const golden = (name: string, text: string): void => expectGolden(new URL(`./goldens/${name}`, import.meta.url), text);
 
 describe("emitWgsl", () => {
   it("prints a grouped product as it stands in the golden files", () => {
