@@ -258,6 +258,6 @@ export function vectorTarget(scope: Scope, view: ResolvedView, index: readonly O
 
 /** A value that must not be negative and not above a constant, as C text. */
 export const clamp = (value: string, limit: number | string): string =>
-  /^(- ?)?\d+$/.test(value) && typeof limit === "number"
-    ? String(Math.max(0, Math.min(Number(value.replace(" ", "")), limit)))
+  /^-?\d+$/.test(value) && typeof limit === "number"
+    ? String(Math.max(0, Math.min(Number(value), limit)))
     : `unmoor_clamp(${value}, ${limit})`;
